@@ -1,0 +1,47 @@
+/** The contract of everything that runs a model. Implementations: ort-node, ort-web; later litert, llama. */
+import type { Feeds, NDArray, ValueInfo } from "../ir/model.ts";
+
+/** Where a model's bytes are: a file (with its external data beside it), or memory. */
+export type ModelPlace =
+  | { readonly path: string }
+  | {
+      readonly bytes: Uint8Array;
+      readonly external?: readonly { readonly location: string; readonly bytes: Uint8Array }[];
+    };
+
+export interface OpenOptions {
+  /** Threads inside one operator; 1 by default, so that runs repeat. */
+  readonly threads?: number;
+  /** Graph optimizations of the engine: `all` by default, `none` for debugging. */
+  readonly optimize?: "all" | "none";
+  /** Collect a profile; read it with `Session.profile`. */
+  readonly profile?: boolean;
+}
+
+/** Time spent in one node of the optimized graph, in milliseconds, summed over runs. */
+export interface NodeTime {
+  readonly node: string;
+  readonly op: string;
+  readonly ms: number;
+  readonly runs: number;
+}
+
+export interface Session {
+  readonly inputs: readonly ValueInfo[];
+  readonly outputs: readonly ValueInfo[];
+  /** Runs once. `fetches` limits what is returned; all outputs by default. */
+  run(feeds: Feeds, fetches?: readonly string[]): Promise<Readonly<Record<string, NDArray>>>;
+  /** Ends profiling and returns what was collected; only for sessions opened with `profile`. */
+  profile(): Promise<readonly NodeTime[]>;
+  close(): Promise<void>;
+}
+
+export interface Engine {
+  readonly name: "ort-node" | "ort-web" | (string & {});
+  readonly version: string;
+  /** What a person should know: "native CPU", "WebAssembly, 1 thread". */
+  readonly description: string;
+  open(place: ModelPlace, options?: OpenOptions): Promise<Session>;
+  /** Counts the ops that remain after the engine's own optimization: which nodes really run in integers. */
+  opHistogram(place: ModelPlace): Promise<Readonly<Record<string, number>>>;
+}

@@ -1,0 +1,65 @@
+/** What will become what, decided before anything is touched. Plain data: printed by `--dry-run`, saved in the report. */
+import type { Scheme } from "./scheme.ts";
+
+/** The shape a quantized node takes in the file. Each has one lowering. */
+export type Form =
+  | "qdq" // QuantizeLinear / DequantizeLinear around every value, int32 biases
+  | "dynamic" // DynamicQuantizeLinear + MatMulInteger / ConvInteger
+  | "nbits" // com.microsoft MatMulNBits
+  | "bnb4" // com.microsoft MatMulBnb4
+  | "gather" // com.microsoft GatherBlockQuantized
+  | "dq" // int8 weights in the file, DequantizeLinear in front of the float op
+  | "float16"; // IEEE half precision
+
+/** `scope` names a graph: "" is the main one, "loop_1.body" a sub-graph (node name or index, attribute name). */
+export interface Place {
+  readonly scope: string;
+  /** Index of the node in its graph, and its name or, without one, its first output. */
+  readonly index: number;
+  readonly node: string;
+  readonly op: string;
+}
+
+/** One node that will run on quantized weights (or wholly in integers). */
+export interface NodePlan extends Place {
+  readonly form: Form;
+  /** The constant that becomes codes; absent for ops without weights in a static plan (Add, Concat, ...). */
+  readonly weight?: {
+    readonly tensor: string;
+    readonly input: number;
+    readonly shape: readonly number[];
+    /** Axis of the output channels. */
+    readonly axis: number;
+    readonly scheme: Scheme;
+    readonly algorithm: string;
+    readonly bytes: { readonly before: number; readonly after: number };
+  };
+}
+
+/** A value (activation) that gets a static scale and zero point. */
+export interface ValuePlan {
+  readonly scope: string;
+  readonly value: string;
+  readonly scheme: Scheme;
+  readonly observer: string;
+  /** Known from the op (Softmax is in [0, 1]); no calibration needed. */
+  readonly range?: readonly [number, number];
+  /** Takes scale and zero point of this other value (MaxPool, Reshape, Concat, ...). */
+  readonly sameAs?: string;
+}
+
+/** A node that stays as it is, and why. `byUser` when the request said so. */
+export interface Kept extends Place {
+  readonly reason: string;
+  readonly byUser?: boolean;
+}
+
+export interface Plan {
+  /** Name of the scheme asked for: "w8a8", "q4", ... */
+  readonly scheme: string;
+  readonly nodes: readonly NodePlan[];
+  readonly values: readonly ValuePlan[];
+  readonly kept: readonly Kept[];
+  readonly notes: readonly string[];
+  readonly bytes: { readonly before: number; readonly after: number };
+}

@@ -1,0 +1,48 @@
+/** Bytes that are fetched when asked for: a file, a part of one, a buffer, or something computed on demand. */
+export interface ByteSource {
+  readonly size: number;
+  /** Bytes [offset, offset + length); a range outside [0, size] is an error. The result must not be written to. */
+  read(offset: number, length: number): Promise<Uint8Array>;
+}
+
+import { fail } from "../numeric/errors.ts";
+
+const inRange = (source: { size: number }, offset: number, length: number): void => {
+  if (offset < 0 || length < 0 || offset + length > source.size)
+    fail("format", `bytes ${offset} to ${offset + length} lie outside a source of ${source.size} bytes`);
+};
+
+/** A buffer already in memory. */
+export const bytesSource = (bytes: Uint8Array): ByteSource => ({
+  size: bytes.byteLength,
+  async read(offset, length) {
+    inRange(this, offset, length);
+    return bytes.subarray(offset, offset + length);
+  },
+});
+
+/** The part [offset, offset + size) of another source. */
+export const sliceSource = (parent: ByteSource, offset: number, size: number): ByteSource => {
+  inRange(parent, offset, size);
+  return {
+    size,
+    read(start, length) {
+      inRange(this, start, length);
+      return parent.read(offset + start, length);
+    },
+  };
+};
+
+/** Bytes computed whenever they are read; nothing is kept, so peak memory is one result. */
+export const computedSource = (size: number, compute: () => Promise<Uint8Array> | Uint8Array): ByteSource => ({
+  size,
+  async read(offset, length) {
+    inRange(this, offset, length);
+    const bytes = await compute();
+    if (bytes.byteLength !== size) fail("format", `computed ${bytes.byteLength} bytes where ${size} were promised`);
+    return bytes.subarray(offset, offset + length);
+  },
+});
+
+/** All bytes of a source. */
+export const readAll = (source: ByteSource): Promise<Uint8Array> => source.read(0, source.size);
