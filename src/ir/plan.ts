@@ -23,6 +23,8 @@ export interface Place {
 /** One node that will run on quantized weights (or wholly in integers). */
 export interface NodePlan extends Place {
   readonly form: Form;
+  /** Settings of the form: `accuracy_level` of MatMulNBits, naming rules of a contract. */
+  readonly options?: Readonly<Record<string, number | string>>;
   /** The constant that becomes codes; absent for ops without weights in a static plan (Add, Concat, ...). */
   readonly weight?: {
     readonly tensor: string;
@@ -61,5 +63,7 @@ export interface Plan {
   readonly values: readonly ValuePlan[];
   readonly kept: readonly Kept[];
   readonly notes: readonly string[];
+  /** What stays float32 after all of this becomes float16, by this rule book. */
+  readonly float16?: "fewbit" | "transformers.js";
   readonly bytes: { readonly before: number; readonly after: number };
 }

@@ -1,0 +1,117 @@
+/** The named schemes: `fewbit quantize -s NAME`. One row holds all that is known of a name. */
+import type { Form } from "../ir/plan.ts";
+import type { Codebook, Scheme } from "../ir/scheme.ts";
+import type { DType } from "../numeric/dtypes.ts";
+import { fail } from "../numeric/errors.ts";
+
+/** One way to store a node's weights; the first step whose form fits a node takes it. */
+export interface Step {
+  readonly form: Exclude<Form, "qdq" | "float16">;
+  readonly scheme: Scheme;
+  readonly algorithm: string;
+  /** Only these ops; all the form fits without. */
+  readonly ops?: readonly string[];
+  readonly options?: Readonly<Record<string, number | string>>;
+}
+
+/** Grids of a static integer graph. */
+export interface StaticGrids {
+  readonly activations: Scheme;
+  readonly weights: Scheme;
+}
+
+export interface NamedScheme {
+  readonly name: string;
+  readonly summary: string;
+  /** Bits of a weight, for sorting and for people. */
+  readonly bits: number;
+  /** Whole graph in integers, ranges from calibration. */
+  readonly static?: StaticGrids;
+  readonly steps: readonly Step[];
+  /** What is left in float32 becomes float16; inputs and outputs stay float32. */
+  readonly float16?: "fewbit" | "transformers.js";
+  /** Lowest version of the default operator set the result needs. */
+  readonly opset?: number;
+  /** File name suffix in a transformers.js folder; only for its own names. */
+  readonly suffix?: string;
+}
+
+const perTensor = (dtype: DType, symmetric: boolean): Scheme => ({ dtype, symmetric, granularity: { per: "tensor" } });
+const perAxis = (dtype: DType): Scheme => ({ dtype, symmetric: true, granularity: { per: "axis" } });
+const groups = (dtype: DType, size: number, symmetric: boolean): Scheme => ({
+  dtype,
+  symmetric,
+  granularity: { per: "group", size },
+});
+const codebook = (name: Codebook): Scheme => ({ ...groups("uint4", 64, true), codebook: name });
+
+/** MatMulNBits with int8 arithmetic inside: accuracy_level 4 is the fast kernel (docs of the operator). */
+const nbits = (dtype: "uint8" | "uint4" | "uint2", size: number, symmetric: boolean, algorithm: string): Step => ({
+  form: "nbits",
+  scheme: groups(dtype, size, symmetric),
+  algorithm,
+  options: { accuracy_level: 4 },
+});
+
+/** Weights int8 per channel in the file, float arithmetic: for ops without a weight-only kernel (convolutions). */
+const storedInt8: Step = { form: "dq", scheme: perAxis("int8"), algorithm: "rtn" };
+
+const FEWBIT: readonly NamedScheme[] = [
+  {
+    name: "w8a8",
+    summary: "weights int8 per channel, activations uint8 with calibrated ranges: fastest on CPUs, needs data",
+    bits: 8,
+    static: { activations: perTensor("uint8", false), weights: perAxis("int8") },
+    steps: [],
+    opset: 13,
+  },
+  {
+    name: "w8a8-dynamic",
+    summary: "weights int8 per channel, activations uint8 with ranges found at run time: no data needed, for MatMul",
+    bits: 8,
+    steps: [{ form: "dynamic", scheme: perAxis("int8"), algorithm: "rtn", ops: ["MatMul", "Gemm"] }, storedInt8],
+    opset: 13,
+  },
+  {
+    name: "w8",
+    summary: "weights 8 bit in groups, float activations: smaller with next to no loss",
+    bits: 8,
+    steps: [nbits("uint8", 128, true, "rtn"), storedInt8],
+    opset: 13,
+  },
+  {
+    name: "w4",
+    summary: "weights 4 bit in groups (MatMulNBits): small and fast for one row at a time",
+    bits: 4,
+    steps: [nbits("uint4", 32, false, "mse"), storedInt8],
+    opset: 13,
+  },
+  {
+    name: "w2",
+    summary: "weights 2 bit in groups (MatMulNBits): smallest, loses accuracy without training",
+    bits: 2,
+    steps: [nbits("uint2", 32, false, "mse"), storedInt8],
+    opset: 13,
+  },
+  {
+    name: "nf4",
+    summary: "weights 4 bit NormalFloat codebook in groups of 64 (MatMulBnb4): small, slower than float on CPUs",
+    bits: 4,
+    steps: [{ form: "bnb4", scheme: codebook("nf4"), algorithm: "nf4" }, storedInt8],
+    opset: 13,
+  },
+  {
+    name: "fp16",
+    summary: "everything float16, inputs and outputs stay float32: half the size, for GPUs",
+    bits: 16,
+    steps: [],
+    float16: "fewbit",
+  },
+];
+
+/** All schemes by name. */
+export const SCHEMES: ReadonlyMap<string, NamedScheme> = new Map(FEWBIT.map((row) => [row.name, row]));
+
+/** The scheme of that name; an unknown one is refused with the list of those there are. */
+export const schemeNamed = (name: string): NamedScheme =>
+  SCHEMES.get(name) ?? fail("usage", `unknown scheme "${name}"; known are ${[...SCHEMES.keys()].join(", ")}`);
