@@ -1,0 +1,33 @@
+/** How long-running steps tell somebody where they are and learn that they should stop. */
+import { fail } from "../numeric/errors.ts";
+
+export interface ProgressStep {
+  /** `count` more units of the total are done; 1 by default. */
+  tick(count?: number): void;
+  /** Ends the step; `note` is a short result worth keeping ("512 samples"). */
+  done(note?: string): void;
+}
+
+export interface Progress {
+  /** Begins a step, named as an activity ("calibrating"); `total` units when that is known. */
+  step(title: string, total?: number): ProgressStep;
+  /** A sentence for people, at once. */
+  note(sentence: string): void;
+}
+
+/** What every function that takes long is given. */
+export interface Hooks {
+  readonly progress: Progress;
+  readonly signal: AbortSignal;
+}
+
+/** Tells nobody. */
+export const silent: Progress = { step: () => ({ tick() {}, done() {} }), note() {} };
+
+/** For callers that have no hooks of their own. */
+export const noHooks: Hooks = { progress: silent, signal: new AbortController().signal };
+
+/** Throws `cancelled` once the user asked to stop; call it between batches and between tensors. */
+export function stopIfAborted(signal: AbortSignal): void {
+  if (signal.aborted) fail("cancelled", "interrupted");
+}
