@@ -1,0 +1,126 @@
+/** The three tensors an 8-bit weight becomes: codes, scale, zero point. Computed when they are written, from one read. */
+
+import { graphs } from "../ir/edit.ts";
+import type { Model, Tensor } from "../ir/model.ts";
+import type { QParams, Scheme } from "../ir/scheme.ts";
+import { type ByteSource, computedSource, readAll } from "../ir/source.ts";
+import { elementCount } from "../numeric/dtypes.ts";
+import { fail } from "../numeric/errors.ts";
+import { channelParams, type Grid, gridOf, type Layout, quantize, transposeBytes } from "./dynamic-codes.ts";
+import type { LowerContext } from "./form.ts";
+
+/** Names of the tensors that hold one quantized weight. */
+export interface QuantizedWeight {
+  readonly codes: string;
+  readonly scale: string;
+  readonly zeroPoint: string;
+}
+
+export interface WeightRequest {
+  /** Name of the float constant. */
+  readonly tensor: string;
+  /** What the new names start with. */
+  readonly base: string;
+  readonly layout: Layout;
+  readonly scheme: Scheme;
+  /** Store the codes of a rows x cols matrix as cols x rows. */
+  readonly transpose?: boolean;
+}
+
+/** A view when the bytes are aligned, else a copy. */
+const floats = (bytes: Uint8Array): Float32Array =>
+  bytes.byteOffset % 4 === 0
+    ? new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4)
+    : new Float32Array(bytes.slice().buffer);
+
+const asBytes = (data: Float32Array | Int8Array | Uint8Array): Uint8Array =>
+  new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+
+interface Quantizer {
+  params(): Promise<QParams>;
+  codes(): Promise<Uint8Array>;
+}
+
+/** Keeps the scales once they are known, never the weight itself. */
+function quantizer(source: ByteSource, { layout, transpose }: WeightRequest, grid: Grid): Quantizer {
+  let known: QParams | undefined;
+  const read = async (): Promise<readonly [Float32Array, QParams]> => {
+    const values = floats(await readAll(source));
+    known ??= channelParams(values, layout, grid);
+    return [values, known];
+  };
+  return {
+    params: async () => known ?? (await read())[1],
+    async codes() {
+      const [values, params] = await read();
+      const codes = new Uint8Array(values.length);
+      quantize(values, layout, params, grid, grid.low < 0 ? new Int8Array(codes.buffer) : codes);
+      return transpose ? transposeBytes(codes, layout.rows, layout.cols) : codes;
+    },
+  };
+}
+
+const paramCount = ({ channels, rows, cols }: Layout): number =>
+  channels === "all" ? 1 : channels === "rows" ? rows : cols;
+
+/** Bytes of codes, scales and zero points. */
+export const storedBytes = (elements: number, channels: number): number => elements + channels * (4 + 1);
+
+const namesOf = new WeakMap<Model, ReadonlySet<string>>();
+
+/** Every value and tensor name of a model; collected once per model. */
+function usedNames(model: Model): ReadonlySet<string> {
+  const known = namesOf.get(model);
+  if (known !== undefined) return known;
+  const names = new Set<string>();
+  for (const { graph } of graphs(model.graph)) {
+    for (const { name } of [...graph.inputs, ...graph.outputs]) names.add(name);
+    for (const name of graph.tensors.keys()) names.add(name);
+    for (const node of graph.nodes) for (const name of node.outputs) names.add(name);
+  }
+  namesOf.set(model, names);
+  return names;
+}
+
+/** Names as onnxruntime's Python tool gives them, changed where the model uses one already. */
+export function weightNames(context: LowerContext, base: string): QuantizedWeight {
+  const taken = usedNames(context.model);
+  const free = (wish: string): string => {
+    let name = wish;
+    for (let i = 1; taken.has(name); i++) name = `${wish}_${i}`;
+    return name;
+  };
+  return { codes: free(`${base}_quantized`), scale: free(`${base}_scale`), zeroPoint: free(`${base}_zero_point`) };
+}
+
+/** Adds the tensors beside the float constant; a weight that several nodes share is added once. */
+export function addWeight(context: LowerContext, request: WeightRequest): QuantizedWeight {
+  const { tensor: name, layout, scheme, transpose } = request;
+  const weight = context.constant(name) ?? fail("graph", `"${name}" is not a constant of the model`);
+  const { codes, params } = quantizer(weight.data, request, gridOf(scheme));
+  const names = weightNames(context, request.base);
+  const shape = layout.channels === "all" ? [] : [paramCount(layout)];
+  const count = elementCount(weight.shape);
+  const tensors: readonly Tensor[] = [
+    {
+      name: names.codes,
+      dtype: scheme.dtype,
+      shape: transpose ? [layout.cols, layout.rows] : weight.shape,
+      data: computedSource(count, codes),
+    },
+    {
+      name: names.scale,
+      dtype: "float32",
+      shape,
+      data: computedSource(4 * paramCount(layout), async () => asBytes((await params()).scale)),
+    },
+    {
+      name: names.zeroPoint,
+      dtype: scheme.dtype,
+      shape,
+      data: computedSource(paramCount(layout), async () => Uint8Array.from((await params()).zeroPoint)),
+    },
+  ];
+  for (const tensor of tensors) context.add(tensor, name);
+  return names;
+}
