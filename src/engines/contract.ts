@@ -27,6 +27,8 @@ export interface NodeTime {
 }
 
 export interface Session {
+  /** Threads this session really runs with. */
+  readonly threads: number;
   readonly inputs: readonly ValueInfo[];
   readonly outputs: readonly ValueInfo[];
   /** Runs once. `fetches` limits what is returned; all outputs by default. */
@@ -42,6 +44,18 @@ export interface Engine {
   /** What a person should know: "native CPU", "WebAssembly, 1 thread". */
   readonly description: string;
   open(place: ModelPlace, options?: OpenOptions): Promise<Session>;
-  /** Counts the ops that remain after the engine's own optimization: which nodes really run in integers. */
-  opHistogram(place: ModelPlace): Promise<Readonly<Record<string, number>>>;
+  /**
+   * Counts the ops that remain after the engine's own optimization, sub-graphs included: which nodes really run in
+   * integers. An engine that can't write its optimized graph counts the nodes that ran on `feeds` (zeros of the
+   * smallest legal shape without them); undefined when it can do neither.
+   */
+  opHistogram(place: ModelPlace, feeds?: Feeds): Promise<OpHistogram | undefined>;
 }
+
+/** Number of nodes by op name, as the engine names them. */
+export type OpHistogram = Readonly<Record<string, number>>;
+
+/** An engine, or one sentence on why it can't be had here. */
+export type Opened =
+  | { readonly engine: Engine; readonly reason?: undefined }
+  | { readonly engine?: undefined; readonly reason: string };
