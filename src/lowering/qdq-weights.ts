@@ -1,0 +1,102 @@
+/** Weights and biases of the static form: int8 codes per channel, int32 biases on the scale of their products. */
+import { tensor as makeTensor } from "../ir/build.ts";
+import type { Tensor } from "../ir/model.ts";
+import type { NodePlan } from "../ir/plan.ts";
+import type { QParams } from "../ir/scheme.ts";
+import { computedSource, readAll } from "../ir/source.ts";
+import { decodeFloats } from "../numeric/convert.ts";
+import { elementCount } from "../numeric/dtypes.ts";
+import { fail } from "../numeric/errors.ts";
+import { roundHalfEven } from "../numeric/rounding.ts";
+import { channelParams, gridOf, type Layout, quantize } from "./dynamic-codes.ts";
+
+type WeightPlan = NonNullable<NodePlan["weight"]>;
+
+/** Names of codes, scale and zero point, in the order DequantizeLinear takes them. */
+export interface StaticWeight {
+  readonly names: readonly string[];
+  readonly tensors: readonly Tensor[];
+  /** One per output channel. */
+  readonly scales: Float32Array;
+}
+
+const INT32_MAX = 2 ** 31 - 1;
+
+const floats = async (tensor: Tensor): Promise<Float32Array> => decodeFloats(await readAll(tensor.data), tensor.dtype);
+
+/** Rows are the channels when they come first, columns when they come last. */
+function layoutOf({ shape, axis, scheme, tensor }: WeightPlan): Layout {
+  const count = elementCount(shape);
+  if (scheme.granularity.per === "tensor") return { rows: 1, cols: count, channels: "all" };
+  const channels =
+    shape[axis] ?? fail("graph", `tensor "${tensor}": no axis ${axis} in a shape of rank ${shape.length}`);
+  if (axis === 0) return { rows: channels, cols: count / channels, channels: "rows" };
+  if (axis === shape.length - 1) return { rows: count / channels, cols: channels, channels: "columns" };
+  return fail(
+    "unsupported",
+    `tensor "${tensor}": channels on axis ${axis} of ${shape.length}; expected the first or the last`,
+  );
+}
+
+/**
+ * Reads a weight once for its scales; codes are computed when the file is written. A bias that would not fit int32
+ * widens its channel's scale (its products then count in larger steps).
+ */
+export async function staticWeight(
+  tensor: Tensor,
+  plan: WeightPlan,
+  bias: Tensor | undefined,
+  dataScale: number | undefined,
+): Promise<StaticWeight> {
+  const layout = layoutOf(plan);
+  const grid = gridOf(plan.scheme);
+  const found = channelParams(await floats(tensor), layout, grid);
+  const params = bias && dataScale ? { ...found, scale: fitBias(found.scale, await floats(bias), dataScale) } : found;
+  const { dtype } = plan.scheme;
+  const codes = computedSource(elementCount(tensor.shape), async () => {
+    const out = new Int8Array(elementCount(tensor.shape));
+    quantize(await floats(tensor), layout, params, grid, dtype === "int8" ? out : new Uint8Array(out.buffer));
+    return new Uint8Array(out.buffer);
+  });
+  return {
+    ...parameterTensors(tensor.name, params, plan),
+    tensors: [
+      { name: `${tensor.name}/q`, dtype, shape: tensor.shape, data: codes },
+      ...parameterTensors(tensor.name, params, plan).tensors,
+    ],
+    scales: params.scale,
+  };
+}
+
+function parameterTensors(name: string, params: QParams, { scheme }: WeightPlan) {
+  const shape = scheme.granularity.per === "tensor" ? [] : [params.scale.length];
+  return {
+    names: [`${name}/q`, `${name}/s`, `${name}/z`],
+    tensors: [
+      makeTensor(`${name}/s`, "float32", shape, params.scale),
+      makeTensor(`${name}/z`, scheme.dtype, shape, Int8Array.from(params.zeroPoint)),
+    ],
+  };
+}
+
+function fitBias(scales: Float32Array, bias: Float32Array, dataScale: number): Float32Array {
+  return scales.map((scale, channel) =>
+    Math.max(scale, Math.abs(bias[channel % bias.length]!) / (dataScale * INT32_MAX)),
+  );
+}
+
+/** Codes and scale of a bias; no zero point, which WebGPU refuses for int32. */
+export async function staticBias(
+  bias: Tensor,
+  name: string,
+  dataScale: number,
+  weightScales: Float32Array,
+): Promise<readonly Tensor[]> {
+  const values = await floats(bias);
+  const scales = Float32Array.from(values, (_, i) => dataScale * weightScales[i % weightScales.length]!);
+  const codes = Int32Array.from(values, (value, i) => roundHalfEven(value / scales[i]!));
+  return [
+    makeTensor(name, "int32", [values.length], codes),
+    makeTensor(`${name}/s`, "float32", [values.length], scales),
+  ];
+}

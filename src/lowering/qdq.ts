@@ -1,0 +1,190 @@
+/**
+ * The static form: QuantizeLinear / DequantizeLinear around every planned value, int8 weights, int32 biases
+ * (ONNX operators QuantizeLinear-13, DequantizeLinear-13; int32 bias scale = input scale * weight scale).
+ *
+ * A value keeps its name where it is dequantized, so nodes left in float read what they always read.
+ */
+import { node as makeNode, tensor as makeTensor } from "../ir/build.ts";
+import { freshNames, nodeLabel, withGraph, withTensors } from "../ir/edit.ts";
+import type { Graph, Model, Node, Tensor } from "../ir/model.ts";
+import { ONNX } from "../ir/onnx-ops.ts";
+import type { NodePlan, Plan, ValuePlan } from "../ir/plan.ts";
+import type { Stats } from "../ir/stats.ts";
+import { DTYPES } from "../numeric/dtypes.ts";
+import { fail } from "../numeric/errors.ts";
+import { type Affine, affine } from "../numeric/qparams.ts";
+import { observerNamed } from "../observers/index.ts";
+import { type StaticWeight, staticBias, staticWeight } from "./qdq-weights.ts";
+
+/** A value with its grid: names of the tensors that hold scale and zero point. */
+interface QuantizedValue {
+  readonly plan: ValuePlan;
+  readonly scale: number;
+  readonly scaleName: string;
+  readonly zeroName: string;
+}
+
+interface State {
+  readonly graph: Graph;
+  readonly fresh: (wish: string) => string;
+  readonly values: ReadonlyMap<string, QuantizedValue>;
+  /** Values an integer node makes: they carry their name only after DequantizeLinear. */
+  readonly fromIntegers: ReadonlySet<string>;
+  /** Output of a removed clamp by the value that takes its place. */
+  readonly unclamped: ReadonlyMap<string, string>;
+  readonly dequantized: Map<string, string>;
+  readonly weights: Map<string, StaticWeight>;
+  readonly tensors: Map<string, Tensor>;
+}
+
+/** Rewrites the main graph. Stats must hold every planned value that has no range of its own. */
+export async function lowerStatic(model: Model, plan: Plan, stats: Stats | undefined): Promise<Model> {
+  const plans = new Map(plan.nodes.filter(({ form }) => form === "qdq").map((entry) => [entry.index, entry]));
+  if (plans.size === 0) return model;
+  const state = initialState(model, plan, plans, stats);
+  const nodes: Node[] = [];
+  for (const { name } of model.graph.inputs) nodes.push(...quantizeSource(state, name));
+  for (const [index, node] of model.graph.nodes.entries()) {
+    const entry = plans.get(index);
+    if (entry === undefined) nodes.push(node, ...node.outputs.flatMap((output) => quantizeSource(state, output)));
+    else if (!isRemoved(entry)) nodes.push(...(await lowerNode(state, node, entry)));
+  }
+  return withGraph(model, withTensors({ ...model.graph, nodes }, [...state.tensors.values()]));
+}
+
+/** A clamp the grid of its output does by itself; the plan marks it. */
+const isRemoved = (entry: NodePlan): boolean => entry.options?.removed === 1;
+
+function initialState(model: Model, plan: Plan, plans: ReadonlyMap<number, NodePlan>, stats: Stats | undefined): State {
+  const { graph } = model;
+  const tensors = new Map<string, Tensor>();
+  const values = quantizedValues(plan, stats, tensors);
+  const planned = graph.nodes.map((node, index) => ({ node, entry: plans.get(index) })).filter(({ entry }) => entry);
+  return {
+    graph,
+    fresh: freshNames(graph),
+    values,
+    fromIntegers: new Set(planned.flatMap(({ node }) => node.outputs)),
+    unclamped: new Map(
+      planned.filter(({ entry }) => isRemoved(entry!)).map(({ node }) => [node.inputs[0]!, node.outputs[0]!]),
+    ),
+    dequantized: new Map(),
+    weights: new Map(),
+    tensors,
+  };
+}
+
+function quantizedValues(
+  plan: Plan,
+  stats: Stats | undefined,
+  tensors: Map<string, Tensor>,
+): Map<string, QuantizedValue> {
+  const byName = new Map(plan.values.map((value) => [value.value, value]));
+  const root = (value: ValuePlan): ValuePlan => {
+    let at = value;
+    for (let next = at.sameAs; next !== undefined; next = at.sameAs)
+      at = byName.get(next) ?? fail("graph", `plan: value "${at.value}" shares the scale of unplanned "${next}"`);
+    return at;
+  };
+  const found = new Map<string, QuantizedValue>();
+  for (const value of plan.values) {
+    const owner = root(value);
+    const scaleName = `${owner.value}/s`;
+    const zeroName = `${owner.value}/z`;
+    const { scale, zeroPoint } = gridOf(owner, stats);
+    const { dtype } = owner.scheme;
+    tensors.set(scaleName, makeTensor(scaleName, "float32", [], Float32Array.of(scale)));
+    tensors.set(
+      zeroName,
+      makeTensor(zeroName, dtype, [], dtype === "int8" ? Int8Array.of(zeroPoint) : Uint8Array.of(zeroPoint)),
+    );
+    found.set(value.value, { plan: value, scale, scaleName, zeroName });
+  }
+  return found;
+}
+
+/** Scale and zero point of a value from the op's fixed range or from what calibration saw. */
+export function gridOf(value: ValuePlan, stats: Stats | undefined): Affine {
+  const row = DTYPES[value.scheme.dtype];
+  const seen = stats?.values[value.value];
+  if (value.range === undefined && seen === undefined)
+    return fail("data", `no statistics for value "${value.value}"; calibrate again with the same model and passes`);
+  const [min, max] = value.range ?? observerNamed(value.observer).range(seen!, row, value.scheme.symmetric);
+  return affine(min, max, row, value.scheme.symmetric);
+}
+
+/** Q and DQ behind a value that float nodes or callers make: integer nodes read the DQ, everybody else the value itself. */
+function quantizeSource(state: State, name: string): readonly Node[] {
+  const value = state.values.get(name);
+  if (value === undefined) return [];
+  const out = state.fresh(`${name}/dq`);
+  state.dequantized.set(name, out);
+  return quantizePair(state, value, name, out);
+}
+
+function quantizePair(
+  state: State,
+  { scaleName, zeroName }: QuantizedValue,
+  from: string,
+  to: string,
+): readonly Node[] {
+  const codes = state.fresh(`${to}/q`);
+  return [
+    makeNode("QuantizeLinear", [from, scaleName, zeroName], [codes], { name: state.fresh(`${to}/Q`) }),
+    makeNode("DequantizeLinear", [codes, scaleName, zeroName], [to], { name: state.fresh(`${to}/DQ`) }),
+  ];
+}
+
+async function lowerNode(state: State, node: Node, entry: NodePlan): Promise<readonly Node[]> {
+  const front: Node[] = [];
+  const inputs = node.inputs.map((name) => state.dequantized.get(name) ?? name);
+  if (entry.weight !== undefined) await lowerWeight(state, node, entry.weight, inputs, front);
+  const behind: Node[] = [];
+  const outputs = node.outputs.map((name) => {
+    const shown = state.unclamped.get(name) ?? name;
+    const value = state.values.get(shown);
+    if (value === undefined) return name;
+    const raw = shown === name ? state.fresh(`${name}/f`) : name;
+    behind.push(...quantizePair(state, value, raw, shown));
+    return raw;
+  });
+  return [...front, { ...node, inputs, outputs }, ...behind];
+}
+
+/** Replaces weight and bias inputs by dequantized codes. */
+async function lowerWeight(
+  state: State,
+  node: Node,
+  weight: NonNullable<NodePlan["weight"]>,
+  inputs: string[],
+  front: Node[],
+): Promise<void> {
+  const row =
+    ONNX.row(node)?.weights.find(({ input }) => input === weight.input) ??
+    fail("graph", `node "${nodeLabel(node)}": ${node.op} has no weight at input ${weight.input} in the op table`);
+  const data = state.values.get(node.inputs[0]!);
+  const bias = row.bias === undefined ? undefined : state.graph.tensors.get(node.inputs[row.bias] ?? "");
+  const codes =
+    state.weights.get(weight.tensor) ??
+    (await staticWeight(state.graph.tensors.get(weight.tensor)!, weight, bias, data?.scale));
+  state.weights.set(weight.tensor, codes);
+  for (const tensor of codes.tensors) state.tensors.set(tensor.name, tensor);
+  inputs[weight.input] = dequantize(state, front, codes.names, weight.tensor, weight.axis);
+  if (bias === undefined || data === undefined) return;
+  const name = state.fresh(`${bias.name}/q`);
+  const quantized = await staticBias(bias, name, data.scale, codes.scales);
+  for (const tensor of quantized) state.tensors.set(tensor.name, tensor);
+  inputs[row.bias!] = dequantize(
+    state,
+    front,
+    quantized.map((tensor) => tensor.name),
+    bias.name,
+    0,
+  );
+}
+
+function dequantize(state: State, front: Node[], names: readonly string[], base: string, axis: number): string {
+  const out = state.fresh(`${base}/dq`);
+  front.push(makeNode("DequantizeLinear", names, [out], { name: state.fresh(`${base}/DQ`), attributes: { axis } }));
+  return out;
+}

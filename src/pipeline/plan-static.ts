@@ -1,0 +1,210 @@
+/**
+ * The static part of a plan: which nodes run in integers from end to end, and which values get a scale.
+ *
+ * Ops with weights are the seeds. Ops between them (additions, pools, reshapes) join when everything they read is in
+ * integers already and somebody behind them wants integers; otherwise they would only cost a conversion each way.
+ */
+import { slotNames, type WeightInput } from "../ir/dialect.ts";
+import { consumers, producers } from "../ir/edit.ts";
+import type { Graph, Model, Node } from "../ir/model.ts";
+import { ONNX } from "../ir/onnx-ops.ts";
+import type { Kept, NodePlan, Place, ValuePlan } from "../ir/plan.ts";
+import type { Scheme } from "../ir/scheme.ts";
+import type { Site } from "../lowering/form.ts";
+import { elementCount } from "../numeric/dtypes.ts";
+import type { NamedScheme, StaticGrids } from "../recipes/schemes.ts";
+
+/** What one node was given: a scheme, or the reason why it is left alone. */
+export interface Assigned {
+  readonly site: Site;
+  readonly place: Place;
+  readonly scheme: NamedScheme | undefined;
+  readonly kept?: string;
+}
+
+export interface StaticPlan {
+  readonly nodes: readonly NodePlan[];
+  readonly values: readonly ValuePlan[];
+  readonly kept: readonly Kept[];
+  /** Nodes no other form may take. */
+  readonly taken: ReadonlySet<Node>;
+}
+
+/** A node of the main graph that may run in integers. */
+interface Candidate extends Assigned {
+  readonly grids: StaticGrids;
+  readonly weight?: WeightInput;
+}
+
+/** The main graph with the nodes that run in integers. */
+interface View {
+  readonly graph: Graph;
+  readonly integers: ReadonlyMap<Node, Candidate>;
+  readonly producers: ReadonlyMap<string, Node>;
+  readonly consumers: ReadonlyMap<string, readonly Node[]>;
+}
+
+const EMPTY: StaticPlan = { nodes: [], values: [], kept: [], taken: new Set() };
+
+/** Plans all nodes whose scheme is static; empty when none is. */
+export function planStatic(model: Model, assigned: readonly Assigned[], observer: string): StaticPlan {
+  const wanted = assigned.filter(({ scheme }) => scheme?.static !== undefined);
+  if (wanted.length === 0) return EMPTY;
+  const outcomes = wanted.map(candidate);
+  const integers = new Map(
+    outcomes.filter((entry): entry is Candidate => "grids" in entry).map((entry) => [entry.site.node, entry]),
+  );
+  const links = { graph: model.graph, producers: producers(model.graph), consumers: consumers(model.graph) };
+  dropLonelyBridges({ ...links, integers }, integers);
+  const view: View = { ...links, integers };
+  return {
+    nodes: [...integers.values()].map((entry) => nodePlan(view, entry)),
+    values: valuePlans(view, observer),
+    kept: outcomes.filter((entry): entry is Kept => "reason" in entry),
+    taken: new Set(integers.keys()),
+  };
+}
+
+/** A node that may run in integers, or why one with weights can't; `skip` for the many that have none and don't matter. */
+function candidate(entry: Assigned): Candidate | Kept | { readonly skip: true } {
+  const { site, place, scheme } = entry;
+  const grids = scheme!.static!;
+  const row = ONNX.row(site.node);
+  const as = row?.static(site.node).as ?? "float";
+  const weight = row?.weights.find(({ input }) => site.constant(site.node.inputs[input] ?? "") !== undefined);
+  if (place.scope !== "") return weight && as === "compute" ? { ...place, reason: SUBGRAPH } : { skip: true };
+  if (as === "compute") {
+    const reason = weight === undefined ? "both inputs are computed at run time" : whyNotCompute(site, weight);
+    return reason === undefined ? { ...entry, grids, weight: weight! } : { ...place, reason };
+  }
+  if (as === "float") return { skip: true };
+  return row!.weights.length === 0 && hasOnlyFloats(site, slotNames(row!.data, site.node.inputs))
+    ? { ...entry, grids }
+    : { skip: true };
+}
+
+const SUBGRAPH =
+  "inside a sub-graph, where values can't be observed for calibration; a dynamic or weight-only scheme fits";
+
+/** Reasons why products with this weight can't run on integers. */
+function whyNotCompute({ node, constant }: Site, { input, bias, axis }: WeightInput): string | undefined {
+  const weight = constant(node.inputs[input]!)!;
+  const rank = weight.shape.length;
+  if (weight.dtype !== "float32") return `weight "${weight.name}" is ${weight.dtype}, expected float32`;
+  if (rank < 2 || elementCount(weight.shape) === 0) return `weight "${weight.name}" has shape [${weight.shape}]`;
+  const channels = axis(node, rank);
+  if (channels !== 0 && (channels !== rank - 1 || rank > 2)) return `weight "${weight.name}" is a stack of matrices`;
+  const biasName = bias === undefined ? "" : (node.inputs[bias] ?? "");
+  if (biasName === "") return undefined;
+  const added = constant(biasName);
+  if (added === undefined) return `bias "${biasName}" is computed at run time`;
+  return elementCount(added.shape) === weight.shape[channels]
+    ? undefined
+    : `bias "${biasName}" is not one number a channel`;
+}
+
+/** Bridges carry computed float32 values only; a constant operand would need a grid of its own. */
+const hasOnlyFloats = ({ constant, graph }: Site, names: readonly string[]): boolean =>
+  names.every((name) => constant(name) === undefined && (graph.values.get(name)?.dtype ?? "float32") === "float32");
+
+const isBridge = ({ weight }: Candidate): boolean => weight === undefined;
+
+/** Removes bridges that don't stand between integers, until nothing changes. */
+function dropLonelyBridges(view: View, integers: Map<Node, Candidate>): void {
+  for (let before = -1; before !== integers.size; ) {
+    before = integers.size;
+    for (const [node, entry] of integers) if (isBridge(entry) && !isJoined(view, node, entry)) integers.delete(node);
+  }
+}
+
+function isJoined(view: View, node: Node, entry: Candidate): boolean {
+  const row = ONNX.row(node)!;
+  const sources = slotNames(row.data, node.inputs);
+  if (row.static(node).as === "clamp") return clampSource(view, node, entry) !== undefined;
+  return (
+    sources.every((name) => isInteger(view, name)) &&
+    slotNames(row.outputs, node.outputs).some((name) => wantsIntegers(view, name))
+  );
+}
+
+/** Made by an integer node, or fed as a float input, which is quantized once. */
+function isInteger({ producers, integers, graph }: View, name: string): boolean {
+  const producer = producers.get(name);
+  if (producer !== undefined) return integers.has(producer);
+  return graph.inputs.some((input) => input.name === name && input.dtype === "float32");
+}
+
+const wantsIntegers = ({ consumers, integers }: View, name: string): boolean =>
+  (consumers.get(name) ?? []).some(
+    (node) => integers.has(node) && slotNames(ONNX.row(node)!.data, node.inputs).includes(name),
+  );
+
+/**
+ * The integer node whose output only this clamp reads: its QuantizeLinear can do the clamping, when the lowest code is
+ * the lower bound (an unsigned or asymmetric grid).
+ */
+function clampSource({ producers, consumers, graph, integers }: View, node: Node, entry: Candidate): Node | undefined {
+  const source = node.inputs[0]!;
+  const producer = producers.get(source);
+  const alone = consumers.get(source)?.length === 1 && !graph.outputs.some((output) => output.name === source);
+  const makesOwnGrid =
+    producer !== undefined && ["compute", "elementwise"].includes(ONNX.row(producer)?.static(producer).as ?? "");
+  return alone && makesOwnGrid && integers.has(producer) && !entry.grids.activations.symmetric ? producer : undefined;
+}
+
+function nodePlan(view: View, { site, place, grids, weight }: Candidate): NodePlan {
+  const { node } = site;
+  const removed = ONNX.row(node)!.static(node).as === "clamp" ? { options: { removed: 1 } } : {};
+  if (weight === undefined) return { ...place, form: "qdq", ...removed };
+  const tensor = view.graph.tensors.get(node.inputs[weight.input]!)!;
+  const axis = weight.axis(node, tensor.shape.length);
+  return {
+    ...place,
+    form: "qdq",
+    weight: {
+      tensor: tensor.name,
+      input: weight.input,
+      shape: tensor.shape,
+      axis,
+      scheme: grids.weights,
+      algorithm: "rtn",
+      bytes: { before: tensor.data.size, after: storedBytes(tensor.shape, axis, grids.weights) },
+    },
+  };
+}
+
+/** Codes, and per channel a float32 scale and a zero point. */
+const storedBytes = (shape: readonly number[], axis: number, { granularity }: Scheme): number =>
+  elementCount(shape) + 5 * (granularity.per === "tensor" ? 1 : shape[axis]!);
+
+/** Every value an integer node reads or makes, but for float outputs and what a removed clamp reads. */
+function valuePlans(view: View, observer: string): readonly ValuePlan[] {
+  const found = new Map<string, ValuePlan>();
+  for (const [node, { grids }] of view.integers) {
+    const row = ONNX.row(node)!;
+    const kind = row.static(node);
+    const inputs = row.weights.length > 0 ? [node.inputs[0]!] : slotNames(row.data, node.inputs);
+    const outputs = slotNames(row.outputs, node.outputs);
+    const plain = { scope: "", scheme: grids.activations, observer };
+    const put = (value: string, more: Partial<ValuePlan> = {}) => {
+      if (!found.has(value)) found.set(value, { ...plain, value, ...more });
+    };
+    if (kind.as === "clamp") {
+      put(outputs[0]!);
+      continue;
+    }
+    for (const name of inputs) put(name);
+    for (const name of outputs) {
+      if (isClamped(view, name) || (kind.as === "compute" && kind.floatOutput && !wantsIntegers(view, name))) continue;
+      put(
+        name,
+        kind.as === "same-scale" ? { sameAs: inputs[0]! } : row.range === undefined ? {} : { range: row.range },
+      );
+    }
+  }
+  return [...found.values()];
+}
+
+/** Read by a clamp that the quantization behind it replaces. */
+const isClamped = ({ consumers, integers }: View, name: string): boolean =>
+  (consumers.get(name) ?? []).some((node) => integers.has(node) && ONNX.row(node)!.static(node).as === "clamp");

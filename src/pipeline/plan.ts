@@ -1,0 +1,104 @@
+/**
+ * Step 3: what becomes what. Asks each node which scheme the recipe gives it and which form fits, and answers with plain
+ * data; nothing is touched yet.
+ */
+import { graphs, nodeLabel } from "../ir/edit.ts";
+import type { Model, Node } from "../ir/model.ts";
+import type { Kept, NodePlan, Place, Plan } from "../ir/plan.ts";
+import { constantsOf, siteOf } from "../lowering/context.ts";
+import type { Site, WeightFit } from "../lowering/form.ts";
+import { FORMS } from "../lowering/index.ts";
+import { byteLength, elementCount } from "../numeric/dtypes.ts";
+import { type Recipe, ruleFor } from "../recipes/recipe.ts";
+import { type Step, schemeNamed } from "../recipes/schemes.ts";
+import { type Assigned, planStatic } from "./plan-static.ts";
+
+/** Decides for the whole model. Throws `unsupported` when the scheme fits nothing in it. */
+export function planModel(model: Model, recipe: Recipe): Plan {
+  const assigned = assign(model, recipe);
+  const fixed = planStatic(model, assigned, recipe.observer);
+  const rest = assigned.filter(({ site }) => !fixed.taken.has(site.node));
+  const explained = new Set(fixed.kept.map(keyOf));
+  const weights = rest.map(planWeights);
+  const nodes = [
+    ...fixed.nodes,
+    ...weights.filter((entry): entry is NodePlan => entry !== undefined && "form" in entry),
+  ];
+  const kept = [
+    ...fixed.kept,
+    ...weights.filter(
+      (entry): entry is Kept => entry !== undefined && "reason" in entry && !explained.has(keyOf(entry)),
+    ),
+  ];
+  return {
+    scheme: recipe.scheme.name,
+    nodes,
+    values: fixed.values,
+    kept,
+    notes: [],
+    ...(recipe.scheme.float16 === undefined ? {} : { float16: recipe.scheme.float16 }),
+    bytes: plannedBytes(model, nodes),
+  };
+}
+
+const keyOf = (place: Place): string => `${place.scope}\n${place.index}`;
+
+function assign(model: Model, recipe: Recipe): readonly Assigned[] {
+  const constants = constantsOf(model);
+  return [...graphs(model.graph)].flatMap(({ scope, graph }) =>
+    graph.nodes.map((node, index): Assigned => {
+      const place: Place = { scope, index, node: nodeLabel(node), op: node.op };
+      const rule = ruleFor(recipe, place);
+      const site = siteOf(model, constants, graph, scope, node);
+      if (rule === undefined) return { site, place, scheme: recipe.scheme };
+      if (rule.scheme === "keep") return { site, place, scheme: undefined, kept: rule.reason };
+      return { site, place, scheme: recipe.tune(schemeNamed(rule.scheme)) };
+    }),
+  );
+}
+
+/** The first step whose form fits takes the node; a node with weights that none fits is kept, with the reasons. */
+function planWeights({ site, place, scheme, kept }: Assigned): NodePlan | Kept | undefined {
+  if (scheme === undefined) return holdsWeights(site) ? { ...place, reason: kept ?? "kept", byUser: true } : undefined;
+  const reasons = new Set<string>();
+  for (const step of scheme.steps) {
+    if (step.ops !== undefined && !step.ops.includes(site.node.op)) continue;
+    const fit = FORMS[step.form]?.fits(site, step.scheme) ?? `form ${step.form} is not available`;
+    if (typeof fit !== "string")
+      return { ...place, form: step.form, weight: weightPlan(site, fit, step), ...options(step) };
+    reasons.add(fit);
+  }
+  if (scheme.steps.length === 0 || !holdsWeights(site)) return undefined;
+  return { ...place, reason: [...reasons].join("; ") || `scheme ${scheme.name} has no form for ${site.node.op}` };
+}
+
+const options = (step: Step) => (step.options === undefined ? {} : { options: step.options });
+
+function weightPlan(site: Site, fit: WeightFit, step: Step): NonNullable<NodePlan["weight"]> {
+  const tensor = site.constant(fit.tensor);
+  const before = tensor === undefined ? 0 : byteLength(tensor.dtype, elementCount(tensor.shape));
+  const after = FORMS[step.form]?.storedBytes(fit, step.scheme) ?? before;
+  return { ...fit, scheme: step.scheme, algorithm: step.algorithm, bytes: { before, after } };
+}
+
+/** A constant of two or more dimensions is a weight; scalars and vectors are parameters nobody quantizes alone. */
+export function holdsWeights(site: Site): boolean {
+  return site.node.inputs.some((name) => {
+    const tensor = name === "" ? undefined : site.constant(name);
+    return tensor?.dtype.startsWith("float") && tensor.shape.filter((dim) => dim > 1).length >= 2;
+  });
+}
+
+/** Bytes of all constants before, and after the plan; a weight that several nodes share counts once. */
+function plannedBytes(model: Model, nodes: readonly NodePlan[]): { before: number; after: number } {
+  let before = 0;
+  for (const { graph } of graphs(model.graph)) for (const { data } of graph.tensors.values()) before += data.size;
+  const saved = new Map(
+    nodes.flatMap(({ weight }) => (weight ? [[weight.tensor, weight.bytes.before - weight.bytes.after]] : [])),
+  );
+  return { before, after: before - [...saved.values()].reduce((sum, bytes) => sum + bytes, 0) };
+}
+
+/** Nodes the plan changes, for people: "24 of 60 nodes". */
+export const plannedShare = (plan: Plan, nodes: readonly Node[]): string =>
+  `${plan.nodes.length} of ${nodes.length} nodes`;
