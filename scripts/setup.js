@@ -94,3 +94,5 @@ export function ensureReady() {
     process.exit(1);
   }
 }
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) ensureReady();
