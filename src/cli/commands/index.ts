@@ -1,0 +1,10 @@
+/** All commands, in the order of `fewbit --help`. */
+import type { Command } from "../command.ts";
+import { bench } from "./bench.ts";
+import { compare } from "./compare.ts";
+import { demo } from "./demo.ts";
+import { inspect } from "./inspect.ts";
+import { quantize } from "./quantize.ts";
+import { schemes } from "./schemes.ts";
+
+export const COMMANDS: readonly Command[] = [quantize, inspect, compare, bench, schemes, demo];

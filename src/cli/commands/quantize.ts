@@ -1,0 +1,149 @@
+/** fewbit quantize: the main job. */
+
+import type { KeepRule, QuantizeRequest } from "../../node/requests.ts";
+import { type Command, type Context, EXIT, type OptionRow } from "../command.ts";
+import { writeJson } from "../json.ts";
+import {
+  dataRequest,
+  ENGINE_OPTIONS,
+  type EngineFlags,
+  EVALUATION_OPTIONS,
+  type EvaluationFlags,
+  engineRequest,
+  evaluationRequest,
+  htmlFile,
+  integer,
+  keepRules,
+  MAX_DROP,
+  names,
+  optionalName,
+  present,
+  SAMPLE_OPTIONS,
+} from "../option.ts";
+import { printPlans } from "../print/plan.ts";
+import { printQuantized } from "../print/quantized.ts";
+import { exitCode, quantizeJson } from "../quantized.ts";
+import { writeReport } from "../report-files.ts";
+import { knownName } from "../suggest.ts";
+
+interface QuantizeFlags extends EngineFlags, EvaluationFlags {
+  readonly scheme?: readonly string[];
+  readonly calibrate?: string;
+  readonly output?: string;
+  readonly recipe?: string;
+  readonly target?: string;
+  readonly keep?: readonly KeepRule[];
+  readonly maxDrop?: number;
+  readonly force?: boolean;
+  readonly activations?: "symmetric" | "asymmetric";
+  readonly symmetric?: boolean;
+  readonly asymmetric?: boolean;
+  readonly groupSize?: number;
+  readonly algorithm?: string;
+  readonly observer?: string;
+  readonly embeddings?: boolean;
+  readonly stats?: string;
+  readonly dryRun?: boolean;
+  /** false with --no-report. */
+  readonly report?: string | false;
+}
+
+const OPTIONS: readonly OptionRow[] = [
+  {
+    flags: "-s, --scheme <names>",
+    summary: "scheme, or several with commas between them: see fewbit schemes",
+    parse: names,
+  },
+  {
+    flags: "-c, --calibrate <data>",
+    summary: "samples that show the range of values: .npy, .npz, a folder, or random",
+  },
+  { flags: "-o, --output <path>", summary: "file to write; a folder for several schemes; beside the model by default" },
+  {
+    flags: "--keep <rule>",
+    summary: "leave nodes as they are: REGEX, op:NAME or node:NAME; repeatable",
+    parse: keepRules,
+  },
+  { flags: "--recipe <file>", summary: "ordered rules in JSON: which nodes get which scheme" },
+  { flags: "--target <name>", summary: "place the model is for" },
+  ...EVALUATION_OPTIONS,
+  MAX_DROP,
+  { flags: "--force", summary: "write even when --max-drop was not met, and over existing files" },
+  { flags: "--dry-run", summary: "print what would become what, with sizes; write nothing" },
+  { flags: "--activations <kind>", summary: "grid of the activations", choices: ["symmetric", "asymmetric"] },
+  { flags: "--symmetric", summary: "weights without zero points", conflicts: "asymmetric" },
+  { flags: "--asymmetric", summary: "weights with zero points" },
+  { flags: "--group-size <n>", summary: "weights that share a scale: 16, 32, 64, 128 or 256", parse: integer(16, 256) },
+  { flags: "--algorithm <name>", summary: "how weights are rounded" },
+  { flags: "--observer <name>", summary: "how ranges are chosen from what calibration saw" },
+  { flags: "--embeddings", summary: "quantize embedding tables too" },
+  { flags: "--stats <file>", summary: "read calibration statistics from this file, or save them there" },
+  ...SAMPLE_OPTIONS,
+  ...ENGINE_OPTIONS,
+  { flags: "--report <file.html>", summary: "where the report goes; beside the output by default", parse: htmlFile },
+  { flags: "--no-report", summary: "write no report" },
+];
+
+function request(model: string, flags: QuantizeFlags, { services, command }: Context): QuantizeRequest {
+  const { names: known } = services;
+  const optional = present({
+    calibration: flags.calibrate === undefined ? undefined : dataRequest(flags.calibrate, flags),
+    evaluation: evaluationRequest(flags, services),
+    weights: flags.symmetric ? ("symmetric" as const) : flags.asymmetric ? ("asymmetric" as const) : undefined,
+    target: optionalName("target", flags.target, known.targets),
+    algorithm: optionalName("algorithm", flags.algorithm, known.algorithms),
+    observer: optionalName("observer", flags.observer, known.observers),
+    recipe: flags.recipe,
+    output: flags.output,
+    maxDrop: flags.maxDrop,
+    activations: flags.activations,
+    groupSize: flags.groupSize,
+    stats: flags.stats,
+  });
+  return {
+    ...engineRequest(flags, services),
+    ...optional,
+    model,
+    command,
+    schemes: (flags.scheme ?? []).map((name) => knownName("scheme", name, known.schemes)),
+    keep: flags.keep ?? [],
+    force: flags.force ?? false,
+    embeddings: flags.embeddings ?? false,
+  };
+}
+
+async function dryRun(wish: QuantizeRequest, context: Context): Promise<number> {
+  const plans = await context.services.plan(wish, { progress: context.progress, signal: context.io.signal });
+  if (context.json) writeJson(context.io, plans);
+  else printPlans(context.io, plans);
+  return EXIT.done;
+}
+
+export const quantize: Command = {
+  name: "quantize",
+  summary: "make a model smaller and faster, and measure what that cost",
+  arguments: [{ name: "<model>", summary: "ONNX file, or the folder of a transformers.js model" }],
+  options: OPTIONS,
+  examples: [
+    ["quantize model.onnx -s w4", "4 bit weights; no data needed"],
+    ["quantize model.onnx -s w8a8 -c samples.npz", "8 bit integers throughout; ranges come from your samples"],
+    [
+      "quantize model.onnx -s w8a8 -c train.npy --data test.npy --labels labels.npy --max-drop 1",
+      "write it only if it loses at most one point of accuracy",
+    ],
+    ["quantize model.onnx -s w8a8,w8,w4 -c samples.npy -o out", "several at once, and a report that compares them"],
+    ["quantize ./my-model -s q8,q4,q4f16", "a transformers.js folder: files in onnx/ under the names it expects"],
+    ["quantize model.onnx -s w8a8 --keep op:Softmax --keep '^head' --dry-run", "only show what would happen"],
+  ],
+  details:
+    "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the accuracy allowed by --max-drop was not kept and nothing was written.",
+  async run([model], flags: QuantizeFlags, context) {
+    const wish = request(String(model), flags, context);
+    if (flags.dryRun) return dryRun(wish, context);
+    const report = await context.services.quantize(wish, { progress: context.progress, signal: context.io.signal });
+    const page = await writeReport(report, flags.report, context.services);
+    if (context.json) writeJson(context.io, quantizeJson(report, page));
+    else printQuantized(context.io, report, page);
+    return exitCode(report);
+  },
+};

@@ -1,0 +1,43 @@
+/** Findings and what was kept, as sentences. */
+import type { Kept } from "../../ir/plan.ts";
+import { count, list, shorten } from "../../pipeline/report/format.ts";
+import { groupKept } from "../../pipeline/report/kept.ts";
+import type { Finding, Severity } from "../../pipeline/result.ts";
+import { type Io, paint, type Style } from "../io.ts";
+import { wrap } from "../table.ts";
+
+const LABELS: { readonly [S in Severity]: readonly [string, Style] } = {
+  error: ["error", "red"],
+  warning: ["warning", "yellow"],
+  info: ["note", "dim"],
+};
+
+/** A sentence needs no more than this many columns, however wide the terminal. */
+const MAX_WIDTH = 100;
+export const textWidth = ({ columns }: Pick<Io, "columns">): number => Math.max(40, Math.min(columns - 1, MAX_WIDTH));
+
+/** "warning: message -> remedy", wrapped; the same finding once. */
+export function printFindings(io: Io, findings: readonly Finding[]): void {
+  const seen = new Set<string>();
+  for (const { severity, message, remedy } of findings) {
+    const [label, style] = LABELS[severity];
+    const text = wrap(`${label}: ${message}${remedy === undefined ? "" : ` -> ${remedy}`}`, textWidth(io), "  ");
+    if (seen.has(text)) continue;
+    seen.add(text);
+    io.stdout.write(`${paint(io, style, label)}${text.slice(label.length)}\n`);
+  }
+}
+
+const NAMES_SHOWN = 3;
+const NAME_LENGTH = 32;
+
+/** Kept nodes by reason: "kept in float: 3 Softmax (a, b, c): reason". */
+export function printKept(io: Io, kept: readonly Kept[]): void {
+  for (const nodes of groupKept(kept)) {
+    const shown = nodes.slice(0, NAMES_SHOWN).map(({ node }) => shorten(node, NAME_LENGTH));
+    const more = nodes.length > shown.length ? [count(nodes.length - shown.length, "more", "more")] : [];
+    const { op, reason } = nodes[0]!;
+    const text = `kept in float: ${nodes.length} ${op} (${list([...shown, ...more])}): ${reason}`;
+    io.stdout.write(`${wrap(text, textWidth(io), "  ")}\n`);
+  }
+}

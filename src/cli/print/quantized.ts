@@ -1,0 +1,123 @@
+/** Results of quantize and compare for people. */
+import {
+  bytes,
+  cosine,
+  decibels,
+  list,
+  metricChange,
+  metricValue,
+  milliseconds,
+  percent,
+  times,
+} from "../../pipeline/report/format.ts";
+import { headline, verdictOf, worstOutput } from "../../pipeline/report/verdict.ts";
+import type { Candidate, CompareReport, QuantizeReport } from "../../pipeline/result.ts";
+import { type Io, paint, printable } from "../io.ts";
+import { type Column, table, wrap } from "../table.ts";
+import { printFindings, printKept, textWidth } from "./findings.ts";
+
+const right = (title: string): Column => ({ title, align: "right" });
+
+/** Metric names over all candidates, in the order they first appear. */
+const metricNames = (candidates: readonly Candidate[]): readonly string[] => [
+  ...new Set(candidates.flatMap(({ metrics }) => Object.keys(metrics))),
+];
+
+function originalRow(label: string, candidates: readonly Candidate[]): (string | undefined)[] {
+  const [first] = candidates;
+  const measured = candidates.find(({ latency }) => latency)?.latency;
+  const memory = candidates.find((candidate) => candidate.memory)?.memory;
+  const metrics = metricNames(candidates).map((name) => {
+    const metric = candidates.find((candidate) => candidate.metrics[name])?.metrics[name];
+    return metric && metricValue(metric, metric.before);
+  });
+  return [
+    label,
+    first && bytes(first.size.before),
+    undefined,
+    measured && milliseconds(measured.before),
+    undefined,
+    memory && bytes(memory.before),
+    ...metrics,
+  ];
+}
+
+function candidateRow(candidate: Candidate, names: readonly string[]): (string | undefined)[] {
+  const { scheme, size, latency, memory, agreement, integerShare } = candidate;
+  const worst = worstOutput(candidate);
+  const metrics = names.map((name) => {
+    const metric = candidate.metrics[name];
+    return metric && `${metricValue(metric, metric.after)} (${metricChange(metric)})`;
+  });
+  return [
+    scheme,
+    bytes(size.after),
+    times(size.ratio),
+    latency && milliseconds(latency.after),
+    latency && times(latency.ratio),
+    memory && bytes(memory.after),
+    ...metrics,
+    agreement === undefined ? undefined : percent(agreement),
+    worst && cosine(worst.cosine),
+    worst && decibels(worst.sqnr),
+    integerShare === undefined ? undefined : percent(integerShare),
+  ];
+}
+
+function printTable(io: Io, original: string, candidates: readonly Candidate[]): void {
+  const names = metricNames(candidates);
+  const columns = [
+    { title: "" },
+    right("size"),
+    right("smaller"),
+    right("latency"),
+    right("faster"),
+    right("memory"),
+    ...names.map(right),
+    right("agreement"),
+    right("cosine"),
+    right("SQNR"),
+    right("in integers"),
+  ];
+  const rows = [originalRow(original, candidates), ...candidates.map((candidate) => candidateRow(candidate, names))];
+  io.stdout.write(`\n${table(columns, rows, (text) => paint(io, "dim", text))}\n`);
+}
+
+const TONES = { good: "green", mixed: "yellow", bad: "red" } as const;
+
+function printVerdicts(io: Io, candidates: readonly Candidate[]): void {
+  for (const candidate of candidates) {
+    const { tone, sentence } = verdictOf(candidate);
+    const text = wrap(`${candidate.scheme}: ${sentence}`, textWidth(io), "  ");
+    io.stdout.write(`${paint(io, TONES[tone], candidate.scheme)}${text.slice(candidate.scheme.length)}\n`);
+  }
+}
+
+function printWritten(io: Io, report: QuantizeReport, page: string | undefined): void {
+  const files = report.candidates.filter(({ output }) => output !== undefined);
+  const texts = files.map(({ output, size }) => `${output} (${bytes(size.after)})`);
+  if (page !== undefined) texts.push(`report ${page}`);
+  io.stdout.write(texts.length === 0 ? "nothing was written\n" : `wrote ${printable(list(texts))}\n`);
+}
+
+export function printQuantized(io: Io, report: QuantizeReport, page: string | undefined): void {
+  const { candidates, recommended, refused, findings } = report;
+  if (candidates.length > 0) printTable(io, "original", candidates);
+  for (const { scheme, reason } of refused) io.stdout.write(`${wrap(`${scheme}: ${reason}`, textWidth(io), "  ")}\n`);
+  printVerdicts(io, candidates);
+  for (const candidate of candidates.length === 1 ? candidates : []) printKept(io, candidate.kept);
+  printFindings(io, [...findings, ...candidates.flatMap((candidate) => candidate.findings)]);
+  if (candidates.length > 1 && recommended !== undefined)
+    io.stdout.write(
+      `\n${paint(io, "bold", "take ")}${wrap(`${recommended.scheme}: ${recommended.reason}`, textWidth(io))}\n`,
+    );
+  else if (candidates.length > 1) io.stdout.write(`\n${headline(report).sentence}\n`);
+  printWritten(io, report, page);
+}
+
+export function printCompared(io: Io, report: CompareReport): void {
+  const { candidate, model, findings } = report;
+  printTable(io, model.name, [candidate]);
+  printVerdicts(io, [candidate]);
+  printFindings(io, [...findings, ...candidate.findings]);
+}

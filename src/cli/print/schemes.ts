@@ -1,0 +1,34 @@
+/** The list of schemes for people. */
+import { bytes, times } from "../../pipeline/report/format.ts";
+import type { SchemeSummary, SchemesReport } from "../../pipeline/result.ts";
+import { type Io, paint } from "../io.ts";
+import { type Column, table } from "../table.ts";
+
+const COLUMNS: readonly Column[] = [
+  { title: "scheme" },
+  { title: "size", align: "right" },
+  { title: "smaller", align: "right" },
+  { title: "data" },
+  { title: "what it does" },
+];
+
+const row = (scheme: SchemeSummary, original: number | undefined): (string | undefined)[] => [
+  scheme.name,
+  scheme.bytes === undefined ? undefined : bytes(scheme.bytes),
+  scheme.bytes === undefined || original === undefined ? undefined : times(original / scheme.bytes),
+  scheme.needsData ? "needed" : "not needed",
+  scheme.fits === false ? `does not fit: ${scheme.reason ?? "nothing to quantize"}` : scheme.summary,
+];
+
+/** Those that fit first. */
+export function printSchemes(io: Io, { schemes, model }: SchemesReport): void {
+  const sorted = [...schemes].sort((a, b) => Number(b.fits !== false) - Number(a.fits !== false));
+  if (model !== undefined) io.stdout.write(`${model.name}, ${bytes(model.size)}\n\n`);
+  io.stdout.write(
+    table(
+      COLUMNS,
+      sorted.map((scheme) => row(scheme, model?.size)),
+      (text) => paint(io, "dim", text),
+    ),
+  );
+}

@@ -1,0 +1,29 @@
+/** Where the report goes, and writing it. */
+import { basename, dirname, extname, join } from "node:path";
+import type { QuantizeReport } from "../pipeline/result.ts";
+import type { Services } from "./services.ts";
+
+const withoutExtension = (path: string): string => path.slice(0, path.length - extname(path).length);
+
+/** Beside the only output, or in the folder of several; undefined when nothing was written. */
+export function defaultReportPath(report: QuantizeReport): string | undefined {
+  const outputs = report.candidates.flatMap(({ output }) => (output === undefined ? [] : [output]));
+  const [first] = outputs;
+  if (first === undefined) return undefined;
+  if (report.candidates.length === 1) return `${withoutExtension(first)}.report.html`;
+  return join(dirname(first), `${withoutExtension(basename(report.model.name))}.report.html`);
+}
+
+/** Writes the page and its JSON; returns the page's path. `wish` is --report FILE, or false with --no-report. */
+export async function writeReport(
+  report: QuantizeReport,
+  wish: string | false | undefined,
+  services: Services,
+): Promise<string | undefined> {
+  const path = wish ?? defaultReportPath(report);
+  if (path === false || path === undefined) return undefined;
+  const { renderHtml, renderJson } = await import("../pipeline/report.ts");
+  await services.writeText(path, renderHtml(report));
+  await services.writeText(`${/\.html?$/i.test(path) ? withoutExtension(path) : path}.json`, renderJson(report));
+  return path;
+}

@@ -1,0 +1,96 @@
+/**
+ * Requests: what a person asks for, by file names. The command line fills them from its options, checked for form only:
+ * names exist, numbers are in range. Paths are as typed, relative to the current folder.
+ */
+
+/** How images of a folder become the model's input: `--image size=224,layout=nchw,mean=..,std=..`. */
+export interface ImageOptions {
+  /** [height, width] in pixels. */
+  readonly size?: readonly [number, number];
+  readonly layout?: "nchw" | "nhwc";
+  /** Per channel, in units of 0 to 1 after division by 255; one number stands for all channels. */
+  readonly mean?: readonly number[];
+  readonly std?: readonly number[];
+}
+
+/** DATA: a `.npy`, a `.npz`, a folder of `.npy` or of images, or the word "random". */
+export interface DataRequest {
+  readonly path: string;
+  readonly image?: ImageOptions;
+  /** Use at most this many samples. */
+  readonly samples?: number;
+  /** For `random`, and for choosing samples. */
+  readonly seed: number;
+}
+
+export interface EvaluationRequest {
+  readonly data?: DataRequest;
+  readonly labels?: string;
+  /** Names of metrics; empty = what fits the data. */
+  readonly metrics: readonly string[];
+  /** Module with `export default async ({run, model}) => number`. */
+  readonly script?: string;
+}
+
+/** A node stays as it is when its name matches, its op is this, or its name is exactly this. */
+export type KeepRule =
+  | { readonly kind: "regex"; readonly pattern: RegExp }
+  | { readonly kind: "op"; readonly name: string }
+  | { readonly kind: "node"; readonly name: string };
+
+export interface EngineRequest {
+  /** The best one present by default. */
+  readonly engine?: string;
+  readonly threads: number;
+}
+
+export interface QuantizeRequest extends EngineRequest {
+  /** A model file, or a transformers.js model folder. */
+  readonly model: string;
+  /** Empty = the service chooses one that fits the model and the data given. */
+  readonly schemes: readonly string[];
+  readonly calibration?: DataRequest;
+  readonly evaluation?: EvaluationRequest;
+  readonly recipe?: string;
+  readonly target?: string;
+  readonly keep: readonly KeepRule[];
+  /** File for one scheme, folder for several; absent = beside the model. */
+  readonly output?: string;
+  /** In percent points. */
+  readonly maxDrop?: number;
+  /** Write although the contract was not met. */
+  readonly force: boolean;
+  readonly activations?: "symmetric" | "asymmetric";
+  readonly weights?: "symmetric" | "asymmetric";
+  readonly groupSize?: number;
+  readonly algorithm?: string;
+  readonly observer?: string;
+  readonly embeddings: boolean;
+  /** Read calibration statistics from this file when it exists, else write them there. */
+  readonly stats?: string;
+  /** The command line for the report, without absolute paths. */
+  readonly command: string;
+}
+
+export interface CompareRequest extends EngineRequest {
+  readonly reference: string;
+  readonly candidate: string;
+  readonly evaluation: EvaluationRequest;
+  readonly maxDrop?: number;
+  readonly command: string;
+}
+
+export interface BenchRequest extends EngineRequest {
+  readonly models: readonly string[];
+  /** Inputs to run; zeros of the declared shapes otherwise. */
+  readonly data?: DataRequest;
+  readonly batch: number;
+  /** Timed runs of each model; enough for a steady median by default. */
+  readonly runs?: number;
+}
+
+export interface DemoRequest extends EngineRequest {
+  /** Folder for models and report. */
+  readonly output: string;
+  readonly command: string;
+}

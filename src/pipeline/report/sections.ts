@@ -1,0 +1,122 @@
+/** The rest of the page: findings, what was kept, what the engine runs, how to reproduce it. */
+import type { Candidate, Finding, QuantizeReport, Severity } from "../result.ts";
+import { bytes, count, list, shorten } from "./format.ts";
+import { type Html, html } from "./html.ts";
+import { groupKept } from "./kept.ts";
+import { full, head, number, table } from "./parts.ts";
+
+const WORDS: { readonly [S in Severity]: string } = { error: "Error", warning: "Warning", info: "Note" };
+const ORDER: readonly Severity[] = ["error", "warning", "info"];
+const FINDINGS_SHOWN = 100;
+
+interface Told extends Finding {
+  readonly schemes: readonly string[];
+}
+
+/** The same finding of several candidates is told once, with their names. */
+function told(report: QuantizeReport): readonly Told[] {
+  const all = new Map<string, Told>();
+  const add = (finding: Finding, scheme: readonly string[]): void => {
+    const key = JSON.stringify([finding.code, finding.message]);
+    all.set(key, { ...finding, schemes: [...(all.get(key)?.schemes ?? []), ...scheme] });
+  };
+  for (const finding of report.findings) add(finding, []);
+  for (const { scheme, findings } of report.candidates) for (const finding of findings) add(finding, [scheme]);
+  for (const { scheme, code, reason } of report.refused) add({ severity: "warning", code, message: reason }, [scheme]);
+  return [...all.values()].sort((a, b) => ORDER.indexOf(a.severity) - ORDER.indexOf(b.severity));
+}
+
+/** What a person should know, the gravest first, with what to do about it. */
+export function findings(report: QuantizeReport): Html {
+  const all = told(report);
+  if (all.length === 0) return html``;
+  const several = report.candidates.length + report.refused.length > 1;
+  const items = all
+    .slice(0, FINDINGS_SHOWN)
+    .map(
+      ({ severity, message, remedy, schemes }) =>
+        html`<li class="${severity}"><b class="${severity === "error" ? "bad" : severity === "warning" ? "mixed" : "soft"}">${WORDS[severity]}</b>${several && schemes.length > 0 && ` (${list(schemes)})`}: ${message}${remedy !== undefined && html`<span class="remedy">→ ${remedy}</span>`}</li>\n`,
+    );
+  const left = all.length - items.length;
+  return html`<h2>What to know</h2>
+<ul class="findings">${items}</ul>${left > 0 && html`<p class="soft">${count(left, "more", "more")} in the JSON file.</p>`}`;
+}
+
+const GROUPS_SHOWN = 50;
+const NAMES_SHOWN = 6;
+const NAME_LENGTH = 60;
+
+/** Nodes that stay as they were, and why. */
+export function keptSection({ kept }: Candidate): Html {
+  if (kept.length === 0) return html``;
+  const groups = groupKept(kept).slice(0, GROUPS_SHOWN);
+  const rows = groups.map((nodes) => {
+    const names = nodes.slice(0, NAMES_SHOWN).map(({ node }) => shorten(node, NAME_LENGTH));
+    const more = nodes.length - names.length;
+    const { op, reason, byUser } = nodes[0]!;
+    return {
+      cells: [
+        head(op),
+        number(String(nodes.length)),
+        full(byUser ? `${reason} (as asked)` : reason),
+        full(html`<span class="name">${names.join(", ")}${more > 0 && ` and ${count(more, "more", "more")}`}</span>`),
+      ],
+    };
+  });
+  return html`<h3>Kept as it was</h3>
+${table({ titles: [head("op"), number("nodes"), full("why"), full("which")], rows })}`;
+}
+
+const OPS_SHOWN = 40;
+
+/** Ops that are left after the engine's own optimization, before and after. */
+export function opsSection({ opHistogram }: Candidate): Html {
+  if (opHistogram === undefined) return html``;
+  const { before, after } = opHistogram;
+  const names = [...new Set([...Object.keys(after), ...Object.keys(before)])];
+  const total = (op: string): number => (before[op] ?? 0) + (after[op] ?? 0);
+  const rows = names
+    .sort((a, b) => total(b) - total(a))
+    .slice(0, OPS_SHOWN)
+    .map((op) => ({ cells: [head(op), number(String(before[op] ?? 0)), number(String(after[op] ?? 0))] }));
+  return html`<details><summary>What the engine runs: ops after its own optimization</summary>
+${table({ titles: [head("op"), number("original"), number("quantized")], rows })}</details>`;
+}
+
+const notes = ({ notes: all }: Candidate): Html | false =>
+  all.length > 0 && html`<ul>${all.map((note) => html`<li>${note}</li>`)}</ul>`;
+
+export const planSection = (candidate: Candidate): Html =>
+  html`${notes(candidate)}${keptSection(candidate)}${opsSection(candidate)}`;
+
+/** Command, versions and checksums. */
+export function reproduce(report: QuantizeReport): Html {
+  const { command, environment, model, candidates, calibration, evaluation } = report;
+  const files = candidates.flatMap(({ files: all }) => all);
+  const rows = [{ name: model.name, size: model.size, sha256: model.sha256 }, ...files].map(
+    ({ name, size, sha256 }) => ({
+      cells: [
+        head(html`<span class="name">${name}</span>`),
+        number(bytes(size)),
+        full(html`<span class="name">${sha256}</span>`),
+      ],
+    }),
+  );
+  const facts: readonly (readonly [string, string])[] = [
+    ["fewbit", environment.fewbit],
+    ["Node", environment.node],
+    ["engine", `${environment.engine}, ${count(environment.threads, "thread")}`],
+    ["machine", `${environment.platform}, ${environment.cpu}`],
+    ["made", report.createdAt],
+    ...(calibration
+      ? ([["calibration data", `${calibration.origin}, ${count(calibration.samples, "sample")}`]] as const)
+      : []),
+    ...(evaluation
+      ? ([["evaluation data", `${evaluation.origin}, ${count(evaluation.samples, "sample")}`]] as const)
+      : []),
+  ];
+  return html`<h2>How to reproduce this</h2>
+<pre><code>${command}</code></pre>
+<dl>${facts.map(([name, value]) => html`<dt>${name}</dt><dd>${value}</dd>`)}</dl>
+${table({ caption: "Files and their SHA-256", titles: [head("file"), number("size"), full("SHA-256")], rows })}`;
+}
