@@ -25,7 +25,8 @@ export function reads(node: Node): readonly string[] {
 
 /** Names a graph uses but does not define: values of the graphs around it. */
 export function freeNames(graph: Graph): readonly string[] {
-  const defined = new Set<string>([...graph.inputs.map((input) => input.name), ...graph.tensors.keys()]);
+  const inputs = graph.inputs.map((input) => input.name);
+  const defined = new Set<string>([...inputs, ...graph.tensors.keys(), ...(graph.opaque ?? [])]);
   for (const node of graph.nodes) for (const output of node.outputs) defined.add(output);
   const used = [...graph.nodes.flatMap(reads), ...graph.outputs.map((output) => output.name)];
   return [...new Set(used.filter((name) => !defined.has(name)))];
@@ -93,7 +94,7 @@ export function freshNames(root: Graph): (wish: string) => string {
   const taken = new Set<string>();
   for (const { graph } of graphs(root)) {
     for (const { name } of [...graph.inputs, ...graph.outputs]) taken.add(name);
-    for (const name of graph.tensors.keys()) taken.add(name);
+    for (const name of [...graph.tensors.keys(), ...(graph.opaque ?? [])]) taken.add(name);
     for (const node of graph.nodes) {
       taken.add(node.name);
       for (const name of [...node.inputs, ...node.outputs]) taken.add(name);

@@ -68,6 +68,8 @@ export interface Graph {
   readonly tensors: ReadonlyMap<string, Tensor>;
   /** Declared types of inner values (value_info). */
   readonly values: ReadonlyMap<string, ValueInfo>;
+  /** Names of constants that fewbit has no noun for (ONNX sparse initializers); their data is in `extra`. */
+  readonly opaque?: readonly string[];
   readonly doc?: string;
   readonly extra?: unknown;
 }

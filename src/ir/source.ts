@@ -1,6 +1,8 @@
 /** Bytes that are fetched when asked for: a file, a part of one, a buffer, or something computed on demand. */
 export interface ByteSource {
   readonly size: number;
+  /** True where reading in parts costs no more than reading the whole: a file, a buffer, a slice of one. */
+  readonly seekable?: true;
   /** Bytes [offset, offset + length); a range outside [0, size] is an error. The result must not be written to. */
   read(offset: number, length: number): Promise<Uint8Array>;
 }
@@ -15,6 +17,7 @@ const inRange = (source: { size: number }, offset: number, length: number): void
 /** A buffer already in memory. */
 export const bytesSource = (bytes: Uint8Array): ByteSource => ({
   size: bytes.byteLength,
+  seekable: true,
   async read(offset, length) {
     inRange(this, offset, length);
     return bytes.subarray(offset, offset + length);
@@ -26,6 +29,7 @@ export const sliceSource = (parent: ByteSource, offset: number, size: number): B
   inRange(parent, offset, size);
   return {
     size,
+    ...(parent.seekable && { seekable: true }),
     read(start, length) {
       inRange(this, start, length);
       return parent.read(offset + start, length);

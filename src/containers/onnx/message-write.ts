@@ -1,0 +1,74 @@
+/** Writes any message by its table row, fields in the order of their numbers. */
+import type { ByteSource } from "../../ir/source.ts";
+import type { Values } from "./message-read.ts";
+import { type Kind, type MessageName, ROWS, type Row, type SCHEMA } from "./schema.ts";
+import {
+  type Encoded,
+  encoded,
+  finish,
+  type Piece,
+  put,
+  putField,
+  putFloatField,
+  putIntField,
+  type Sink,
+  sink,
+} from "./sink.ts";
+
+/** A field carried along as it came: number, and bytes with the tag. */
+export interface RawField {
+  readonly id: number;
+  readonly data: Piece;
+}
+
+type InputOf<K> = K extends "data" ? ByteSource : K extends keyof Values ? Values[K] : Encoded;
+type KindOf<R> = R extends { readonly kind: infer K } ? K : never;
+
+/** What a message is written from; absent fields are left out. `rest` fields are written in their place by number. */
+export type Fields<M extends MessageName> = {
+  readonly [F in keyof (typeof SCHEMA)[M]]?: (typeof SCHEMA)[M][F] extends { readonly label: "many" }
+    ? readonly InputOf<KindOf<(typeof SCHEMA)[M][F]>>[]
+    : InputOf<KindOf<(typeof SCHEMA)[M][F]>> | undefined;
+} & { readonly rest?: readonly RawField[] | undefined };
+
+const utf8 = new TextEncoder();
+const text = (to: Sink, id: number, value: unknown): void => putField(to, id, encoded(utf8.encode(value as string)));
+const piece = (to: Sink, id: number, value: unknown): void => putField(to, id, encoded(value as Piece));
+const int = (to: Sink, id: number, value: unknown): void => putIntField(to, id, value as number | bigint);
+const float = (to: Sink, id: number, value: unknown): void => putFloatField(to, id, value as number);
+
+const WRITE: Partial<Record<Kind, (to: Sink, id: number, value: unknown) => void>> = {
+  int64: int,
+  int32: int,
+  float,
+  floats: float,
+  string: text,
+  text,
+  bytes: piece,
+  data: piece,
+};
+
+function putRow(to: Sink, row: Row, value: unknown): void {
+  const write = WRITE[row.kind];
+  if (write) write(to, row.id, value);
+  else putField(to, row.id, value as Encoded);
+}
+
+/** The message, without tag and length. */
+export function encode<M extends MessageName>(name: M, fields: Fields<M>): Encoded {
+  const to = sink();
+  const values = fields as Readonly<Record<string, unknown>>;
+  const raw = [...(fields.rest ?? [])].sort((a, b) => a.id - b.id);
+  let next = 0;
+  const putRaw = (below: number): void => {
+    for (; next < raw.length && raw[next]!.id < below; next++) put(to, raw[next]!.data);
+  };
+  for (const [key, row] of ROWS[name]) {
+    const value = values[key];
+    if (value === undefined) continue;
+    putRaw(row.id);
+    for (const item of Array.isArray(value) ? value : [value]) putRow(to, row, item);
+  }
+  putRaw(Number.POSITIVE_INFINITY);
+  return finish(to);
+}
