@@ -1,5 +1,4 @@
-/** The contract of observers; see README of the folder's table in index.ts. */
-
+/** The contract of observers; index.ts is the table of them. */
 import type { ValueStats } from "../ir/stats.ts";
 import type { DTypeRow } from "../numeric/dtypes.ts";
 
