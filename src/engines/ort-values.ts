@@ -25,7 +25,10 @@ export type FeedableDType = keyof typeof FEEDABLE;
 
 export const isFeedable = (dtype: string): dtype is FeedableDType => Object.hasOwn(FEEDABLE, dtype);
 
-const dim = (found: number | string): Dim => (found === "" ? null : found);
+/** An unnamed dimension of any length: -1, which the native engine hands out as an unsigned number. */
+const ANY_LENGTH: ReadonlySet<number | string> = new Set(["", -1, 2 ** 32 - 1]);
+
+const dim = (found: number | string): Dim => (ANY_LENGTH.has(found) ? null : found);
 
 /** Name, dtype and shape of an input or output; no dtype for sequences, maps and optionals. */
 export const valueInfo = (found: OrtMetadata): ValueInfo =>

@@ -50,60 +50,59 @@ export function affine(low: number, high: number, grid: Grid): readonly [scale: 
   return [Math.fround(scale), zeroPoint];
 }
 
-/** A matrix seen as `rows` x `cols`, row-major; channels are its columns, its rows, or there is one for all. */
+/** `blocks` matrices of `rows` x `cols`, row-major; channels are each one's columns or rows, or there is one for all. */
 export interface Layout {
+  readonly blocks: number;
   readonly rows: number;
   readonly cols: number;
   readonly channels: "all" | "columns" | "rows";
 }
 
-const channelCount = ({ rows, cols, channels }: Layout): number =>
-  channels === "all" ? 1 : channels === "rows" ? rows : cols;
+/** Number of scales. */
+export const channelCount = ({ blocks, rows, cols, channels }: Layout): number =>
+  channels === "all" ? 1 : blocks * (channels === "rows" ? rows : cols);
 
 interface Extents {
   readonly min: Float32Array;
   readonly max: Float32Array;
 }
 
-function columnExtents(x: Float32Array, rows: number, cols: number): Extents {
-  const min = new Float32Array(cols);
-  const max = new Float32Array(cols);
-  for (let row = 0, i = 0; row < rows; row++)
-    for (let col = 0; col < cols; col++, i++) {
-      const value = x[i]!;
-      if (value < min[col]!) min[col] = value;
-      if (value > max[col]!) max[col] = value;
-    }
+function columnExtents(x: Float32Array, { blocks, rows, cols }: Layout): Extents {
+  const min = new Float32Array(blocks * cols);
+  const max = new Float32Array(blocks * cols);
+  for (let block = 0, i = 0; block < blocks; block++)
+    for (let row = 0; row < rows; row++)
+      for (let c = block * cols, end = c + cols; c < end; c++, i++) {
+        const value = x[i]!;
+        if (value < min[c]!) min[c] = value;
+        if (value > max[c]!) max[c] = value;
+      }
   return { min, max };
 }
 
-function rowExtents(x: Float32Array, rows: number, cols: number): Extents {
-  const min = new Float32Array(rows);
-  const max = new Float32Array(rows);
-  for (let row = 0; row < rows; row++) {
+/** Each of `count` channels is a run of neighbours. */
+function runExtents(x: Float32Array, count: number): Extents {
+  const min = new Float32Array(count);
+  const max = new Float32Array(count);
+  const length = x.length / count;
+  for (let c = 0, i = 0; c < count; c++) {
     let low = 0;
     let high = 0;
-    for (let i = row * cols, end = i + cols; i < end; i++) {
+    for (const end = i + length; i < end; i++) {
       const value = x[i]!;
       if (value < low) low = value;
       else if (value > high) high = value;
     }
-    min[row] = low;
-    max[row] = high;
+    min[c] = low;
+    max[c] = high;
   }
   return { min, max };
 }
 
 /** One scale and zero point per channel. */
 export function channelParams(x: Float32Array, layout: Layout, grid: Grid): QParams {
-  const { rows, cols, channels } = layout;
-  const { min, max } =
-    channels === "columns"
-      ? columnExtents(x, rows, cols)
-      : channels === "rows"
-        ? rowExtents(x, rows, cols)
-        : rowExtents(x, 1, rows * cols);
   const count = channelCount(layout);
+  const { min, max } = layout.channels === "columns" ? columnExtents(x, layout) : runExtents(x, count);
   const scale = new Float32Array(count);
   const zeroPoint = new Int32Array(count);
   for (let c = 0; c < count; c++) [scale[c], zeroPoint[c]] = affine(min[c]!, max[c]!, grid);
@@ -121,12 +120,13 @@ export function quantize(
   { low, high }: Grid,
   out: Int8Array | Uint8Array,
 ): void {
-  const { rows, cols, channels } = layout;
-  const perColumn = channels === "columns";
-  for (let row = 0, i = 0; row < rows; row++) {
-    const fixed = channels === "rows" ? row : 0;
+  const { blocks, rows, cols, channels } = layout;
+  const perRow = channels === "rows" ? 1 : 0;
+  const perColumn = channels === "columns" ? 1 : 0;
+  for (let row = 0, i = 0; row < blocks * rows; row++) {
+    const first = perRow * row + perColumn * cols * Math.floor(row / rows);
     for (let col = 0; col < cols; col++, i++) {
-      const c = perColumn ? col : fixed;
+      const c = first + perColumn * col;
       const code = Math.fround(x[i]! / scale[c]!) + ROUND - ROUND + zeroPoint[c]!;
       out[i] = code < low ? low : code > high ? high : code;
     }

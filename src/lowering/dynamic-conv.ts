@@ -1,19 +1,19 @@
 /** Conv to ConvInteger. onnxruntime's kernels take uint8 weights with one zero point. */
 import { intTensor, node } from "../ir/build.ts";
 import type { Node } from "../ir/model.ts";
+import { elementCount } from "../numeric/dtypes.ts";
 import { type DynamicOp, integerProduct, type PlannedWeight, quantizedInput } from "./dynamic-op.ts";
 import { addWeight } from "./dynamic-weight.ts";
 import type { LowerContext } from "./form.ts";
 
 function lowerConv(context: LowerContext, weight: PlannedWeight): readonly Node[] {
   const { inputs, outputs, attributes, name } = context.node;
-  const rows = weight.shape[0]!;
-  const cols = weight.shape.slice(1).reduce((product, dim) => product * dim, 1);
   const w = addWeight(context, {
     tensor: weight.tensor,
     base: weight.tensor,
-    layout: { rows, cols, channels: "all" },
+    layout: { blocks: 1, rows: 1, cols: elementCount(weight.shape), channels: "all" },
     scheme: weight.scheme,
+    paramShape: [],
   });
   const [x, scale, zeroPoint] = quantizedInput(context, inputs[0]!) as [string, string, string];
   const bias = inputs[2] ?? "";

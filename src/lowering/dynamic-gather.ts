@@ -1,18 +1,19 @@
 /** An embedding table as codes: rows are gathered as codes, then dequantized. */
 import { node } from "../ir/build.ts";
 import type { Node } from "../ir/model.ts";
+import { elementCount } from "../numeric/dtypes.ts";
 import type { DynamicOp, PlannedWeight } from "./dynamic-op.ts";
 import { addWeight } from "./dynamic-weight.ts";
 import type { LowerContext } from "./form.ts";
 
 function lowerGather(context: LowerContext, weight: PlannedWeight): readonly Node[] {
   const { inputs, outputs } = context.node;
-  const cols = weight.shape.reduce((product, dim) => product * dim, 1);
   const table = addWeight(context, {
     tensor: weight.tensor,
     base: weight.tensor,
-    layout: { rows: 1, cols, channels: "all" },
+    layout: { blocks: 1, rows: 1, cols: elementCount(weight.shape), channels: "all" },
     scheme: weight.scheme,
+    paramShape: [],
   });
   const codes = context.fresh(`${outputs[0]}_quantized`);
   return [

@@ -3,7 +3,8 @@ import { floatAttribute, intAttribute } from "../ir/attributes.ts";
 import { node } from "../ir/build.ts";
 import { graphs } from "../ir/edit.ts";
 import type { Node } from "../ir/model.ts";
-import type { Layout } from "./dynamic-codes.ts";
+import { elementCount } from "../numeric/dtypes.ts";
+import { channelCount, type Layout } from "./dynamic-codes.ts";
 import { type DynamicOp, integerProduct, type PlannedWeight, quantizedInput } from "./dynamic-op.ts";
 import { addWeight } from "./dynamic-weight.ts";
 import type { LowerContext, Site } from "./form.ts";
@@ -18,13 +19,18 @@ const readByGather = (site: Site, tensor: string): boolean =>
     graph.nodes.some(({ op, inputs }) => op === "Gather" && inputs[0] === tensor),
   );
 
+/**
+ * Stacked matrices get a scale per column of each matrix: onnxruntime's kernel wants parameters of shape [.., 1, N] there
+ * and rejects the [N] that its Python tool writes.
+ */
 function lowerMatMul(context: LowerContext, weight: PlannedWeight): readonly Node[] {
   const { inputs, outputs } = context.node;
-  const cols = weight.shape.at(-1)!;
-  const rows = weight.shape.slice(0, -1).reduce((product, dim) => product * dim, 1);
+  const stack = weight.shape.slice(0, -2);
+  const [rows, cols] = weight.shape.slice(-2) as [number, number];
   const base = readByGather(context, weight.tensor) ? `${weight.tensor}_matrix` : weight.tensor;
-  const layout: Layout = { rows, cols, channels: channels(weight, "columns") };
-  const b = addWeight(context, { tensor: weight.tensor, base, layout, scheme: weight.scheme });
+  const layout: Layout = { blocks: elementCount(stack), rows, cols, channels: channels(weight, "columns") };
+  const paramShape = layout.channels === "all" ? [] : stack.length === 0 ? [cols] : [...stack, 1, cols];
+  const b = addWeight(context, { tensor: weight.tensor, base, layout, scheme: weight.scheme, paramShape });
   const [a, scale, zeroPoint] = quantizedInput(context, inputs[0]!) as [string, string, string];
   return integerProduct(context, {
     op: "MatMulInteger",
@@ -58,8 +64,9 @@ function lowerGemm(context: LowerContext, weight: PlannedWeight): readonly Node[
   const shared = transpose && context.uses(weight.tensor) > 1;
   const base = shared ? `${weight.tensor}_transposed` : weight.tensor;
   const [rows, cols] = weight.shape as readonly [number, number];
-  const layout: Layout = { rows, cols, channels: channels(weight, transpose ? "rows" : "columns") };
-  const b = addWeight(context, { tensor: weight.tensor, base, layout, scheme: weight.scheme, transpose });
+  const layout: Layout = { blocks: 1, rows, cols, channels: channels(weight, transpose ? "rows" : "columns") };
+  const paramShape = layout.channels === "all" ? [] : [channelCount(layout)];
+  const b = addWeight(context, { tensor: weight.tensor, base, layout, scheme: weight.scheme, paramShape, transpose });
   const [a, scale, zeroPoint] = quantizedInput(context, inputs[0]!) as [string, string, string];
   const bias = inputs[2] ?? "";
   const output = bias === "" ? outputs[0]! : context.fresh(`${outputs[0]}_MatMul`);

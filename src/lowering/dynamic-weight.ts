@@ -4,9 +4,18 @@ import { graphs } from "../ir/edit.ts";
 import type { Model, Tensor } from "../ir/model.ts";
 import type { QParams, Scheme } from "../ir/scheme.ts";
 import { type ByteSource, computedSource, readAll } from "../ir/source.ts";
+import { bytesOf, decodeFloats } from "../numeric/convert.ts";
 import { elementCount } from "../numeric/dtypes.ts";
 import { fail } from "../numeric/errors.ts";
-import { channelParams, type Grid, gridOf, type Layout, quantize, transposeBytes } from "./dynamic-codes.ts";
+import {
+  channelCount,
+  channelParams,
+  type Grid,
+  gridOf,
+  type Layout,
+  quantize,
+  transposeBytes,
+} from "./dynamic-codes.ts";
 import type { LowerContext } from "./form.ts";
 
 /** Names of the tensors that hold one quantized weight. */
@@ -23,18 +32,11 @@ export interface WeightRequest {
   readonly base: string;
   readonly layout: Layout;
   readonly scheme: Scheme;
+  /** Shape of scale and zero point. */
+  readonly paramShape: readonly number[];
   /** Store the codes of a rows x cols matrix as cols x rows. */
   readonly transpose?: boolean;
 }
-
-/** A view when the bytes are aligned, else a copy. */
-const floats = (bytes: Uint8Array): Float32Array =>
-  bytes.byteOffset % 4 === 0
-    ? new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4)
-    : new Float32Array(bytes.slice().buffer);
-
-const asBytes = (data: Float32Array | Int8Array | Uint8Array): Uint8Array =>
-  new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
 
 interface Quantizer {
   params(): Promise<QParams>;
@@ -45,7 +47,7 @@ interface Quantizer {
 function quantizer(source: ByteSource, { layout, transpose }: WeightRequest, grid: Grid): Quantizer {
   let known: QParams | undefined;
   const read = async (): Promise<readonly [Float32Array, QParams]> => {
-    const values = floats(await readAll(source));
+    const values = decodeFloats(await readAll(source), "float32");
     known ??= channelParams(values, layout, grid);
     return [values, known];
   };
@@ -59,9 +61,6 @@ function quantizer(source: ByteSource, { layout, transpose }: WeightRequest, gri
     },
   };
 }
-
-const paramCount = ({ channels, rows, cols }: Layout): number =>
-  channels === "all" ? 1 : channels === "rows" ? rows : cols;
 
 /** Bytes of codes, scales and zero points. */
 export const storedBytes = (elements: number, channels: number): number => elements + channels * (4 + 1);
@@ -95,11 +94,10 @@ export function weightNames(context: LowerContext, base: string): QuantizedWeigh
 
 /** Adds the tensors beside the float constant; a weight that several nodes share is added once. */
 export function addWeight(context: LowerContext, request: WeightRequest): QuantizedWeight {
-  const { tensor: name, layout, scheme, transpose } = request;
+  const { tensor: name, layout, scheme, transpose, paramShape: shape } = request;
   const weight = context.constant(name) ?? fail("graph", `"${name}" is not a constant of the model`);
   const { codes, params } = quantizer(weight.data, request, gridOf(scheme));
   const names = weightNames(context, request.base);
-  const shape = layout.channels === "all" ? [] : [paramCount(layout)];
   const count = elementCount(weight.shape);
   const tensors: readonly Tensor[] = [
     {
@@ -112,13 +110,13 @@ export function addWeight(context: LowerContext, request: WeightRequest): Quanti
       name: names.scale,
       dtype: "float32",
       shape,
-      data: computedSource(4 * paramCount(layout), async () => asBytes((await params()).scale)),
+      data: computedSource(4 * channelCount(layout), async () => bytesOf((await params()).scale)),
     },
     {
       name: names.zeroPoint,
       dtype: scheme.dtype,
       shape,
-      data: computedSource(paramCount(layout), async () => Uint8Array.from((await params()).zeroPoint)),
+      data: computedSource(channelCount(layout), async () => Uint8Array.from((await params()).zeroPoint)),
     },
   ];
   for (const tensor of tensors) context.add(tensor, name);

@@ -65,7 +65,10 @@ describe("the dynamic form writes the tensors of onnxruntime's Python quantizer"
     expect(found).toEqual(golden.inputs[name]);
   });
 
-  const entries = golden.q8.filter((entry) => !(entry.case === "conv" && entry.dtype === "int8"));
+  /** What the Python tool writes here doesn't run: no kernel for signed convolutions, parameters of a wrong shape. */
+  const broken = (entry: Golden["q8"][number]): boolean =>
+    (entry.case === "conv" && entry.dtype === "int8") || (entry.case === "matmul-batched" && entry.perChannel);
+  const entries = golden.q8.filter((entry) => !broken(entry));
   it.each(entries.map((entry) => [entry.case, settingsOf(entry), entry] as const))(
     "%s: %s",
     async (_case, _settings, entry) => {

@@ -6,6 +6,7 @@
  */
 import type { Node } from "../ir/model.ts";
 import type { Scheme } from "../ir/scheme.ts";
+import { elementCount } from "../numeric/dtypes.ts";
 import { fail } from "../numeric/errors.ts";
 import { convInteger } from "./dynamic-conv.ts";
 import { gatherCodes } from "./dynamic-gather.ts";
@@ -44,16 +45,16 @@ function fits(site: Site, scheme: Scheme): WeightFit | string {
   return typeof axis === "string" ? axis : { tensor: name, input: op.input, shape: weight.shape, axis };
 }
 
+/** Columns of each matrix of a stack, rows of a Gemm's transposed B. */
+const scaleCount = ({ shape, axis }: WeightFit, scheme: Scheme): number =>
+  scheme.granularity.per === "tensor" ? 1 : elementCount(shape.filter((_, at) => at === axis || at < shape.length - 2));
+
 /** The form's row for the table of forms. */
 export const dynamicForm: FormRow = {
   form: "dynamic",
   summary: "uint8 activations with ranges found at run time, 8-bit weights, integer products",
   fits,
-  storedBytes: (fit, scheme) =>
-    storedBytes(
-      fit.shape.reduce((product, dim) => product * dim, 1),
-      scheme.granularity.per === "axis" ? (fit.shape[fit.axis] ?? 1) : 1,
-    ),
+  storedBytes: (fit, scheme) => storedBytes(elementCount(fit.shape), scaleCount(fit, scheme)),
   lower(context, plan) {
     const op = opOf(context.node) ?? fail("unsupported", `${context.node.op} has no dynamic integer form`);
     const weight = plan.weight ?? fail("unsupported", `"${plan.node}": the plan names no weight`);
