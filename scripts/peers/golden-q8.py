@@ -200,7 +200,7 @@ def float16_inputs():
     """Random bit patterns without NaN, and neighbours of the limits of half precision."""
     bits = words(31, 4096)
     bits[(bits & 0x7F800000) == 0x7F800000] &= 0x3FFFFFFF
-    edges = [0, -0.0, 65504, 65519, 65520, 65536, 1e4, 1.0001e4, 1e-7, 6e-8, 5.96e-8, 2.0**-24, 2.0**-25, 2.0**-26, 2.0**-14]
+    edges = [0.0, -0.0, 65504, 65519, 65520, 65536, 1e4, 1.0001e4, 1e-7, 6e-8, 5.96e-8, 2.0**-24, 2.0**-25, 2.0**-26, 2.0**-14]
     values = np.array(edges + [-x for x in edges] + [np.inf, -np.inf, 3.4e38, -3.4e38], dtype=np.float32)
     middle = weights([4096], 32, shift=14)
     return {"bits": bits.view(np.float32), "edges": values, "weights": middle}
