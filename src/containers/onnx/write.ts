@@ -1,4 +1,5 @@
 /** Model to ONNX files: the main one, and external data where asked for. */
+import { graphs } from "../../ir/edit.ts";
 import type { Model } from "../../ir/model.ts";
 import { sliceSource } from "../../ir/source.ts";
 import { fail } from "../../numeric/errors.ts";
@@ -63,8 +64,11 @@ const mainFile = (name: string, { size, pieces }: Encoded): OutputFile => {
 /** True for a model that is just as it was read: it is written byte for byte. */
 export const isUnchanged = (model: Model): boolean => originOf(model)?.files !== undefined;
 
-/** True where the model was read with external data files. */
-export const hasExternalData = (model: Model): boolean => (originOf(model)?.files?.length ?? 0) > 0;
+/** True where some of the model's initializers are still those it was read with from external data files. */
+export const hasExternalData = (model: Model): boolean =>
+  [...graphs(model.graph)].some(({ graph }) =>
+    [...graph.tensors.values()].some((tensor) => (originOf(tensor)?.outside ?? 0) > 0),
+  );
 
 /**
  * The files of a model; nothing is read yet but the sizes are known. An unchanged model without `external` gives the

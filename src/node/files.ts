@@ -1,0 +1,5 @@
+/** The file system for models: open one, write one, clean up. */
+export { type FileSource, fileSource, isBeingRead, sha256File } from "./file-source.ts";
+export { externalPath, type OpenedModel, openModelFile } from "./open-model.ts";
+export { cleanupTemporaries } from "./temporaries.ts";
+export { type WriteModelOptions, type WrittenFile, writeModel } from "./write-model.ts";

@@ -1,0 +1,87 @@
+/** Opens a model by its path, whatever its container, with the data files that belong to it. */
+import { realpath } from "node:fs/promises";
+import { dirname, isAbsolute, join, relative, sep } from "node:path";
+import { readOnnx } from "../containers/onnx/index.ts";
+import { safeLocation } from "../containers/safe-path.ts";
+import { looksLike, SNIFF_BYTES } from "../containers/sniff.ts";
+import type { Model } from "../ir/model.ts";
+import { type ErrorCode, FewbitError, fail } from "../numeric/errors.ts";
+import { type FileSource, fileSource, reopeningSource } from "./file-source.ts";
+import { withIoErrors } from "./io-errors.ts";
+
+export interface OpenedModel {
+  readonly model: Model;
+  /** The model file and the files of external data it uses. */
+  readonly files: readonly string[];
+  /** Closes the files; weights can't be read afterwards. */
+  close(): Promise<void>;
+}
+
+/** Data files kept open at a time; systems allow some 1,000 open files, and some exporters write one per tensor. */
+const MAX_OPEN_FILES = 64;
+
+const isInside = (folder: string, path: string): boolean => {
+  const way = relative(folder, path);
+  return way !== "" && way !== ".." && !way.startsWith(`..${sep}`) && !isAbsolute(way);
+};
+
+/**
+ * Path of an external data file of the model at `modelPath`. Symbolic links are followed, and the file must then lie in
+ * the model's folder, or in the folder that the model file itself is linked from (as in the Hugging Face cache).
+ */
+export async function externalPath(modelPath: string, location: string): Promise<string> {
+  const path = join(dirname(modelPath), safeLocation(location, `"${modelPath}"`));
+  const real = await realpath(path).catch((error: unknown) => {
+    const missing = error instanceof Error && "code" in error && error.code === "ENOENT";
+    if (missing)
+      fail("usage", `"${modelPath}" keeps weights in "${location}", which is missing; put that file beside the model`);
+    throw error;
+  });
+  const folders = [await realpath(dirname(modelPath)), dirname(await realpath(modelPath))];
+  if (!folders.some((folder) => isInside(folder, real)))
+    fail(
+      "format",
+      `"${modelPath}": external data "${location}" is a link to outside the model's folder; copy it there`,
+    );
+  return path;
+}
+
+/** The codes of errors that may mean "this was never an ONNX file". */
+const DOUBTFUL = new Set<ErrorCode>(["format", "limit"]);
+
+async function explained(error: unknown, path: string, source: FileSource): Promise<unknown> {
+  if (!(error instanceof FewbitError) || !DOUBTFUL.has(error.code)) return error;
+  const guess = looksLike(await source.read(0, Math.min(SNIFF_BYTES, source.size)));
+  const text = guess
+    ? `"${path}" is not an ONNX model; it looks like ${guess}`
+    : `"${path}": ${error.message.replace(/^onnx: /, "")}`;
+  return new FewbitError("format", text, { cause: error });
+}
+
+/**
+ * Opens a model file and, when needed, its external data; weights are read only when asked for. Fails with code
+ * "usage" for a missing file, "format" for what is not an ONNX model (and says what it looks like) or is damaged.
+ */
+export async function openModelFile(path: string): Promise<OpenedModel> {
+  const main = await fileSource(path);
+  const sources: FileSource[] = [main];
+  const files = [path];
+  const close = async () => {
+    for (const source of sources.splice(0)) await source.close();
+  };
+  const external = (location: string) =>
+    withIoErrors("read", join(dirname(path), location), async () => {
+      const found = await externalPath(path, location);
+      const source = await (sources.length < MAX_OPEN_FILES ? fileSource : reopeningSource)(found);
+      sources.push(source);
+      files.push(found);
+      return source;
+    });
+  try {
+    return { model: await readOnnx(main, { external }), files, close };
+  } catch (error) {
+    const clearer = await explained(error, path, main);
+    await close();
+    throw clearer;
+  }
+}
