@@ -50,6 +50,8 @@ export interface LoweringState {
   readonly fresh: (wish: string) => string;
   /** New tensors by scope of the graph that gets them. */
   readonly added: Map<string, Map<string, Tensor>>;
+  /** Keys asked for with `variant`, in order. */
+  readonly variants: Map<Tensor, string[]>;
   readonly opsets: Record<string, number>;
 }
 
@@ -58,6 +60,7 @@ export const loweringState = (model: Model): LoweringState => ({
   constants: constantsOf(model),
   fresh: freshNames(model.graph),
   added: new Map(),
+  variants: new Map(),
   opsets: { ...model.opsets },
 });
 
@@ -80,6 +83,11 @@ export function lowerContext(
     ...siteOf(state.model, state.constants, graph, scope, node),
     add,
     fresh: state.fresh,
+    variant(constant, key) {
+      const keys = state.variants.get(constant) ?? [];
+      state.variants.set(constant, keys);
+      return keys.includes(key) ? keys.indexOf(key) : keys.push(key) - 1;
+    },
     once(key, make) {
       const known = shared.get(key);
       if (known !== undefined) return known;

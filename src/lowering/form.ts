@@ -38,6 +38,11 @@ export interface LowerContext extends Site {
   /** A name nothing uses yet. */
   fresh(wish: string): string;
   /**
+   * Tells apart tensors made from one constant in different ways: 0 for the first `key` asked for in this lowering, 1
+   * for the second; the same number for the same key.
+   */
+  variant(constant: Tensor, key: string): number;
+  /**
    * Outputs of nodes several rewritten nodes share (the DynamicQuantizeLinear of one activation). `make` runs once per
    * key and graph; its nodes are put in front of the node being lowered.
    */

@@ -3,10 +3,22 @@ import { mapGraphs, withTensors } from "../ir/edit.ts";
 import type { Graph, Model, Node } from "../ir/model.ts";
 import type { Form, NodePlan, Plan } from "../ir/plan.ts";
 import { fail } from "../numeric/errors.ts";
+import { bnb4Form } from "./bnb4.ts";
 import { type LoweringState, lowerContext, loweringState } from "./context.ts";
+import { dqForm } from "./dq.ts";
+import { dynamicForm } from "./dynamic.ts";
 import type { FormRow } from "./form.ts";
+import { gatherForm } from "./gather.ts";
+import { nbitsForm } from "./nbits.ts";
 
-export const FORMS: Readonly<Partial<Record<Form, FormRow>>> = {};
+/** The forms that work node by node. */
+export const FORMS: Readonly<Partial<Record<Form, FormRow>>> = {
+  dynamic: dynamicForm,
+  nbits: nbitsForm,
+  bnb4: bnb4Form,
+  gather: gatherForm,
+  dq: dqForm,
+};
 
 const planKey = (scope: string, index: number): string => `${scope}\n${index}`;
 
