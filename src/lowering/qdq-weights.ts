@@ -27,11 +27,11 @@ const floats = async (tensor: Tensor): Promise<Float32Array> => decodeFloats(awa
 /** Rows are the channels when they come first, columns when they come last. */
 function layoutOf({ shape, axis, scheme, tensor }: WeightPlan): Layout {
   const count = elementCount(shape);
-  if (scheme.granularity.per === "tensor") return { rows: 1, cols: count, channels: "all" };
+  if (scheme.granularity.per === "tensor") return { blocks: 1, rows: 1, cols: count, channels: "all" };
   const channels =
     shape[axis] ?? fail("graph", `tensor "${tensor}": no axis ${axis} in a shape of rank ${shape.length}`);
-  if (axis === 0) return { rows: channels, cols: count / channels, channels: "rows" };
-  if (axis === shape.length - 1) return { rows: count / channels, cols: channels, channels: "columns" };
+  if (axis === 0) return { blocks: 1, rows: channels, cols: count / channels, channels: "rows" };
+  if (axis === shape.length - 1) return { blocks: 1, rows: count / channels, cols: channels, channels: "columns" };
   return fail(
     "unsupported",
     `tensor "${tensor}": channels on axis ${axis} of ${shape.length}; expected the first or the last`,

@@ -37,15 +37,22 @@ interface State {
   readonly tensors: Map<string, Tensor>;
 }
 
-/** Rewrites the main graph. Stats must hold every planned value that has no range of its own. */
-export async function lowerStatic(model: Model, plan: Plan, stats: Stats | undefined): Promise<Model> {
-  const plans = new Map(plan.nodes.filter(({ form }) => form === "qdq").map((entry) => [entry.index, entry]));
+/**
+ * Rewrites the main graph. `plans` holds the nodes of form "qdq"; statistics must hold every planned value that has no
+ * range of its own.
+ */
+export async function lowerStatic(
+  model: Model,
+  plan: Plan,
+  plans: ReadonlyMap<Node, NodePlan>,
+  stats: Stats | undefined,
+): Promise<Model> {
   if (plans.size === 0) return model;
   const state = initialState(model, plan, plans, stats);
   const nodes: Node[] = [];
   for (const { name } of model.graph.inputs) nodes.push(...quantizeSource(state, name));
-  for (const [index, node] of model.graph.nodes.entries()) {
-    const entry = plans.get(index);
+  for (const node of model.graph.nodes) {
+    const entry = plans.get(node);
     if (entry === undefined) nodes.push(node, ...node.outputs.flatMap((output) => quantizeSource(state, output)));
     else if (!isRemoved(entry)) nodes.push(...(await lowerNode(state, node, entry)));
   }
@@ -55,18 +62,18 @@ export async function lowerStatic(model: Model, plan: Plan, stats: Stats | undef
 /** A clamp the grid of its output does by itself; the plan marks it. */
 const isRemoved = (entry: NodePlan): boolean => entry.options?.removed === 1;
 
-function initialState(model: Model, plan: Plan, plans: ReadonlyMap<number, NodePlan>, stats: Stats | undefined): State {
+function initialState(model: Model, plan: Plan, plans: ReadonlyMap<Node, NodePlan>, stats: Stats | undefined): State {
   const { graph } = model;
   const tensors = new Map<string, Tensor>();
   const values = quantizedValues(plan, stats, tensors);
-  const planned = graph.nodes.map((node, index) => ({ node, entry: plans.get(index) })).filter(({ entry }) => entry);
+  const planned = graph.nodes.flatMap((node) => (plans.has(node) ? [{ node, entry: plans.get(node)! }] : []));
   return {
     graph,
     fresh: freshNames(graph),
     values,
     fromIntegers: new Set(planned.flatMap(({ node }) => node.outputs)),
     unclamped: new Map(
-      planned.filter(({ entry }) => isRemoved(entry!)).map(({ node }) => [node.inputs[0]!, node.outputs[0]!]),
+      planned.filter(({ entry }) => isRemoved(entry)).map(({ node }) => [node.inputs[0]!, node.outputs[0]!]),
     ),
     dequantized: new Map(),
     weights: new Map(),

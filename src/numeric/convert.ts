@@ -61,7 +61,7 @@ export function typedView(bytes: Uint8Array, dtype: DType): ElementArray {
   const size = Type.BYTES_PER_ELEMENT;
   if (bytes.byteLength % size !== 0)
     fail("format", `${bytes.byteLength} bytes are not a whole number of ${dtype} elements of ${size} bytes`);
-  const aligned = bytes.byteOffset % size === 0 ? bytes : bytes.slice();
+  const aligned = bytes.byteOffset % size === 0 ? bytes : new Uint8Array(bytes);
   return new Type(aligned.buffer as ArrayBuffer, aligned.byteOffset, aligned.byteLength / size);
 }
 

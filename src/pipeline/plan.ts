@@ -3,12 +3,13 @@
  * data; nothing is touched yet.
  */
 import { graphs, nodeLabel } from "../ir/edit.ts";
-import type { Model, Node } from "../ir/model.ts";
+import type { Model } from "../ir/model.ts";
 import type { Kept, NodePlan, Place, Plan } from "../ir/plan.ts";
 import { constantsOf, siteOf } from "../lowering/context.ts";
 import type { Site, WeightFit } from "../lowering/form.ts";
 import { FORMS } from "../lowering/index.ts";
 import { byteLength, elementCount } from "../numeric/dtypes.ts";
+import { fail } from "../numeric/errors.ts";
 import { type Recipe, ruleFor } from "../recipes/recipe.ts";
 import { type Step, schemeNamed } from "../recipes/schemes.ts";
 import { type Assigned, planStatic } from "./plan-static.ts";
@@ -30,6 +31,7 @@ export function planModel(model: Model, recipe: Recipe): Plan {
       (entry): entry is Kept => entry !== undefined && "reason" in entry && !explained.has(keyOf(entry)),
     ),
   ];
+  if (nodes.length === 0 && recipe.scheme.float16 === undefined) refuse(recipe, kept);
   return {
     scheme: recipe.scheme.name,
     nodes,
@@ -99,6 +101,12 @@ function plannedBytes(model: Model, nodes: readonly NodePlan[]): { before: numbe
   return { before, after: before - [...saved.values()].reduce((sum, bytes) => sum + bytes, 0) };
 }
 
-/** Nodes the plan changes, for people: "24 of 60 nodes". */
-export const plannedShare = (plan: Plan, nodes: readonly Node[]): string =>
-  `${plan.nodes.length} of ${nodes.length} nodes`;
+/** Nothing to do is an answer, not a model. */
+function refuse({ scheme }: Recipe, kept: readonly Kept[]): never {
+  const why = [...new Set(kept.map(({ op, reason }) => `${op}: ${reason}`))].slice(0, 3).join("; ");
+  return fail(
+    "unsupported",
+    `scheme ${scheme.name} fits no node of this model (${why || "it has no weights of two or more dimensions"}); ` +
+      "fewbit schemes MODEL lists those that fit",
+  );
+}

@@ -1,7 +1,7 @@
 /** A recipe: one scheme for the model and ordered rules for some of its nodes; the last rule that matches wins. */
 import type { Place } from "../ir/plan.ts";
 import { fail } from "../numeric/errors.ts";
-import { type NamedScheme, SCHEMES, schemeNamed } from "./schemes.ts";
+import { type NamedScheme, schemeNamed } from "./schemes.ts";
 
 /** All given conditions must hold. */
 export interface Match {
@@ -45,12 +45,16 @@ export function ruleFor(recipe: Recipe, place: Place): (Rule & { readonly reason
   return rule && { ...rule, reason: rule.reason ?? "kept as asked" };
 }
 
-/** `--keep` texts: `op:Gemm`, `node:conv1`, or a regular expression over node names. */
-export function keepRule(text: string): Rule {
-  if (text.startsWith("op:")) return { match: { op: [text.slice(3)] }, scheme: "keep" };
-  if (text.startsWith("node:")) return { match: { node: [text.slice(5)] }, scheme: "keep" };
-  return { match: { pattern: checkedPattern(text, "--keep") }, scheme: "keep" };
-}
+/** A scheme as it is, without rules. */
+export const plainRecipe = (scheme: NamedScheme): Recipe => ({
+  scheme,
+  rules: [],
+  tune: (other) => other,
+  observer: DEFAULT_OBSERVER,
+});
+
+/** Smallest expected error; robust against single outliers, where min-max gives the grid away. */
+export const DEFAULT_OBSERVER = "mse";
 
 function checkedPattern(text: string, where: string): string {
   if (text.length > MAX_PATTERN)
@@ -124,6 +128,3 @@ function unknownKeys(json: Record<string, unknown>, known: readonly string[], wh
   const unknown = Object.keys(json).find((key) => !known.includes(key));
   if (unknown !== undefined) fail("usage", `${where}: unknown key "${unknown}"; known are ${known.join(", ")}`);
 }
-
-/** Names of all schemes, for messages and help. */
-export const schemeNames = (): readonly string[] => [...SCHEMES.keys()];

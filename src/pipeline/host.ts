@@ -1,0 +1,30 @@
+/** What a place to run in (Node, a browser) lends the pipeline. */
+import type { Engine, ModelPlace } from "../engines/contract.ts";
+import type { Feeds, Model } from "../ir/model.ts";
+import type { OutputFile } from "./result.ts";
+
+/** A model written where the engine can open it and nobody else looks. Disposed with `await using`. */
+export interface Staged {
+  readonly place: ModelPlace;
+  readonly files: readonly OutputFile[];
+  /** Bytes of all files. */
+  readonly size: number;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** Measured in a process of its own, so that nothing else counts. */
+export interface Footprint {
+  /** Bytes resident after opening and running, above those before. */
+  readonly resident: number;
+  /** Milliseconds until the model is open. */
+  readonly load: number;
+}
+
+export interface Host {
+  readonly engine: Engine;
+  readonly threads: number;
+  /** `name` is the file name the model will have; external data is named after it. */
+  stage(model: Model, name: string): Promise<Staged>;
+  /** Absent where there are no processes. */
+  footprint?(place: ModelPlace, feeds: Feeds): Promise<Footprint>;
+}

@@ -1,0 +1,30 @@
+/** Which schemes fit a model, and how small each makes it. */
+import type { Model } from "../ir/model.ts";
+import { FewbitError } from "../numeric/errors.ts";
+import { plainRecipe } from "../recipes/recipe.ts";
+import { type NamedScheme, SCHEMES } from "../recipes/schemes.ts";
+import { planModel } from "./plan.ts";
+import type { SchemeSummary } from "./result.ts";
+
+/** Values outside the tensors (graph, names) are small; float16 halves what no step takes. */
+const HALF = 0.5;
+
+/** All schemes; with a model also whether each fits and the bytes of its constants afterwards. */
+export const listSchemes = (model?: Model): readonly SchemeSummary[] =>
+  [...SCHEMES.values()].map((scheme) => ({
+    name: scheme.name,
+    summary: scheme.summary,
+    needsData: scheme.static !== undefined,
+    ...(model ? fitting(model, scheme) : {}),
+  }));
+
+function fitting(model: Model, scheme: NamedScheme): Pick<SchemeSummary, "fits" | "bytes" | "reason"> {
+  try {
+    const { bytes, nodes } = planModel(model, plainRecipe(scheme));
+    const taken = nodes.reduce((sum, { weight }) => sum + (weight?.bytes.after ?? 0), 0);
+    return { fits: true, bytes: scheme.float16 ? taken + Math.round((bytes.after - taken) * HALF) : bytes.after };
+  } catch (error) {
+    if (error instanceof FewbitError) return { fits: false, reason: error.message };
+    throw error;
+  }
+}

@@ -1,0 +1,28 @@
+/** Step 5: does what the plan says. Weights become codes when the result is written, one tensor at a time. */
+import type { Model, Node } from "../ir/model.ts";
+import type { NodePlan, Plan } from "../ir/plan.ts";
+import type { Stats } from "../ir/stats.ts";
+import { toFloat16 } from "../lowering/float16.ts";
+import { lowerNodes } from "../lowering/index.ts";
+import { lowerStatic } from "../lowering/qdq.ts";
+import { dropUnused } from "../passes/drop-unused.ts";
+import type { Finding } from "./result.ts";
+
+export interface Quantized {
+  readonly model: Model;
+  readonly findings: readonly Finding[];
+}
+
+/** `model` must be the one the plan was made for. Statistics are needed when the plan has values without a fixed range. */
+export async function quantize(model: Model, plan: Plan, stats?: Stats): Promise<Quantized> {
+  const inIntegers = await lowerStatic(lowerNodes(model, plan), plan, staticNodes(model, plan), stats);
+  const tidy = await dropUnused.apply(inIntegers, {});
+  if (plan.float16 === undefined) return { model: tidy, findings: [] };
+  return toFloat16(tidy, { rules: plan.float16 });
+}
+
+/** Nodes of the static form by identity: other lowerings shift positions, not the nodes they leave alone. */
+const staticNodes = (model: Model, plan: Plan): ReadonlyMap<Node, NodePlan> =>
+  new Map(
+    plan.nodes.filter(({ form }) => form === "qdq").map((entry) => [model.graph.nodes[entry.index]!, entry] as const),
+  );

@@ -1,0 +1,117 @@
+/**
+ * Step 6: opens and runs both models on the engine that will run them, and says what was found. Nothing is promised that
+ * was not measured.
+ */
+import type { Dataset } from "../containers/data.ts";
+import type { ModelPlace, Session } from "../engines/contract.ts";
+import { computeShare } from "../engines/histogram.ts";
+import type { Feeds, Model } from "../ir/model.ts";
+import type { Plan } from "../ir/plan.ts";
+import type { Stats } from "../ir/stats.ts";
+import type { Host, Staged } from "./host.ts";
+import type { Hooks } from "./progress.ts";
+import { type Candidate, type Finding, ratioOf } from "./result.ts";
+import { judge } from "./verify/findings.ts";
+import { compareLayers } from "./verify/layers.ts";
+import { compareOutputs, type Evaluation } from "./verify/outputs.ts";
+import { measureLatency, measureMemory } from "./verify/speed.ts";
+
+/** A model file as the user has it, and the samples both models are run on. */
+export interface Reference {
+  readonly name: string;
+  readonly place: ModelPlace;
+  readonly size: number;
+}
+
+export interface VerifyInput {
+  readonly reference: Reference;
+  readonly candidate: Staged;
+  readonly evaluation: Evaluation;
+  /** The samples are made up: distances then say nothing about accuracy. */
+  readonly random: boolean;
+  /** Present when fewbit made the candidate: what was planned, and the models before and after it. */
+  readonly made?: {
+    readonly plan: Plan;
+    readonly prepared: Model;
+    readonly model: Model;
+    readonly stats?: Stats;
+    readonly findings: readonly Finding[];
+  };
+}
+
+/** Everything of a candidate that comes from running it. */
+export type Verified = Omit<Candidate, "scheme" | "output" | "files" | "contract" | "seconds">;
+
+export async function verify(host: Host, input: VerifyInput, hooks: Hooks): Promise<Verified> {
+  const { reference, candidate } = input;
+  const options = { threads: host.threads };
+  const before = await host.engine.open(reference.place, options);
+  try {
+    const after = await host.engine.open(candidate.place, options);
+    try {
+      return await runBoth(host, input, before, after, hooks);
+    } finally {
+      await after.close();
+    }
+  } finally {
+    await before.close();
+  }
+}
+
+async function runBoth(
+  host: Host,
+  input: VerifyInput,
+  before: Session,
+  after: Session,
+  hooks: Hooks,
+): Promise<Verified> {
+  const { reference, candidate, evaluation, made, random } = input;
+  const outputs = await compareOutputs(before, after, evaluation, hooks);
+  const own = evaluation.evaluate && (await userMetric(evaluation.evaluate, before, after, reference.name));
+  const sample = await oneSample(evaluation.data);
+  const latency = await measureLatency(host, before, after, sample, 1, hooks);
+  const memory = await measureMemory(host, reference.place, candidate.place, sample);
+  const opHistogram = await histograms(host, input, sample);
+  const layers =
+    made && !random && outputs.broken.length === 0
+      ? await compareLayers(host, made.prepared, made.model, made.plan, made.stats, evaluation.data, hooks)
+      : [];
+  const share = opHistogram && computeShare(opHistogram.after);
+  const measured = {
+    size: ratioOf(reference.size, candidate.size),
+    latency,
+    ...(memory ? { memory } : {}),
+    outputs: outputs.outputs,
+    metrics: { ...outputs.metrics, ...(own ? { eval: own } : {}) },
+    ...(outputs.agreement === undefined ? {} : { agreement: outputs.agreement }),
+    ...(share ? { integerShare: share.share } : {}),
+    ...(opHistogram ? { opHistogram } : {}),
+    kept: made?.plan.kept ?? [],
+    layers,
+    notes: made?.plan.notes ?? [],
+  };
+  const findings = judge({ ...measured, broken: outputs.broken, random, engine: host.engine.name, plan: made?.plan });
+  return { ...measured, findings: [...(made?.findings ?? []), ...findings] };
+}
+
+async function oneSample(data: Dataset): Promise<Feeds> {
+  for await (const feeds of data.batches(1)) return feeds;
+  return {};
+}
+
+async function histograms(host: Host, { reference, candidate }: VerifyInput, sample: Feeds) {
+  const before = await host.engine.opHistogram(reference.place, sample);
+  const after = await host.engine.opHistogram(candidate.place, sample);
+  return before && after ? { before, after } : undefined;
+}
+
+async function userMetric(
+  evaluate: NonNullable<Evaluation["evaluate"]>,
+  before: Session,
+  after: Session,
+  model: string,
+) {
+  const of = async (session: Session): Promise<number> =>
+    Number(await evaluate({ run: (feeds) => session.run(feeds), model }));
+  return { before: await of(before), after: await of(after), higherIsBetter: true, unit: "number" } as const;
+}

@@ -1,0 +1,116 @@
+/** From measurements to sentences: what a person should know before using the model. */
+import type { Plan } from "../../ir/plan.ts";
+import type { Candidate, Finding } from "../result.ts";
+
+/** What the rules look at. */
+export interface Measured
+  extends Pick<
+    Candidate,
+    "size" | "latency" | "memory" | "outputs" | "metrics" | "agreement" | "integerShare" | "layers"
+  > {
+  readonly broken: readonly string[];
+  readonly random: boolean;
+  readonly engine: string;
+  readonly plan: Plan | undefined;
+}
+
+/** One rule: a finding, or nothing to say. */
+type Rule = (measured: Measured) => Finding | undefined;
+
+const quote = (names: readonly string[]): string => names.map((name) => `"${name}"`).join(", ");
+const times = (ratio: number): string => `${ratio.toFixed(2)}x`;
+const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
+
+/** Faster or slower by less than this is noise. */
+const NOISE = 0.03;
+const faster = ({ latency }: Measured): boolean => (latency?.ratio ?? 0) > 1 + NOISE;
+const smaller = ({ size }: Measured): boolean => size.ratio > 1 + NOISE;
+
+const RULES: readonly Rule[] = [
+  ({ broken }) =>
+    broken.length === 0
+      ? undefined
+      : {
+          severity: "error",
+          code: "not-a-number",
+          message: `output ${quote(broken)} holds NaN or infinity where the original's values are finite`,
+          remedy: "do not use this model; keep the layers named as worst in float with --keep, or choose w8 or w8a8",
+        },
+  (m) =>
+    smaller(m) || faster(m)
+      ? undefined
+      : {
+          severity: "warning",
+          code: "no-gain",
+          message: `the model is neither smaller (${times(m.size.ratio)}) nor faster (${times(m.latency?.ratio ?? 0)}) than the original`,
+          remedy: "use the original, or try another scheme: fewbit schemes MODEL lists those that fit",
+        },
+  (m) =>
+    m.size.ratio < 1
+      ? {
+          severity: "warning",
+          code: "grew",
+          message: `the file grew from ${m.size.before} to ${m.size.after} bytes`,
+          remedy: "use the original, or a scheme with fewer bits or larger groups",
+        }
+      : undefined,
+  (m) =>
+    m.latency !== undefined && m.latency.ratio < 1 - NOISE && smaller(m)
+      ? {
+          severity: "warning",
+          code: "slower",
+          message: `smaller, but slower here: ${m.latency.after.toFixed(2)} ms instead of ${m.latency.before.toFixed(2)} ms`,
+          remedy: "measure on the machine that will run it (fewbit bench), or choose w8a8 or w8a8-dynamic for speed",
+        }
+      : undefined,
+  ({ random }) =>
+    random
+      ? {
+          severity: "info",
+          code: "no-data",
+          message: "opened and run on made-up inputs; that says nothing about accuracy",
+          remedy: "give samples with --data, and labels with --labels, to measure what quantizing cost",
+        }
+      : undefined,
+  ({ agreement, random }) =>
+    agreement !== undefined && agreement < 0.9 && !random
+      ? {
+          severity: "warning",
+          code: "low-agreement",
+          message: `only ${percent(agreement)} of the samples get the original's answer`,
+          remedy: "keep the worst layers in float with --keep, or choose a scheme with more bits",
+        }
+      : undefined,
+  ({ plan, integerShare }) =>
+    plan?.values.length && integerShare !== undefined && integerShare < 1
+      ? {
+          severity: integerShare < 0.5 ? "warning" : "info",
+          code: "float-left",
+          message: `${percent(integerShare)} of the heavy ops run in integers after the engine's own optimization`,
+          remedy: "the list of kept nodes says why the others don't",
+        }
+      : undefined,
+  ({ plan, engine }) =>
+    engine === "ort-node" && plan?.nodes.some(({ form }) => form === "nbits")
+      ? {
+          severity: "info",
+          code: "slow-on-wasm",
+          message:
+            "MatMulNBits is fast on native CPUs and WebGPU, but up to 14 times slower than float on WebAssembly CPUs",
+          remedy: "for browsers without WebGPU choose w8a8-dynamic; check with --engine ort-web",
+        }
+      : undefined,
+  ({ plan, engine }) =>
+    engine === "ort-web" && plan?.nodes.some(({ form }) => form === "nbits")
+      ? {
+          severity: "warning",
+          code: "slow-on-wasm",
+          message: "4-bit and other MatMulNBits weights are slow on the WebAssembly CPU engine that runs here",
+          remedy: "choose w8a8-dynamic or w8a8 for WebAssembly; keep this one for WebGPU or native CPUs",
+        }
+      : undefined,
+];
+
+/** All findings, in the order of the rules. */
+export const judge = (measured: Measured): readonly Finding[] =>
+  RULES.map((rule) => rule(measured)).filter((finding) => finding !== undefined);

@@ -1,0 +1,139 @@
+/** Where the error comes from: the same values inside both models, compared layer by layer. */
+import type { Dataset } from "../../containers/data.ts";
+import { withTaps } from "../../engines/taps.ts";
+import type { Model, NDArray } from "../../ir/model.ts";
+import type { NodePlan, Plan } from "../../ir/plan.ts";
+import type { Stats } from "../../ir/stats.ts";
+import { gridOf } from "../../lowering/qdq.ts";
+import { floatsOf } from "../../numeric/convert.ts";
+import { DTYPES } from "../../numeric/dtypes.ts";
+import { addErrors, type ErrorSums, mse, noErrors, sqnr } from "../../numeric/metrics.ts";
+import { codeRange } from "../../numeric/qparams.ts";
+import type { Host } from "../host.ts";
+import { type Hooks, stopIfAborted } from "../progress.ts";
+import type { LayerResult } from "../result.ts";
+import { batchSize } from "./outputs.ts";
+
+/** Enough to rank layers; more samples hardly move the order. */
+const SAMPLES = 32;
+/** Taps hold memory for one batch each; a graph with more planned nodes is sampled evenly. */
+const MAX_LAYERS = 256;
+/** Both models are written once more with taps; above this size that costs more than it tells. */
+const MAX_BYTES = 256 * 1024 * 1024;
+
+interface Layer {
+  readonly entry: NodePlan;
+  readonly value: string;
+}
+
+/** Error of each planned node's output, in the order of the graph; empty for models too large to write twice. */
+export async function compareLayers(
+  host: Host,
+  before: Model,
+  after: Model,
+  plan: Plan,
+  stats: Stats | undefined,
+  data: Dataset,
+  hooks: Hooks,
+): Promise<readonly LayerResult[]> {
+  if (plan.bytes.before > MAX_BYTES) return [];
+  const layers = comparable(before, after, plan);
+  if (layers.length === 0) return [];
+  const values = layers.map(({ value }) => value);
+  const sums = await runBoth(host, withTaps(before, values), withTaps(after, values), values, data, hooks);
+  return layers.map((layer) => result(layer, sums.get(layer.value) ?? noErrors, plan, stats));
+}
+
+/** Planned nodes of the main graph whose output still exists under its name. */
+function comparable(before: Model, after: Model, plan: Plan): readonly Layer[] {
+  const present = new Set(after.graph.nodes.flatMap((node) => node.outputs));
+  const all = plan.nodes.flatMap((entry): readonly Layer[] => {
+    const value = entry.scope === "" ? before.graph.nodes[entry.index]?.outputs[0] : undefined;
+    return value !== undefined && present.has(value) ? [{ entry, value }] : [];
+  });
+  const stride = Math.ceil(all.length / MAX_LAYERS);
+  return all.filter((_, i) => i % stride === 0);
+}
+
+async function runBoth(
+  host: Host,
+  before: Model,
+  after: Model,
+  values: readonly string[],
+  data: Dataset,
+  { progress, signal }: Hooks,
+): Promise<ReadonlyMap<string, ErrorSums>> {
+  const sums = new Map<string, ErrorSums>();
+  await using first = await host.stage(before, "before.onnx");
+  await using second = await host.stage(after, "after.onnx");
+  const [one, two] = [await host.engine.open(first.place), await host.engine.open(second.place)];
+  const step = progress.step("comparing layers", Math.min(SAMPLES, data.length));
+  let seen = 0;
+  try {
+    for await (const feeds of data.batches(batchSize(one.inputs, 8))) {
+      stopIfAborted(signal);
+      const [a, b] = [await one.run(feeds, values), await two.run(feeds, values)];
+      for (const name of values)
+        if (isFloat(a[name])) sums.set(name, addErrors(sums.get(name) ?? noErrors, floats(a[name]), floats(b[name]!)));
+      const samples = Object.values(feeds)[0]?.shape[0] ?? 1;
+      step.tick(samples);
+      seen += samples;
+      if (seen >= SAMPLES) break;
+    }
+  } finally {
+    await one.close();
+    await two.close();
+  }
+  step.done(`${values.length} layers`);
+  return sums;
+}
+
+const floats = (array: NDArray): Float32Array => floatsOf(array.data, array.dtype);
+const isFloat = (array: NDArray | undefined): array is NDArray =>
+  array !== undefined && DTYPES[array.dtype].kind === "float";
+
+function result({ entry, value }: Layer, sums: ErrorSums, plan: Plan, stats: Stats | undefined): LayerResult {
+  const quality = sqnr(sums);
+  const planned = plan.values.find((candidate) => candidate.value === value);
+  const seen = stats?.values[value];
+  const dtype = entry.weight?.scheme.dtype ?? planned?.scheme.dtype ?? "float32";
+  return {
+    node: entry.node,
+    op: entry.op,
+    value,
+    kind: "activation",
+    form: entry.form,
+    bits: DTYPES[dtype].bits,
+    sqnr: Number.isFinite(quality) ? quality : null,
+    mse: mse(sums),
+    ...(planned && seen ? { range: coveredRange(planned, stats) } : {}),
+    ...(seen?.histogram ? { histogram: trimmed(seen.histogram, seen.min, seen.max) } : {}),
+  };
+}
+
+/** Values the lowest and the highest code stand for. */
+function coveredRange(
+  planned: Plan["values"][number],
+  stats: Stats | undefined,
+): { readonly min: number; readonly max: number } {
+  const { scale, zeroPoint } = gridOf(planned, stats);
+  const [low, high] = codeRange(DTYPES[planned.scheme.dtype], planned.scheme.symmetric);
+  return { min: (low - zeroPoint) * scale, max: (high - zeroPoint) * scale };
+}
+
+const BINS = 48;
+
+/** A histogram small enough for a report: `BINS` equal bins over what was seen. */
+function trimmed(histogram: NonNullable<Stats["values"][string]["histogram"]>, min: number, max: number) {
+  const counts = new Array<number>(BINS).fill(0);
+  const width = 2 ** (histogram.exponent + 1) / histogram.counts.length;
+  const span = max - min || 1;
+  for (let i = 0; i < histogram.counts.length; i++) {
+    const count = histogram.counts[i]!;
+    if (count === 0) continue;
+    const middle = -(2 ** histogram.exponent) + (i + 0.5) * width;
+    const bin = Math.min(Math.max(Math.floor(((middle - min) / span) * BINS), 0), BINS - 1);
+    counts[bin] = counts[bin]! + count;
+  }
+  return { min, max, counts };
+}

@@ -1,0 +1,58 @@
+/** Speed and memory of two models side by side. */
+import type { Session } from "../../engines/contract.ts";
+import { interleave } from "../../engines/timing.ts";
+import type { Feeds } from "../../ir/model.ts";
+import type { Host, Staged } from "../host.ts";
+import type { Hooks } from "../progress.ts";
+import { type Latency, type Memory, ratioOf } from "../result.ts";
+
+/** Long enough for a steady median of a small model, short enough to be done for every scheme. */
+const BUDGET_MS = 4_000;
+const ROUNDS = 200;
+
+/** Both models in turns on the same sample. The ratio is the median of the pairwise ratios. */
+export async function measureLatency(
+  { engine }: Host,
+  before: Session,
+  after: Session,
+  feeds: Feeds,
+  batch: number,
+  { progress, signal }: Hooks,
+): Promise<Latency> {
+  const step = progress.step("measuring speed", ROUNDS);
+  const runners = [
+    { name: "before", run: () => before.run(feeds) },
+    { name: "after", run: () => after.run(feeds) },
+  ];
+  let seen = 0;
+  const onProgress = (done: number): void => {
+    step.tick(done - seen);
+    seen = done;
+  };
+  const timings = await interleave(runners, { budgetMs: BUDGET_MS, rounds: ROUNDS, signal, onProgress });
+  const [first, second] = [timings[0]!, timings[1]!];
+  step.done();
+  return {
+    before: first.median,
+    after: second.median,
+    ratio: 1 / second.ratio,
+    p90: { before: first.p90, after: second.p90 },
+    runs: first.runs,
+    engine: `${engine.name} ${engine.version}`,
+    threads: after.threads,
+    batch,
+  };
+}
+
+/** In fresh processes; undefined where the host has none. */
+export async function measureMemory(
+  host: Host,
+  before: Staged["place"],
+  after: Staged["place"],
+  feeds: Feeds,
+): Promise<Memory | undefined> {
+  if (host.footprint === undefined) return undefined;
+  const first = await host.footprint(before, feeds);
+  const second = await host.footprint(after, feeds);
+  return { ...ratioOf(first.resident, second.resident), load: ratioOf(first.load, second.load) };
+}

@@ -1,0 +1,62 @@
+/** The user's settings on top of a named scheme: `--group-size`, `--symmetric`, `--algorithm`, `--activations`, `--embeddings`. */
+import type { Scheme } from "../ir/scheme.ts";
+import { fail } from "../numeric/errors.ts";
+import type { NamedScheme, Step } from "./schemes.ts";
+
+export interface Settings {
+  readonly activations?: "symmetric" | "asymmetric";
+  readonly weights?: "symmetric" | "asymmetric";
+  readonly groupSize?: number;
+  readonly algorithm?: string;
+  /** Also quantize embedding tables (Gather). */
+  readonly embeddings?: boolean;
+  /** Leave one bit of int8 weights unused, for CPUs whose 8-bit products saturate. */
+  readonly reduceRange?: boolean;
+}
+
+const GROUP_SIZES = [16, 32, 64, 128, 256];
+
+/** Embeddings in blocks along a row; 2-bit tables have no kernel on WebGPU, so 4 bits are the least. */
+const embeddingStep = (bits: number, size: number): Step => ({
+  form: "gather",
+  scheme: { dtype: bits >= 8 ? "uint8" : "uint4", symmetric: true, granularity: { per: "group", size } },
+  algorithm: "rtn",
+  ops: ["Gather"],
+});
+
+function tuneStep(step: Step, { weights, groupSize, algorithm }: Settings): Step {
+  const grouped = step.scheme.granularity.per === "group";
+  const scheme: Scheme = {
+    ...step.scheme,
+    ...(weights !== undefined && step.form === "nbits" ? { symmetric: weights === "symmetric" } : {}),
+    ...(groupSize !== undefined && grouped ? { granularity: { per: "group", size: groupSize } } : {}),
+  };
+  return { ...step, scheme, ...(algorithm !== undefined && step.form === "nbits" ? { algorithm } : {}) };
+}
+
+/** int8 with zero point 0, as TensorRT and most accelerators want it. */
+const symmetricActivations: Scheme = { dtype: "int8", symmetric: true, granularity: { per: "tensor" } };
+
+/** The scheme with the settings applied; transformers.js names are a contract and refuse them. */
+export function tune(scheme: NamedScheme, settings: Settings): NamedScheme {
+  const changed = Object.entries(settings).filter(([, value]) => value !== undefined && value !== false);
+  if (changed.length === 0) return scheme;
+  if (scheme.suffix !== undefined)
+    fail(
+      "usage",
+      `scheme ${scheme.name} is a fixed contract of transformers.js; use w8, w4 or w8a8-dynamic to change ${changed[0]![0]}`,
+    );
+  const { groupSize, embeddings, activations, reduceRange } = settings;
+  if (groupSize !== undefined && !GROUP_SIZES.includes(groupSize))
+    fail("usage", `group size ${groupSize}: the engine has kernels for ${GROUP_SIZES.join(", ")}`);
+  const steps = scheme.steps.map((step) => tuneStep(step, settings));
+  const fixed = scheme.static && {
+    activations: activations === "symmetric" ? symmetricActivations : scheme.static.activations,
+    weights: reduceRange ? { ...scheme.static.weights, reduceRange } : scheme.static.weights,
+  };
+  return {
+    ...scheme,
+    steps: embeddings ? [...steps, embeddingStep(scheme.bits, groupSize ?? 32)] : steps,
+    ...(fixed ? { static: fixed } : {}),
+  };
+}
