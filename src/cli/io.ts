@@ -46,8 +46,3 @@ export function displayWidth(text: string): number {
     width += WIDE.test(letter) || (letter.codePointAt(0) ?? 0) > 0x1f000 ? 2 : 1;
   return width;
 }
-
-/** Names come from files: without control characters they can't move the cursor or change colours. */
-export const printable = (text: string): string =>
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what this removes
-  text.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g, "\ufffd");

@@ -1,10 +1,12 @@
 /** Entry of the command line: arguments in, exit code out. Nothing here touches the process. */
+
 import { CommanderError } from "commander";
 import { FewbitError } from "../numeric/errors.ts";
+import { printable } from "../pipeline/report/format.ts";
 import { EXIT } from "./command.ts";
 import { describeCommand } from "./command-line.ts";
 import { COMMANDS } from "./commands/index.ts";
-import { type Io, printable } from "./io.ts";
+import type { Io } from "./io.ts";
 import { writeJson } from "./json.ts";
 import { createProgram, type Invocation } from "./program.ts";
 import { createProgress } from "./progress.ts";

@@ -1,12 +1,12 @@
 /** Progress on stderr: one redrawn line on a terminal, plain lines in logs. */
 import type { Progress, ProgressStep } from "../pipeline/progress.ts";
-import { compact } from "../pipeline/report/format.ts";
-import { CLEAR_LINE, displayWidth, type Io, paint, printable } from "./io.ts";
+import { compact, printable } from "../pipeline/report/format.ts";
+import { CLEAR_LINE, displayWidth, type Io, paint } from "./io.ts";
 
 /** A line is redrawn at most ten times a second; a log gets a line at most every ten seconds and ten percent. */
 const REDRAW_MS = 100;
 const LOG_MS = 10_000;
-const LOG_SHARE = 0.1;
+const LOG_SHARE = 0.1 - 1e-9;
 /** Before this much time, a rate says nothing. */
 const RATE_AFTER_MS = 500;
 const BAR_WIDTH = 24;

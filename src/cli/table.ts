@@ -1,5 +1,6 @@
 /** Aligned columns for terminals. */
-import { displayWidth, printable } from "./io.ts";
+import { printable } from "../pipeline/report/format.ts";
+import { displayWidth } from "./io.ts";
 
 export interface Column {
   readonly title: string;

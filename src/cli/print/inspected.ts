@@ -1,7 +1,7 @@
 /** What is in a model, for people. */
-import { bytes, compact, count, list, shorten } from "../../pipeline/report/format.ts";
+import { bytes, compact, count, list, printable, shorten } from "../../pipeline/report/format.ts";
 import type { InspectReport, PortSummary } from "../../pipeline/result.ts";
-import { type Io, paint, printable } from "../io.ts";
+import { type Io, paint } from "../io.ts";
 import { table } from "../table.ts";
 import { printFindings } from "./findings.ts";
 

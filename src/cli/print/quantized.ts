@@ -8,11 +8,12 @@ import {
   metricValue,
   milliseconds,
   percent,
+  printable,
   times,
 } from "../../pipeline/report/format.ts";
 import { headline, verdictOf, worstOutput } from "../../pipeline/report/verdict.ts";
 import type { Candidate, CompareReport, QuantizeReport } from "../../pipeline/result.ts";
-import { type Io, paint, printable } from "../io.ts";
+import { type Io, paint } from "../io.ts";
 import { type Column, table, wrap } from "../table.ts";
 import { printFindings, printKept, textWidth } from "./findings.ts";
 

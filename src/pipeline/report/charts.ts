@@ -7,7 +7,7 @@ import { GridComponent, MarkAreaComponent } from "echarts/components";
 import { init, use } from "echarts/core";
 import { SVGRenderer } from "echarts/renderers";
 import type { LayerResult, ValueHistogram } from "../result.ts";
-import { shorten } from "./format.ts";
+import { printable, shorten } from "./format.ts";
 import { escapeHtml, type Html, trusted } from "./html.ts";
 
 use([BarChart, GridComponent, MarkAreaComponent, SVGRenderer]);
@@ -72,7 +72,7 @@ const textWidth = (texts: readonly string[]): number =>
 
 /** Horizontal bars from zero with their values at the end. */
 export function barChart(label: string, bars: readonly Bar[]): Html {
-  const labels = bars.map(({ name }) => shorten(name, NAME_LENGTH));
+  const labels = bars.map(({ name }) => shorten(printable(name), NAME_LENGTH));
   const left = textWidth(labels) + 14;
   const right = textWidth(bars.map(({ text }) => text)) + 12;
   const option = {
@@ -124,6 +124,7 @@ export function layerChart(label: string, layers: readonly LayerResult[]): reado
       layers.map(({ sqnr }) => sqnr),
       MOST_BARS[size],
     );
+    const top = Math.max(1, ...values.map((value) => value ?? 0));
     const option = {
       grid: { left: 44, right: 8, top: 26, bottom: 30 },
       xAxis: {
@@ -151,7 +152,7 @@ export function layerChart(label: string, layers: readonly LayerResult[]): reado
           barCategoryGap: "20%",
           barMaxWidth: 28,
           itemStyle: { color: ACCENT },
-          data: values,
+          data: values.map((value) => (value === null ? { value: top, itemStyle: { color: QUIET } } : value)),
         },
       ],
     };
@@ -174,6 +175,7 @@ export function histogramChart(label: string, { min, max, counts }: ValueHistogr
       min: -0.5,
       max: end,
       axisLabel: NONE,
+      axisTick: NONE,
       splitLine: NONE,
       axisLine: { lineStyle: { color: LINE } },
     },

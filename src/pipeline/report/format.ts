@@ -70,3 +70,8 @@ export const shorten = (name: string, length: number): string =>
 /** A count that fits an axis or a cell: 950, 12.3k, 4.56M. */
 export const compact = (value: number): string =>
   value >= 999_500 ? `${digits(value / 1e6)}M` : value >= 9_950 ? `${digits(value / 1000)}k` : String(value);
+
+const DISTURBING = /(?![\t\n])[\p{Cc}\u202a-\u202e\u2066-\u2069\ufffe\uffff]/gu;
+
+/** Names come from files: characters that move a cursor, reorder text or have no place in HTML become U+FFFD. */
+export const printable = (text: string): string => text.replace(DISTURBING, "\ufffd");

@@ -1,5 +1,7 @@
 /** HTML that can't be broken out of: whatever is put into a template is escaped unless it is HTML itself. */
 
+import { printable } from "./format.ts";
+
 export interface Html {
   readonly html: string;
 }
@@ -12,12 +14,8 @@ const ESCAPES: Readonly<Record<string, string>> = {
   "'": "&#39;",
 };
 
-/** Safe in text and in quoted attributes; characters that HTML forbids or that reorder text become U+FFFD. */
-export const escapeHtml = (text: string): string =>
-  text
-    // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what this removes
-    .replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069\ufffe\uffff]/g, "\ufffd")
-    .replace(/[&<>"']/g, (letter) => ESCAPES[letter]!);
+/** Safe in text and in quoted attributes. */
+export const escapeHtml = (text: string): string => printable(text).replace(/[&<>"']/g, (letter) => ESCAPES[letter]!);
 
 type Part = Html | string | number | undefined | false | readonly Part[];
 

@@ -72,7 +72,7 @@ export function layerSection({ scheme, layers }: Candidate): Html {
   const rest = sorted.slice(LAYERS_OPEN, LAYERS_SHOWN);
   const label = `Signal to quantization noise of ${count(layers.length, "layer")} of ${scheme}; lowest ${decibels(worst.sqnr)} in ${worst.node}`;
   const left = layers.length - Math.min(layers.length, LAYERS_SHOWN);
-  return html`<p class="soft">Signal to quantization noise at each layer, in the order of the network; higher is better, and 6 dB are one bit.</p>
+  return html`<p class="soft">Signal to quantization noise at each layer, in the order of the network; higher is better, and 6 dB are one bit.${layers.some(({ sqnr }) => sqnr === null) && " Grey: nothing was lost."}</p>
 ${layerChart(label, layers)}
 ${layerTable(sorted.slice(0, LAYERS_OPEN), `Worst first: ${Math.min(LAYERS_OPEN, layers.length)} of ${count(layers.length, "layer")}`)}
 ${rest.length > 0 && html`<details><summary>${count(rest.length, "more layer")}</summary>${layerTable(rest)}</details>`}

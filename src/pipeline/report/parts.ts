@@ -28,7 +28,7 @@ const isEmpty = ({ content }: Cell): boolean => content === "";
 function cell({ content, kind }: Cell, label: Html | string): Html {
   if (kind === "head") return html`<th scope="row">${content}</th>`;
   const classes = [kind, content === "" ? "none" : ""].filter((name) => name).join(" ");
-  return html`<td class="${classes}" data-label="${typeof label === "string" ? label : ""}">${content === "" ? "–" : content}</td>`;
+  return html`<td class="${classes}" data-label="${typeof label === "string" ? label : ""}">${content === "" && kind === "number" ? "–" : content}</td>`;
 }
 
 /** A table that becomes one card per row on phones; columns without a single value are left out. */
@@ -42,10 +42,10 @@ export function table({ caption, titles, rows }: TableInit): Html {
     ({ cells, className }) =>
       html`<tr class="${className ?? ""}">${kept.map((i) => cell(cells[i]!, titles[i]!.content))}</tr>\n`,
   );
-  return html`<table class="cards">${caption !== undefined && html`<caption>${caption}</caption>`}
+  return html`<div class="scroll"><table class="cards">${caption !== undefined && html`<caption>${caption}</caption>`}
 <thead><tr>${heads}</tr></thead>
 <tbody>
-${lines}</tbody></table>\n`;
+${lines}</tbody></table></div>\n`;
 }
 
 /** A chart's numbers, folded away. */

@@ -20,7 +20,7 @@ body {
   font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif;
   font-variant-numeric: tabular-nums;
 }
-main, header, footer { max-width: 66rem; margin: 0 auto; }
+main, header, footer { max-width: 70rem; margin: 0 auto; }
 h1 { margin: 0 0 .35rem; font-size: 1rem; font-weight: 600; color: var(--soft); overflow-wrap: anywhere; }
 h2 { margin: 3rem 0 .35rem; font-size: 1.25rem; line-height: 1.3; letter-spacing: -.01em; }
 h3 { margin: 2rem 0 .35rem; font-size: 1rem; overflow-wrap: anywhere; }
@@ -42,6 +42,8 @@ th, td { padding: .5rem .6rem; border-bottom: 1px solid var(--line); text-align:
 th:first-child, td:first-child { padding-left: 0; } th:last-child, td:last-child { padding-right: 0; }
 thead th { font-weight: 500; font-size: .84rem; color: var(--soft); vertical-align: bottom; }
 tbody th { font-weight: 600; }
+.scroll { overflow-x: auto; margin: 0 -.6rem; padding: 0 .6rem; }
+td.full { min-width: 7rem; }
 .number { text-align: right; white-space: nowrap; }
 .change { display: block; font-size: .82em; color: var(--soft); }
 tr.best { background: color-mix(in srgb, var(--accent) 7%, transparent); box-shadow: -.6rem 0 0 color-mix(in srgb, var(--accent) 7%, transparent), .6rem 0 0 color-mix(in srgb, var(--accent) 7%, transparent); }
@@ -101,6 +103,7 @@ footer { margin-top: 3.5rem; padding-top: 1rem; border-top: 1px solid var(--line
   details:not([open]) { display: none; } details[open] > summary { list-style: none; }
   .charts { grid-template-columns: repeat(3, 1fr); gap: 1rem; }
   .histograms { grid-template-columns: repeat(3, 1fr); }
-  table { font-size: 8.5pt; } th, td { padding: .3rem .4rem; }
+  table { font-size: 8.5pt; } thead th { font-size: 7.5pt; } th, td { padding: .3rem .35rem; }
+  .scroll { overflow: visible; } .meta { font-size: 9pt; }
 }
 `;

@@ -1,0 +1,49 @@
+import { expect, it } from "vitest";
+import { describeCommand } from "./command-line.ts";
+import { displayWidth } from "./io.ts";
+import { nearest } from "./suggest.ts";
+import { table, wrap } from "./table.ts";
+
+it("aligns names to the left, numbers to the right, and counts wide letters as two columns", () => {
+  const text = table(
+    [{ title: "name" }, { title: "size", align: "right" }],
+    [
+      ["模型", "9 B"],
+      ["model", "120 kB"],
+    ],
+  );
+  expect(text).toBe("name     size\n模型      9 B\nmodel  120 kB\n");
+  expect(new Set(text.trimEnd().split("\n").map(displayWidth))).toEqual(new Set([13]));
+});
+
+it("leaves out columns nobody has a value for and marks single missing values", () => {
+  const columns = [{ title: "a" }, { title: "b" }, { title: "c" }];
+  expect(
+    table(columns, [
+      ["1", undefined, "x"],
+      ["2", "", undefined],
+    ]),
+  ).toBe("a  c\n1  x\n2  -\n");
+});
+
+it("keeps control characters and line breaks out of cells", () => {
+  expect(table([{ title: "a" }], [["x\u001b[31m\ny"]])).toBe("a\nx\ufffd[31m y\n");
+});
+
+it("wraps at words and indents what follows", () => {
+  expect(wrap("one two three four", 9, "  ")).toBe("one two\n  three\n  four");
+});
+
+it("suggests a name only when one is near", () => {
+  const known = ["w8a8", "w8a8-dynamic", "nf4"];
+  expect(nearest("w8a8-dinamic", known)).toBe("w8a8-dynamic");
+  expect(nearest("NF4", known)).toBe("nf4");
+  expect(nearest("something", known)).toBeUndefined();
+});
+
+it("shows a command line without absolute folders, quoted for a shell", () => {
+  expect(describeCommand(["quantize", "/home/ada/my model.onnx", "--keep", "^a|b$", "--report=/srv/r.html"])).toBe(
+    "fewbit quantize 'my model.onnx' --keep '^a|b$' --report=r.html",
+  );
+  expect(describeCommand(["quantize", "../m.onnx", "it's"])).toBe(`fewbit quantize ../m.onnx 'it'\\''s'`);
+});
