@@ -1,5 +1,6 @@
 /** Which nodes of a graph that ONNX Runtime optimized compute in integers. */
-import { fail } from "../numeric/errors.ts";
+import { graphs } from "../ir/edit.ts";
+import type { Model } from "../ir/model.ts";
 import type { OpHistogram } from "./contract.ts";
 
 /** How an op that holds most of a model's arithmetic does it: on 8-bit integers, in floats on packed codes, in floats. */
@@ -70,56 +71,20 @@ export interface ComputeShare {
 export function computeShare(histogram: OpHistogram): ComputeShare {
   const count = { integer: 0, codes: 0, float: 0 };
   for (const [op, nodes] of Object.entries(histogram)) {
-    const arithmetic = HEAVY_OPS[op];
+    const arithmetic = Object.hasOwn(HEAVY_OPS, op) && HEAVY_OPS[op];
     if (arithmetic) count[arithmetic] += nodes;
   }
   const heavy = count.integer + count.codes + count.float;
   return { ...count, share: heavy === 0 ? 0 : count.integer / heavy };
 }
 
-/** Positions of op type, nodes and sub-graphs in onnx.proto; everything else is skipped. */
-const FIELDS = {
-  model: { graph: 7 },
-  graph: { node: 1 },
-  node: { op: 4, attribute: 5 },
-  attribute: { graph: 6, graphs: 11 },
-} as const;
-
-/** Ops of an ONNX file that the engine itself wrote, sub-graphs included. */
-export function countOps(file: Uint8Array): OpHistogram {
-  const counts: Record<string, number> = {};
-  const graph = (bytes: Uint8Array): void =>
-    fields(bytes, {
-      [FIELDS.graph.node]: (node) =>
-        fields(node, {
-          [FIELDS.node.op]: (name) => {
-            const op = new TextDecoder().decode(name);
-            counts[op] = (counts[op] ?? 0) + 1;
-          },
-          [FIELDS.node.attribute]: (attribute) =>
-            fields(attribute, { [FIELDS.attribute.graph]: graph, [FIELDS.attribute.graphs]: graph }),
-        }),
-    });
-  fields(file, { [FIELDS.model.graph]: graph });
-  return counts;
+/** How often each op name occurs. */
+export function tally(ops: Iterable<string>): OpHistogram {
+  const counts = new Map<string, number>();
+  for (const op of ops) counts.set(op, (counts.get(op) ?? 0) + 1);
+  return Object.fromEntries(counts);
 }
 
-/** Calls the function of each length-delimited field that has one. */
-function fields(bytes: Uint8Array, on: Readonly<Record<number, (value: Uint8Array) => void>>): void {
-  let at = 0;
-  const varint = (): number => {
-    let value = 0;
-    for (let scale = 1; ; scale *= 128) {
-      const byte = bytes[at++] ?? fail("format", "the engine's optimized model is cut short");
-      value += (byte % 128) * scale;
-      if (byte < 128) return value;
-    }
-  };
-  const lengths: Readonly<Record<number, () => number>> = { 0: () => varint() * 0, 1: () => 8, 2: varint, 5: () => 4 };
-  while (at < bytes.length) {
-    const key = varint();
-    const length = lengths[key % 8]?.() ?? fail("format", "the engine's optimized model is not a protobuf");
-    if (key % 8 === 2) on[Math.floor(key / 8)]?.(bytes.subarray(at, at + length));
-    at += length;
-  }
-}
+/** Nodes of a model by op name, those of sub-graphs included. */
+export const countOps = (model: Model): OpHistogram =>
+  tally([...graphs(model.graph)].flatMap(({ graph }) => graph.nodes.map((node) => node.op)));

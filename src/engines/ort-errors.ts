@@ -19,7 +19,7 @@ const ROWS: readonly Row[] = [
     say: () => "holds no graph, so it is not an ONNX model or it is cut short",
   },
   {
-    pattern: /File doesn't exist|No such file|system error number 2\b/,
+    pattern: /ENOENT|File doesn't exist|No such file|system error number 2\b/,
     code: "io",
     say: () => "the file, or external data it names, can't be found",
   },

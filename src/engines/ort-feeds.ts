@@ -24,7 +24,7 @@ export function checkFeeds(inputs: ReadonlyMap<string, ValueInfo>, feeds: Feeds)
   for (const name of Object.keys(feeds))
     if (!inputs.has(name)) fail("data", `the model has no input "${name}"; its inputs are ${list(inputs.keys())}`);
   for (const input of inputs.values()) {
-    const array = feeds[input.name];
+    const array = Object.hasOwn(feeds, input.name) ? feeds[input.name] : undefined;
     if (array === undefined) fail("data", `input "${input.name}" is missing; ${list(Object.keys(feeds))} was given`);
     checkInput(input, array);
   }

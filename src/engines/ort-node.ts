@@ -2,6 +2,8 @@
  * The native engine: `onnxruntime-node` on the CPU. A run blocks the event loop for as long as it takes.
  * Models are best opened by path: weights from memory are held twice.
  */
+import { readOnnx } from "../containers/onnx/index.ts";
+import { type ByteSource, bytesSource } from "../ir/source.ts";
 import { fail } from "../numeric/errors.ts";
 import type { Engine, ModelPlace, Opened, OpenOptions, OpHistogram, Session } from "./contract.ts";
 import { countOps } from "./histogram.ts";
@@ -70,6 +72,12 @@ async function open(ort: Ort, place: ModelPlace, wish: OpenOptions, scratch?: Sc
   return ortSession({ ...parts, ...(await openProfiled(ort, place, options, scratch)) });
 }
 
+/** Stands for the weights of an optimized graph, which nobody looks at. */
+const UNREAD: ByteSource = {
+  size: Number.POSITIVE_INFINITY,
+  read: async () => fail("engine", "ort-node: weights of the optimized graph were asked for"),
+};
+
 /** Lets the engine write its optimized graph, weights beside it, and counts its nodes. */
 async function opHistogram(ort: Ort, place: ModelPlace, scratch: Scratch): Promise<OpHistogram> {
   const folder = await scratch.folder();
@@ -78,7 +86,8 @@ async function opHistogram(ort: Ort, place: ModelPlace, scratch: Scratch): Promi
   try {
     const session = await create(ort, place, { ...sessionOptions(1), extra, optimizedModelFilePath: path });
     await session.release();
-    return countOps(await scratch.read(path));
+    const source = bytesSource(await scratch.read(path));
+    return countOps(await readOnnx(source, { external: async () => UNREAD }));
   } catch (cause) {
     return ortFail(where(place), cause);
   } finally {

@@ -1,6 +1,6 @@
 /** ONNX Runtime's profile: a JSON list with one record per node and run. */
 import { fail } from "../numeric/errors.ts";
-import type { NodeTime, OpHistogram } from "./contract.ts";
+import type { NodeTime } from "./contract.ts";
 
 interface Event {
   readonly cat: string;
@@ -32,11 +32,4 @@ export function nodeTimes(text: string): readonly NodeTime[] {
     found.set(key, { node, op, ms: (before?.ms ?? 0) + dur / 1000, runs: (before?.runs ?? 0) + 1 });
   }
   return [...found.values()];
-}
-
-/** Ops of the nodes that ran, each node counted once. */
-export function executedOps(times: readonly NodeTime[]): OpHistogram {
-  const counts: Record<string, number> = {};
-  for (const { op } of times) counts[op] = (counts[op] ?? 0) + 1;
-  return counts;
 }

@@ -6,9 +6,9 @@ import type { Feeds } from "../ir/model.ts";
 import { fail } from "../numeric/errors.ts";
 import { caught, tapConsole } from "./console-tap.ts";
 import type { Engine, ModelPlace, Opened, OpenOptions, OpHistogram, Session } from "./contract.ts";
+import { tally } from "./histogram.ts";
 import { type Ort, type OrtOptions, ortModule, sessionOptions } from "./ort-api.ts";
 import { ortFail } from "./ort-errors.ts";
-import { executedOps } from "./ort-profile.ts";
 import { ortSession } from "./ort-session.ts";
 import { zeros } from "./ort-values.ts";
 
@@ -61,10 +61,9 @@ function create(ort: Ort, { bytes, external = [] }: MemoryPlace, options: OrtOpt
 async function open({ ort, threads }: Started, place: ModelPlace, wish: OpenOptions, options: OrtWebOptions) {
   const where = `ort-web: ${"path" in place ? place.path : "model in memory"}`;
   const profiling = wish.profile ? { enableProfiling: true, profileFilePrefix: "profile" } : {};
-  const session = await create(ort, await inMemory(place, options.readModel), {
-    ...sessionOptions(threads, wish.optimize),
-    ...profiling,
-  }).catch((cause) => ortFail(where, cause));
+  const session = await inMemory(place, options.readModel)
+    .then((model) => create(ort, model, { ...sessionOptions(threads, wish.optimize), ...profiling }))
+    .catch((cause) => ortFail(where, cause));
   const parts = { ort, session, where, threads };
   const endProfile = async () =>
     (options.capture ?? caught)(() => session.endProfiling()) || fail("engine", `${where}: ${UNCAUGHT}`);
@@ -85,7 +84,7 @@ async function runAny(session: Session, feeds?: Feeds): Promise<boolean> {
 /** WebAssembly can't write its optimized graph, but its profile names the nodes that ran. */
 async function opHistogram(session: Session, feeds?: Feeds): Promise<OpHistogram | undefined> {
   try {
-    return (await runAny(session, feeds)) ? executedOps(await session.profile()) : undefined;
+    return (await runAny(session, feeds)) ? tally((await session.profile()).map((node) => node.op)) : undefined;
   } finally {
     await session.close();
   }

@@ -1,10 +1,10 @@
 /** Which engine runs models on this machine. */
-import { readFile } from "node:fs/promises";
 import type { Engine, Opened } from "../engines/contract.ts";
 import { openOrtNode } from "../engines/ort-node.ts";
-import { type MemoryPlace, openOrtWeb } from "../engines/ort-web.ts";
+import { openOrtWeb } from "../engines/ort-web.ts";
 import { fail } from "../numeric/errors.ts";
 import { captured } from "./captured.ts";
+import { readModel } from "./external.ts";
 import { tempScratch } from "./scratch.ts";
 
 export type EngineName = "ort-node" | "ort-web";
@@ -25,8 +25,6 @@ export interface AvailableEngine {
 const NAMES: readonly EngineName[] = ["ort-node", "ort-web"];
 
 const isEngineName = (name: string): name is EngineName => (NAMES as readonly string[]).includes(name);
-
-const readModel = async (path: string): Promise<MemoryPlace> => ({ bytes: await readFile(path) });
 
 const openNative = (): Promise<Opened> => openOrtNode({ scratch: tempScratch });
 

@@ -1,0 +1,107 @@
+/**
+ * What a model costs, measured in a process of its own: memory that an earlier model left behind can't blur it.
+ * The child runs a script passed as text, so it works from compiled files and from TypeScript sources alike.
+ */
+import { type ChildProcess, spawn } from "node:child_process";
+import { createRequire } from "node:module";
+import { sessionOptions } from "../engines/ort-api.ts";
+import { ortFail } from "../engines/ort-errors.ts";
+import type { Feeds } from "../ir/model.ts";
+import { fail } from "../numeric/errors.ts";
+import type { EngineName } from "./engines.ts";
+import { externalFiles } from "./external.ts";
+import { PROBE_SCRIPT } from "./probe-script.ts";
+
+export interface ProbeOptions {
+  readonly engine: EngineName;
+  /** 1 by default. */
+  readonly threads?: number;
+  /** Without feeds the model is only opened. */
+  readonly feeds?: Feeds;
+  /** 5 by default. */
+  readonly runs?: number;
+  /** The child is ended after this time; ten minutes by default. */
+  readonly timeoutMs?: number;
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Milliseconds and bytes. Memory is counted above that of a process with the engine started and no model; on Linux
+ * without code that is paged in from the engine's library meanwhile, which would hide small models.
+ */
+export interface Probe {
+  /** Opening the model; with WebAssembly, reading the file too. */
+  readonly loadMs: number;
+  /** The first run, which may allocate; absent without feeds. */
+  readonly firstRunMs?: number;
+  /** Median over the runs of what is resident after a run and a garbage collection; after opening without feeds. */
+  readonly residentBytes: number;
+  /** Most that was resident at any moment while opening and running. */
+  readonly peakBytes: number;
+}
+
+type Answer = Probe | { readonly error: string };
+
+const PACKAGES = { "ort-node": "onnxruntime-node", "ort-web": "onnxruntime-web" } as const;
+const PROVIDERS = { "ort-node": "cpu", "ort-web": "wasm" } as const;
+const TIMEOUT_MS = 600_000;
+
+function packagePath(engine: EngineName): string {
+  try {
+    return createRequire(import.meta.url).resolve(PACKAGES[engine]);
+  } catch (cause) {
+    return fail("engine", `${PACKAGES[engine]} is not installed, so ${engine} can't be measured`, cause);
+  }
+}
+
+/** A clean environment: options of this process must not reach the child, and telemetry stays off. */
+function environment(): NodeJS.ProcessEnv {
+  const { NODE_OPTIONS: _, ...rest } = process.env;
+  return { ...rest, ORT_DISABLE_TELEMETRY: "1" };
+}
+
+/** With V8's baseline compiler only, WebAssembly's optimizing compiler does not drown a small model's memory in its own. */
+const FLAGS = { "ort-node": [], "ort-web": ["--liftoff-only"] } as const;
+
+const start = (engine: EngineName, signal: AbortSignal): ChildProcess =>
+  spawn(process.execPath, ["--expose-gc", ...FLAGS[engine], "--input-type=commonjs", "-e", PROBE_SCRIPT], {
+    env: environment(),
+    stdio: ["ignore", "ignore", "ignore", "ipc"],
+    serialization: "advanced",
+    signal,
+    killSignal: "SIGKILL",
+  });
+
+/** Sends the job and waits for the one answer. */
+const ask = (child: ChildProcess, job: object): Promise<Answer> =>
+  new Promise((resolve, reject) => {
+    child.once("message", (answer) => resolve(answer as Answer));
+    child.once("error", reject);
+    child.once("exit", (code, signal) =>
+      reject(new Error(`the measuring process ended with ${signal ?? `code ${code}`}, maybe out of memory`)),
+    );
+    child.send(job, (error) => error && reject(error));
+  });
+
+/** Opens the model file in a fresh process, runs it a few times, and says what that took. */
+export async function probe(path: string, options: ProbeOptions): Promise<Probe> {
+  const { engine, threads = 1, feeds, runs = 5, timeoutMs = TIMEOUT_MS } = options;
+  const timeout = AbortSignal.timeout(timeoutMs);
+  const where = `${engine}: ${path}`;
+  const listFiles = () => externalFiles(path).catch((cause) => ortFail(where, cause));
+  const job = {
+    package: packagePath(engine),
+    path,
+    external: engine === "ort-web" ? await listFiles() : undefined,
+    options: { ...sessionOptions(threads), executionProviders: [PROVIDERS[engine]] },
+    feeds,
+    runs,
+  };
+  const child = start(engine, options.signal ? AbortSignal.any([timeout, options.signal]) : timeout);
+  const answer = await ask(child, job).catch((cause: Error) => {
+    if (options.signal?.aborted) fail("cancelled", "the measurement was interrupted");
+    if (timeout.aborted) fail("engine", `${path}: measuring took longer than ${timeoutMs / 1000} s`);
+    return fail("engine", `${path}: ${cause.message}`, cause);
+  });
+  return "error" in answer ? ortFail(where, answer.error) : answer;
+}
