@@ -5,7 +5,7 @@
 import { copyFile, mkdir, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { fail } from "../numeric/errors.ts";
-import type { NamedScheme } from "../recipes/schemes.ts";
+import type { NamedScheme } from "../recipes/named-scheme.ts";
 import { SUFFIXES, transformersJsScheme } from "../recipes/transformers-js.ts";
 import { externalDataName, readConfig, reason } from "./model-folder-config.ts";
 

@@ -1,8 +1,9 @@
 /** Which schemes fit a model, and how small each makes it. */
 import type { Model } from "../ir/model.ts";
 import { FewbitError } from "../numeric/errors.ts";
+import type { NamedScheme } from "../recipes/named-scheme.ts";
 import { plainRecipe } from "../recipes/recipe.ts";
-import { type NamedScheme, SCHEMES } from "../recipes/schemes.ts";
+import { SCHEMES } from "../recipes/schemes.ts";
 import { planModel } from "./plan.ts";
 import type { SchemeSummary } from "./result.ts";
 

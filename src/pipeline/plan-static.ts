@@ -12,7 +12,7 @@ import type { Kept, NodePlan, Place, ValuePlan } from "../ir/plan.ts";
 import type { Scheme } from "../ir/scheme.ts";
 import type { Site } from "../lowering/form.ts";
 import { elementCount } from "../numeric/dtypes.ts";
-import type { NamedScheme, StaticGrids } from "../recipes/schemes.ts";
+import type { NamedScheme, StaticGrids } from "../recipes/named-scheme.ts";
 
 /** What one node was given: a scheme, or the reason why it is left alone. */
 export interface Assigned {

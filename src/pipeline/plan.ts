@@ -10,8 +10,9 @@ import type { Site, WeightFit } from "../lowering/form.ts";
 import { FORMS } from "../lowering/index.ts";
 import { byteLength, elementCount } from "../numeric/dtypes.ts";
 import { fail } from "../numeric/errors.ts";
+import type { Step } from "../recipes/named-scheme.ts";
 import { type Recipe, ruleFor } from "../recipes/recipe.ts";
-import { type Step, schemeNamed } from "../recipes/schemes.ts";
+import { schemeNamed } from "../recipes/schemes.ts";
 import { type Assigned, planStatic } from "./plan-static.ts";
 
 /** Decides for the whole model. Throws `unsupported` when the scheme fits nothing in it. */

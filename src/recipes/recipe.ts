@@ -1,7 +1,8 @@
 /** A recipe: one scheme for the model and ordered rules for some of its nodes; the last rule that matches wins. */
 import type { Place } from "../ir/plan.ts";
 import { fail } from "../numeric/errors.ts";
-import { type NamedScheme, schemeNamed } from "./schemes.ts";
+import type { NamedScheme } from "./named-scheme.ts";
+import { schemeNamed } from "./schemes.ts";
 
 /** All given conditions must hold. */
 export interface Match {

@@ -1,40 +1,10 @@
 /** The named schemes: `fewbit quantize -s NAME`. One row holds all that is known of a name. */
-import type { Form } from "../ir/plan.ts";
 import type { Codebook, Scheme } from "../ir/scheme.ts";
 import type { DType } from "../numeric/dtypes.ts";
 import { fail } from "../numeric/errors.ts";
-
-/** One way to store a node's weights; the first step whose form fits a node takes it. */
-export interface Step {
-  readonly form: Exclude<Form, "qdq" | "float16">;
-  readonly scheme: Scheme;
-  readonly algorithm: string;
-  /** Only these ops; all the form fits without. */
-  readonly ops?: readonly string[];
-  readonly options?: Readonly<Record<string, number | string>>;
-}
-
-/** Grids of a static integer graph. */
-export interface StaticGrids {
-  readonly activations: Scheme;
-  readonly weights: Scheme;
-}
-
-export interface NamedScheme {
-  readonly name: string;
-  readonly summary: string;
-  /** Bits of a weight, for sorting and for people. */
-  readonly bits: number;
-  /** Whole graph in integers, ranges from calibration. */
-  readonly static?: StaticGrids;
-  readonly steps: readonly Step[];
-  /** What is left in float32 becomes float16; inputs and outputs stay float32. */
-  readonly float16?: "fewbit" | "transformers.js";
-  /** Lowest version of the default operator set the result needs. */
-  readonly opset?: number;
-  /** File name suffix in a transformers.js folder; only for its own names. */
-  readonly suffix?: string;
-}
+import { didYouMean } from "../numeric/suggest.ts";
+import type { NamedScheme, Step } from "./named-scheme.ts";
+import { TRANSFORMERS_JS, transformersJsScheme } from "./transformers-js.ts";
 
 const perTensor = (dtype: DType, symmetric: boolean): Scheme => ({ dtype, symmetric, granularity: { per: "tensor" } });
 const perAxis = (dtype: DType): Scheme => ({ dtype, symmetric: true, granularity: { per: "axis" } });
@@ -109,9 +79,19 @@ const FEWBIT: readonly NamedScheme[] = [
   },
 ];
 
-/** All schemes by name. */
-export const SCHEMES: ReadonlyMap<string, NamedScheme> = new Map(FEWBIT.map((row) => [row.name, row]));
+/** All schemes by name: fewbit's own, then those that transformers.js knows. */
+export const SCHEMES: ReadonlyMap<string, NamedScheme> = new Map(
+  [...FEWBIT, ...TRANSFORMERS_JS].map((row) => [row.name, row]),
+);
+
+/** Names of transformers.js that nobody can write say why themselves. */
+const NOT_WRITTEN = new Set(["fp32", "q1", "q1f16"]);
 
 /** The scheme of that name; an unknown one is refused with the list of those there are. */
-export const schemeNamed = (name: string): NamedScheme =>
-  SCHEMES.get(name) ?? fail("usage", `unknown scheme "${name}"; known are ${[...SCHEMES.keys()].join(", ")}`);
+export function schemeNamed(name: string): NamedScheme {
+  const found = SCHEMES.get(name);
+  if (found !== undefined) return found;
+  if (NOT_WRITTEN.has(name)) return transformersJsScheme(name);
+  const names = [...SCHEMES.keys()];
+  return fail("usage", `unknown scheme "${name}"${didYouMean(name, names)} (known: ${names.join(", ")})`);
+}

@@ -4,7 +4,7 @@
  */
 import type { Scheme } from "../ir/scheme.ts";
 import { fail } from "../numeric/errors.ts";
-import type { NamedScheme, Step } from "./schemes.ts";
+import type { NamedScheme, Step } from "./named-scheme.ts";
 
 /** What the contents depend on besides the dtype. */
 export interface ModelFacts {

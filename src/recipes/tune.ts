@@ -1,7 +1,7 @@
 /** The user's settings on top of a named scheme: `--group-size`, `--symmetric`, `--algorithm`, `--activations`, `--embeddings`. */
 import type { Scheme } from "../ir/scheme.ts";
 import { fail } from "../numeric/errors.ts";
-import type { NamedScheme, Step } from "./schemes.ts";
+import type { NamedScheme, Step } from "./named-scheme.ts";
 
 export interface Settings {
   readonly activations?: "symmetric" | "asymmetric";
