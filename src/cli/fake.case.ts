@@ -20,6 +20,7 @@ export function fakeIo(changes: Partial<Io> = {}): FakeIo {
     stderr: { write: (text) => err.push(text) },
     isTTY: false,
     columns: 100,
+    width: Number.POSITIVE_INFINITY,
     color: false,
     signal: new AbortController().signal,
     ...changes,

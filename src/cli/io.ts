@@ -9,8 +9,10 @@ export interface Io {
   readonly stderr: Output;
   /** Progress may redraw its line: stderr is a terminal that can move its cursor. */
   readonly isTTY: boolean;
-  /** Width of the terminal. */
+  /** Width of the terminal behind stderr. */
   readonly columns: number;
+  /** Width of the terminal behind stdout; Infinity for files and pipes. */
+  readonly width: number;
   /** Colours and bold are wanted. */
   readonly color: boolean;
   /** Aborted when the user wants to stop. */

@@ -27,6 +27,8 @@ function examples({ examples: rows, details }: Command): string {
   return ["\nExamples:", ...lines, ...(details === undefined ? [] : ["", details])].join("\n");
 }
 
+const HELP_WIDTH = 100;
+
 const OVERVIEW = `
 Start here:
   $ fewbit demo                                  see it work on a model that comes along
@@ -62,7 +64,7 @@ export function createProgram(
     .configureOutput({
       writeOut: (text) => void io.stdout.write(text),
       writeErr: () => {},
-      getOutHelpWidth: () => Math.min(io.columns, 110),
+      getOutHelpWidth: () => Math.min(io.width, HELP_WIDTH),
       getOutHasColors: () => io.color,
     });
   for (const row of commands) {

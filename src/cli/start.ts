@@ -24,6 +24,9 @@ function processIo(signal: AbortSignal): Io {
     get columns() {
       return process.stderr.columns || process.stdout.columns || DEFAULT_COLUMNS;
     },
+    get width() {
+      return process.stdout.isTTY ? process.stdout.columns || DEFAULT_COLUMNS : Number.POSITIVE_INFINITY;
+    },
     color: color(),
     signal,
   };

@@ -30,8 +30,20 @@ it("keeps control characters and line breaks out of cells", () => {
   expect(table([{ title: "a" }], [["x\u001b[31m\ny"]])).toBe("a\nx\ufffd[31m y\n");
 });
 
+it("turns into one paragraph per row where the terminal is too narrow", () => {
+  const columns = [{ title: "" }, { title: "size" }, { title: "latency" }, { title: "memory" }];
+  const rows = [
+    ["w8a8", "91.3 kB", undefined, "7.80 MB"],
+    ["w4", "57.9 kB", "1.33 ms", undefined],
+  ];
+  expect(table(columns, rows, { width: 26 })).toBe(
+    "w8a8\n  size 91.3 kB,\n  memory 7.80 MB\nw4\n  size 57.9 kB,\n  latency 1.33 ms\n",
+  );
+});
+
 it("wraps at words and indents what follows", () => {
   expect(wrap("one two three four", 9, "  ")).toBe("one two\n  three\n  four");
+  expect(wrap("from 87.71 % to 84.12 % in 3 ms", 14)).toBe("from 87.71 %\nto 84.12 % in\n3 ms");
 });
 
 it("suggests a name only when one is near", () => {

@@ -1,8 +1,8 @@
 /** Results of bench for people. */
 import { bytes, compact, milliseconds, times } from "../../pipeline/report/format.ts";
 import type { BenchReport } from "../../pipeline/result.ts";
-import { type Io, paint } from "../io.ts";
-import { type Column, table } from "../table.ts";
+import type { Io } from "../io.ts";
+import { type Column, printTable } from "../table.ts";
 import { printFindings } from "./findings.ts";
 
 const COLUMNS: readonly Column[] = [
@@ -24,7 +24,9 @@ export function printBench(io: Io, { rows, environment, runs, findings }: BenchR
     row.memory && bytes(row.memory.resident),
     row.memory && milliseconds(row.memory.load),
   ]);
-  io.stdout.write(`\n${table(COLUMNS, lines, (text) => paint(io, "dim", text))}\n`);
+  io.stdout.write("\n");
+  printTable(io, COLUMNS, lines);
+  io.stdout.write("\n");
   const { engine, threads, cpu } = environment;
   io.stdout.write(
     `${runs} runs of each, taking turns; ${engine}, ${threads} thread${threads === 1 ? "" : "s"}, ${cpu}\n`,

@@ -14,7 +14,8 @@ const LABELS: { readonly [S in Severity]: readonly [string, Style] } = {
 
 /** A sentence needs no more than this many columns, however wide the terminal. */
 const MAX_WIDTH = 100;
-export const textWidth = ({ columns }: Pick<Io, "columns">): number => Math.max(40, Math.min(columns - 1, MAX_WIDTH));
+const MIN_WIDTH = 40;
+export const textWidth = ({ width }: Pick<Io, "width">): number => Math.max(MIN_WIDTH, Math.min(width - 1, MAX_WIDTH));
 
 /** "warning: message -> remedy", wrapped; the same finding once. */
 export function printFindings(io: Io, findings: readonly Finding[]): void {

@@ -1,9 +1,9 @@
 /** What is in a model, for people. */
 import { bytes, compact, count, list, printable, shorten } from "../../pipeline/report/format.ts";
-import type { InspectReport, PortSummary } from "../../pipeline/result.ts";
+import type { InspectReport, OpSummary, PortSummary } from "../../pipeline/result.ts";
 import { type Io, paint } from "../io.ts";
-import { table } from "../table.ts";
-import { printFindings } from "./findings.ts";
+import { type Column, printTable, wrap } from "../table.ts";
+import { printFindings, textWidth } from "./findings.ts";
 
 const NAME_LENGTH = 48;
 
@@ -17,39 +17,47 @@ function head(io: Io, report: InspectReport): void {
   io.stdout.write(
     `${paint(io, "bold", printable(model.name))}  ${bytes(model.size)}, ${container} version ${formatVersion}, `,
   );
-  io.stdout.write(`${list(domains)}${by}\n`);
+  io.stdout.write(`${printable(list(domains))}${by}\n`);
   io.stdout.write(`${count(model.ops, "node")}, ${compact(parameters)} parameters, sha256 ${model.sha256}\n`);
   io.stdout.write(`inputs   ${report.inputs.map(port).join(", ")}\noutputs  ${report.outputs.map(port).join(", ")}\n`);
 }
 
-/** Which share of an op's nodes can be quantized, and why the rest can't. */
-const quantizable = ({ quantizable: some, count: all }: InspectReport["ops"][number]): string =>
+const right = (title: string): Column => ({ title, align: "right" });
+
+function section(io: Io, columns: readonly Column[], rows: readonly (string | undefined)[][]): void {
+  if (rows.length === 0) return;
+  io.stdout.write("\n");
+  printTable(io, columns, rows);
+}
+
+/** Which share of an op's nodes can be quantized. */
+const quantizable = ({ quantizable: some, count: all }: OpSummary): string =>
   some === all ? "yes" : some === 0 ? "no" : `${some} of ${all}`;
 
-export function printInspected(io: Io, report: InspectReport): void {
-  const dim = (text: string): string => paint(io, "dim", text);
-  head(io, report);
-  const right = (title: string) => ({ title, align: "right" }) as const;
-  const weights = report.weights.map((row) => [row.dtype, String(row.tensors), bytes(row.bytes)]);
-  if (weights.length > 0)
-    io.stdout.write(`\n${table([{ title: "weights" }, right("tensors"), right("size")], weights, dim)}`);
-  const ops = report.ops.map((row) => [
+function ops(io: Io, rows: readonly OpSummary[]): void {
+  const lines = rows.map((row) => [
     row.op,
     String(row.count),
     row.weightBytes === 0 ? undefined : bytes(row.weightBytes),
     quantizable(row),
-    list(row.reasons),
   ]);
-  const columns = [{ title: "op" }, right("nodes"), right("weights"), { title: "quantizable" }, { title: "why not" }];
-  if (ops.length > 0) io.stdout.write(`\n${table(columns, ops, dim)}`);
-  const largest = report.largest.map((row) => [
-    shorten(row.name, NAME_LENGTH),
-    row.dtype,
-    row.shape.join(" x "),
-    bytes(row.bytes),
+  section(io, [{ title: "op" }, right("nodes"), right("weights"), { title: "quantizable" }], lines);
+  for (const { op, reasons } of rows)
+    for (const reason of reasons) io.stdout.write(`${wrap(`${op}: ${reason}`, textWidth(io), "  ")}\n`);
+}
+
+export function printInspected(io: Io, report: InspectReport): void {
+  head(io, report);
+  const weights = report.weights.map((row) => [row.dtype, String(row.tensors), bytes(row.bytes)]);
+  section(io, [{ title: "weights" }, right("tensors"), right("size")], weights);
+  ops(io, report.ops);
+  const largest = report.largest.map(({ name, dtype, shape, bytes: size }) => [
+    shorten(name, NAME_LENGTH),
+    dtype,
+    shape.join(" x "),
+    bytes(size),
   ]);
-  const titles = [{ title: "largest tensors" }, { title: "type" }, { title: "shape" }, right("size")];
-  if (largest.length > 0) io.stdout.write(`\n${table(titles, largest, dim)}`);
+  section(io, [{ title: "largest tensors" }, { title: "type" }, { title: "shape" }, right("size")], largest);
   if (report.findings.length > 0) io.stdout.write("\n");
   printFindings(io, report.findings);
 }

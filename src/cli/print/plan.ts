@@ -1,10 +1,10 @@
 /** Plans for people: what --dry-run shows. */
 import type { Plan } from "../../ir/plan.ts";
-import { bytes, count, times } from "../../pipeline/report/format.ts";
+import { bytes, count, shorten, times } from "../../pipeline/report/format.ts";
 import type { DryRun } from "../../pipeline/result.ts";
 import { type Io, paint } from "../io.ts";
-import { type Column, table } from "../table.ts";
-import { printFindings, printKept } from "./findings.ts";
+import { type Column, printTable, wrap } from "../table.ts";
+import { printFindings, printKept, textWidth } from "./findings.ts";
 
 const COLUMNS: readonly Column[] = [
   { title: "node" },
@@ -19,6 +19,7 @@ const COLUMNS: readonly Column[] = [
 
 /** Longer plans are for --json. */
 const ROWS_SHOWN = 200;
+const NAME_LENGTH = 40;
 
 type Weight = NonNullable<Plan["nodes"][number]["weight"]>;
 
@@ -29,12 +30,18 @@ function target({ scheme, algorithm }: Weight): string {
 }
 
 const row = ({ node, op, form, weight }: Plan["nodes"][number]): (string | undefined)[] => [
-  node,
+  shorten(node, NAME_LENGTH),
   op,
   form,
   ...(weight === undefined
     ? []
-    : [weight.tensor, weight.shape.join(" x "), target(weight), bytes(weight.bytes.before), bytes(weight.bytes.after)]),
+    : [
+        shorten(weight.tensor, NAME_LENGTH),
+        weight.shape.join(" x "),
+        target(weight),
+        bytes(weight.bytes.before),
+        bytes(weight.bytes.after),
+      ]),
 ];
 
 function printPlan(io: Io, { scheme, nodes, values, kept, notes, bytes: size }: Plan): void {
@@ -43,12 +50,13 @@ function printPlan(io: Io, { scheme, nodes, values, kept, notes, bytes: size }: 
   io.stdout.write(
     `${count(nodes.length, "node")}, ${count(values.length, "calibrated value")}, ${kept.length} kept\n\n`,
   );
-  io.stdout.write(table(COLUMNS, nodes.slice(0, ROWS_SHOWN).map(row), (text) => paint(io, "dim", text)));
+  const rows = nodes.slice(0, ROWS_SHOWN).map(row);
+  printTable(io, COLUMNS, rows);
   if (nodes.length > ROWS_SHOWN)
     io.stdout.write(`and ${count(nodes.length - ROWS_SHOWN, "more", "more")}; --json has all\n`);
   io.stdout.write("\n");
   printKept(io, kept);
-  for (const note of notes) io.stdout.write(`${note}\n`);
+  for (const note of notes) io.stdout.write(`${wrap(note, textWidth(io), "  ")}\n`);
 }
 
 export function printPlans(io: Io, { plans, findings }: DryRun): void {

@@ -14,7 +14,7 @@ import {
 import { headline, verdictOf, worstOutput } from "../../pipeline/report/verdict.ts";
 import type { Candidate, CompareReport, QuantizeReport } from "../../pipeline/result.ts";
 import { type Io, paint } from "../io.ts";
-import { type Column, table, wrap } from "../table.ts";
+import { type Column, printTable, wrap } from "../table.ts";
 import { printFindings, printKept, textWidth } from "./findings.ts";
 
 const right = (title: string): Column => ({ title, align: "right" });
@@ -65,7 +65,7 @@ function candidateRow(candidate: Candidate, names: readonly string[]): (string |
   ];
 }
 
-function printTable(io: Io, original: string, candidates: readonly Candidate[]): void {
+function printCandidates(io: Io, original: string, candidates: readonly Candidate[]): void {
   const names = metricNames(candidates);
   const columns = [
     { title: "" },
@@ -81,7 +81,9 @@ function printTable(io: Io, original: string, candidates: readonly Candidate[]):
     right("in integers"),
   ];
   const rows = [originalRow(original, candidates), ...candidates.map((candidate) => candidateRow(candidate, names))];
-  io.stdout.write(`\n${table(columns, rows, (text) => paint(io, "dim", text))}\n`);
+  io.stdout.write("\n");
+  printTable(io, columns, rows);
+  io.stdout.write("\n");
 }
 
 const TONES = { good: "green", mixed: "yellow", bad: "red" } as const;
@@ -103,7 +105,7 @@ function printWritten(io: Io, report: QuantizeReport, page: string | undefined):
 
 export function printQuantized(io: Io, report: QuantizeReport, page: string | undefined): void {
   const { candidates, recommended, refused, findings } = report;
-  if (candidates.length > 0) printTable(io, "original", candidates);
+  if (candidates.length > 0) printCandidates(io, "original", candidates);
   for (const { scheme, reason } of refused) io.stdout.write(`${wrap(`${scheme}: ${reason}`, textWidth(io), "  ")}\n`);
   printVerdicts(io, candidates);
   for (const candidate of candidates.length === 1 ? candidates : []) printKept(io, candidate.kept);
@@ -118,7 +120,7 @@ export function printQuantized(io: Io, report: QuantizeReport, page: string | un
 
 export function printCompared(io: Io, report: CompareReport): void {
   const { candidate, model, findings } = report;
-  printTable(io, model.name, [candidate]);
+  printCandidates(io, model.name, [candidate]);
   printVerdicts(io, [candidate]);
   printFindings(io, [...findings, ...candidate.findings]);
 }

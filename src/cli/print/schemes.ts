@@ -1,8 +1,8 @@
 /** The list of schemes for people. */
 import { bytes, times } from "../../pipeline/report/format.ts";
 import type { SchemeSummary, SchemesReport } from "../../pipeline/result.ts";
-import { type Io, paint } from "../io.ts";
-import { type Column, table } from "../table.ts";
+import type { Io } from "../io.ts";
+import { type Column, printTable } from "../table.ts";
 
 const COLUMNS: readonly Column[] = [
   { title: "scheme" },
@@ -24,11 +24,6 @@ const row = (scheme: SchemeSummary, original: number | undefined): (string | und
 export function printSchemes(io: Io, { schemes, model }: SchemesReport): void {
   const sorted = [...schemes].sort((a, b) => Number(b.fits !== false) - Number(a.fits !== false));
   if (model !== undefined) io.stdout.write(`${model.name}, ${bytes(model.size)}\n\n`);
-  io.stdout.write(
-    table(
-      COLUMNS,
-      sorted.map((scheme) => row(scheme, model?.size)),
-      (text) => paint(io, "dim", text),
-    ),
-  );
+  const rows = sorted.map((scheme) => row(scheme, model?.size));
+  printTable(io, COLUMNS, rows);
 }
