@@ -8,7 +8,7 @@ export type Form =
   | "nbits" // com.microsoft MatMulNBits
   | "bnb4" // com.microsoft MatMulBnb4
   | "gather" // com.microsoft GatherBlockQuantized
-  | "dq" // int8 weights in the file, DequantizeLinear in front of the float op
+  | "dq" // int8 weights in the file, decoded to float when the engine loads the model
   | "float16"; // IEEE half precision
 
 /** `scope` names a graph: "" is the main one, "loop_1.body" a sub-graph (node name or index, attribute name). */

@@ -76,3 +76,8 @@ test("a float32 array is handed on as it is", () => {
   expect(floatsOf(values, "float32")).toBe(values);
   expect([...floatsOf(encodeHalf(values), "float16")]).toEqual([1, 2]);
 });
+
+test("an unaligned part of a Node buffer is copied, though Buffer.slice would share it", () => {
+  const bytes = Buffer.from([9, ...new Uint8Array(Float32Array.of(1.5, -2).buffer)]).subarray(1);
+  expect([...decodeFloats(bytes, "float32")]).toEqual([1.5, -2]);
+});
