@@ -12,6 +12,8 @@ const DEFAULT_COLUMNS = 80;
 const version = (): string =>
   (JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as { version: string }).version;
 
+const debug = (): boolean => process.env.FEWBIT_DEBUG === "1";
+
 /** NO_COLOR (no-color.org) and TERM=dumb mean what they say. */
 const terminal = (stream: NodeJS.WriteStream): boolean => Boolean(stream.isTTY) && process.env.TERM !== "dumb";
 const color = (): boolean => terminal(process.stdout) && !process.env.NO_COLOR;
@@ -32,12 +34,20 @@ function processIo(signal: AbortSignal): Io {
   };
 }
 
+/** The last resort for what no command could catch: one line, no stack. */
+function giveUp(error: unknown): never {
+  const text = error instanceof Error ? (debug() ? error.stack : error.message) : String(error);
+  process.stderr.write(`fewbit: ${text}\n`);
+  process.exit(EXIT.failed);
+}
+
 /** A reader that has seen enough (`| head`) is no failure: the work goes on, its words are dropped. */
-function ignoreClosedPipes(): void {
+function watchStreams(): void {
   for (const stream of [process.stdout, process.stderr])
     stream.on("error", (error: NodeJS.ErrnoException) => {
-      if (error.code !== "EPIPE") throw error;
+      if (error.code !== "EPIPE") giveUp(error);
     });
+  process.on("uncaughtException", giveUp);
 }
 
 /** Waits until everything written has left the process, so that exiting cuts nothing off. */
@@ -54,7 +64,7 @@ async function exit(code: number): Promise<never> {
 
 /** Runs the command line of this process. The first Ctrl-C stops it in order, the second at once. */
 export async function start(load: () => Promise<Services>): Promise<never> {
-  ignoreClosedPipes();
+  watchStreams();
   const stop = new AbortController();
   let services: Services | undefined;
   const onSignal = (): void => {
@@ -69,7 +79,7 @@ export async function start(load: () => Promise<Services>): Promise<never> {
   const io = processIo(stop.signal);
   const work = main(process.argv.slice(2), io, {
     version: version(),
-    debug: process.env.FEWBIT_DEBUG === "1",
+    debug: debug(),
     load: async () => {
       services = await load();
       return services;

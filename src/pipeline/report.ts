@@ -16,7 +16,7 @@ const hasDetails = ({ layers, kept, opHistogram, notes }: Candidate): boolean =>
 /** Layers and plan of one candidate; those that aren't the headline are folded. */
 function details(candidate: Candidate, open: boolean): Html {
   return html`<details class="part"${open && trusted(" open")}><summary>${candidate.scheme}: ${verdictOf(candidate).sentence}</summary>
-${layerSection(candidate)}
+${layerSection(candidate, open ? "main" : "other")}
 ${planSection(candidate)}</details>\n`;
 }
 

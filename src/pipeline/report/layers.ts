@@ -8,7 +8,8 @@ import { head, number, numbers, type Row, table, text } from "./parts.ts";
 /** A page of a model with thousands of layers must still open; its JSON has them all. */
 const LAYERS_SHOWN = 200;
 const LAYERS_OPEN = 20;
-const HISTOGRAMS_SHOWN = 12;
+/** Of the candidate the page is about, and of each other one. */
+const HISTOGRAMS_SHOWN = { main: 12, other: 4 } as const;
 /** Signal to noise that fills the meter; 8 bit codes of well-behaved values reach about 45 dB. */
 const METER_DB = 60;
 
@@ -56,8 +57,8 @@ function histogram(layer: LayerResult): Html {
 ${numbers([kind === "weight" ? "weights" : "values", "count"], rows)}</figure>\n`;
 }
 
-function histograms(layers: readonly LayerResult[]): Html {
-  const shown = layers.filter((layer) => layer.histogram !== undefined).slice(0, HISTOGRAMS_SHOWN);
+function histograms(layers: readonly LayerResult[], most: number): Html {
+  const shown = layers.filter((layer) => layer.histogram !== undefined).slice(0, most);
   if (shown.length === 0) return html``;
   return html`<h3>Values of the layers that lost most</h3>
 <p class="soft">Heights are square roots of counts, so that thin tails show. The shaded part is the range that codes cover; what lies outside is clipped.</p>
@@ -65,7 +66,7 @@ function histograms(layers: readonly LayerResult[]): Html {
 }
 
 /** Error of each layer of one candidate; nothing when no layer was measured. */
-export function layerSection({ scheme, layers }: Candidate): Html {
+export function layerSection({ scheme, layers }: Candidate, role: "main" | "other"): Html {
   if (layers.length === 0) return html``;
   const sorted = worstFirst(layers);
   const worst = sorted[0]!;
@@ -77,5 +78,5 @@ ${layerChart(label, layers)}
 ${layerTable(sorted.slice(0, LAYERS_OPEN), `Worst first: ${Math.min(LAYERS_OPEN, layers.length)} of ${count(layers.length, "layer")}`)}
 ${rest.length > 0 && html`<details><summary>${count(rest.length, "more layer")}</summary>${layerTable(rest)}</details>`}
 ${left > 0 && html`<p class="soft">${count(left, "layer")} that lost less are in the JSON file.</p>`}
-${histograms(sorted)}`;
+${histograms(sorted, HISTOGRAMS_SHOWN[role])}`;
 }
