@@ -4,9 +4,9 @@ import { graphs, mapGraphs, withGraph } from "../ir/edit.ts";
 import type { Graph, Model, Node, Tensor, ValueInfo } from "../ir/model.ts";
 import { readAll } from "../ir/source.ts";
 import { typedView } from "../numeric/convert.ts";
-import { forward, isUnread } from "./forward.ts";
+import { forward } from "./forward.ts";
 import type { Pass } from "./pass.ts";
-import { declared, type FindConstant, visibleConstants } from "./values.ts";
+import { declared, type FindConstant, isUnread, visibleConstants } from "./values.ts";
 
 /** Parameters like pads and shapes have a few elements; anything longer is not looked at. */
 const MAX_PARAMETER_BYTES = 4096;

@@ -1,5 +1,4 @@
 /** Taking nodes out of a graph whose first output equals one of their inputs. */
-import { reads } from "../ir/edit.ts";
 import type { Graph, Node } from "../ir/model.ts";
 import { forgetValues, renameReads } from "./values.ts";
 
@@ -51,10 +50,4 @@ function plan(graph: Graph, sources: ReadonlyMap<Node, string>): Renames {
 function renameOutputs(node: Node, claimed: ReadonlyMap<string, string>): Node {
   if (!node.outputs.some((name) => claimed.has(name))) return node;
   return { ...node, outputs: node.outputs.map((name) => claimed.get(name) ?? name) };
-}
-
-/** True when nothing reads these outputs of a node. */
-export function isUnread(graph: Graph): (names: readonly string[]) => boolean {
-  const read = new Set([...graph.nodes.flatMap(reads), ...graph.outputs.map((output) => output.name)]);
-  return (names) => names.every((name) => name === "" || !read.has(name));
 }

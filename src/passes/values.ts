@@ -51,6 +51,12 @@ export function useCounts(graph: Graph): ReadonlyMap<string, number> {
   return counts;
 }
 
+/** True when nothing reads these outputs of a node. */
+export function isUnread(graph: Graph): (names: readonly string[]) => boolean {
+  const read = new Set([...graph.nodes.flatMap(reads), ...graph.outputs.map((output) => output.name)]);
+  return (names) => names.every((name) => name === "" || !read.has(name));
+}
+
 type Names = ReadonlyMap<string, string>;
 
 /** The node reading other names, captures of its sub-graphs included; the same node when it reads none of them. */

@@ -1,0 +1,29 @@
+/** All passes, and the order they run in before a model is quantized. */
+import { constantNodes } from "./constant-nodes.ts";
+import { dedupeTensors } from "./dedupe-tensors.ts";
+import { dropIdentity } from "./drop-identity.ts";
+import { dropUnused } from "./drop-unused.ts";
+import { foldBatchNorm } from "./fold-batch-norm.ts";
+import { foldConstants } from "./fold-constants.ts";
+import { fuseMatMulAdd } from "./fuse-matmul-add.ts";
+import type { Pass } from "./pass.ts";
+import { unlistInitializers } from "./unlist-initializers.ts";
+
+/** For every scheme. Identical weights are joined before lazily computed ones appear, which are dear to read. */
+export const GENERAL: readonly Pass[] = [
+  unlistInitializers,
+  constantNodes,
+  dedupeTensors,
+  dropIdentity,
+  foldConstants,
+  dropIdentity,
+  foldBatchNorm,
+  dropUnused,
+];
+
+/** For graphs that will run in integers from end to end; weight-only forms want MatMul as it is. */
+export const STATIC: readonly Pass[] = [fuseMatMulAdd];
+
+export { type Bounds, dropClamps, removableActivation } from "./clamps.ts";
+export type { Pass, PassContext, ValueType } from "./pass.ts";
+export { raiseOpset } from "./raise-opset.ts";

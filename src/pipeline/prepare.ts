@@ -1,0 +1,56 @@
+/** Step 2: float rewrites that keep what the model computes and let the quantizer and the engine do their best. */
+import { graphs } from "../ir/edit.ts";
+import type { Model } from "../ir/model.ts";
+import { GENERAL, type Pass, type PassContext, raiseOpset, STATIC } from "../passes/index.ts";
+
+export interface PrepareOptions {
+  /** The graph will run in integers from end to end (w8a8): rewrites for that too. */
+  readonly static?: boolean;
+  /** Operator set the scheme needs at least (13 for per-channel Q/DQ, 21 for 4-bit or blocked DequantizeLinear). */
+  readonly opset?: number;
+}
+
+export interface PrepareStep {
+  readonly pass: string;
+  /** In words: "nodes 70 -> 42, initializers 120 -> 61". */
+  readonly change: string;
+}
+
+export interface Prepared {
+  readonly model: Model;
+  /** Passes that changed something, in order. */
+  readonly log: readonly PrepareStep[];
+}
+
+/** Runs the passes in order. Fails with code "unsupported" when the opset can't be raised, and says which op is why. */
+export async function prepare(model: Model, context: PassContext, options: PrepareOptions = {}): Promise<Prepared> {
+  const passes: readonly Pass[] = [
+    ...(options.opset === undefined ? [] : [raiseOpset(options.opset)]),
+    ...GENERAL,
+    ...(options.static ? STATIC : []),
+  ];
+  const log: PrepareStep[] = [];
+  let current = model;
+  for (const pass of passes) {
+    const next = await pass.apply(current, context);
+    if (next !== current) log.push({ pass: pass.name, change: changeOf(current, next) });
+    current = next;
+  }
+  return { model: current, log };
+}
+
+const counts = (model: Model): Readonly<Record<string, number>> => {
+  const all = [...graphs(model.graph)];
+  return {
+    nodes: all.reduce((sum, { graph }) => sum + graph.nodes.length, 0),
+    initializers: all.reduce((sum, { graph }) => sum + graph.tensors.size, 0),
+    inputs: model.graph.inputs.length,
+    opset: model.opsets[""] ?? 0,
+  };
+};
+
+function changeOf(before: Model, after: Model): string {
+  const [old, now] = [counts(before), counts(after)];
+  const changed = Object.keys(now).filter((key) => old[key] !== now[key]);
+  return changed.length === 0 ? "names only" : changed.map((key) => `${key} ${old[key]} -> ${now[key]}`).join(", ");
+}
