@@ -6,6 +6,11 @@ export interface Dataset {
   readonly length: number;
   /** What it came from, for reports: file name, "random". */
   readonly origin: string;
-  /** Batches of at most `size` samples, in order. */
+  /** Present when only some rows of the source are used: which, in order, and out of how many. */
+  readonly chosen?: { readonly rows: readonly number[]; readonly of: number };
+  /**
+   * Batches of at most `size` samples, in order. A model that fixes its first dimension gets batches of just that
+   * length; samples of different shapes never share a batch.
+   */
   batches(size: number): AsyncIterable<Feeds>;
 }
