@@ -114,6 +114,12 @@ it("stays small for thousands of layers and findings, and says what it left out"
   expect(page).toContain("4,901 more in the JSON file");
 });
 
+it("marks random data where nobody can miss it", () => {
+  const random = { origin: "random", samples: 64, random: true };
+  const page = renderHtml(sampleReport({ calibration: random, evaluation: random }));
+  expect(page).toContain("The ranges come from and outputs were compared on random data");
+});
+
 it("draws what there is when little was measured", () => {
   const {
     latency: _l,

@@ -1,7 +1,18 @@
 /** Top of the page: the verdict, the table of candidates, the bars. */
 import type { Candidate, Metric, QuantizeReport } from "../result.ts";
 import { type Bar, barChart } from "./charts.ts";
-import { bytes, cosine, count, decibels, metricChange, metricValue, milliseconds, percent, times } from "./format.ts";
+import {
+  bytes,
+  cosine,
+  count,
+  decibels,
+  list,
+  metricChange,
+  metricValue,
+  milliseconds,
+  percent,
+  times,
+} from "./format.ts";
 import { type Html, html } from "./html.ts";
 import { full, head, number, numbers, type Row, table } from "./parts.ts";
 import { headline, headlineCandidate, verdictOf, worstOutput } from "./verdict.ts";
@@ -14,6 +25,16 @@ const dataWords = (report: QuantizeReport): readonly string[] =>
 
 const samplesOf = ({ samples, origin, random }: NonNullable<QuantizeReport["calibration"]>): string =>
   random ? `${count(samples, "random sample")}` : `${count(samples, "sample")} of ${origin}`;
+
+/** Random data must be seen at once: what it says about accuracy is nothing. */
+function madeUp({ calibration, evaluation }: QuantizeReport): Html | false {
+  const uses = [calibration?.random && "ranges come from", evaluation?.random && "outputs were compared on"];
+  const named = uses.filter((use) => typeof use === "string");
+  return (
+    named.length > 0 &&
+    html`<p class="reason mixed">The ${list(named)} random data: how well it works on real inputs is not known.</p>\n`
+  );
+}
 
 /** Model, verdict, where it was measured. */
 export function header(report: QuantizeReport): Html {
@@ -31,7 +52,7 @@ export function header(report: QuantizeReport): Html {
 <h1>${model.name}</h1>
 <p class="verdict${tone === "bad" ? " bad" : ""}">${sentence}</p>
 ${recommended !== undefined && report.candidates.length > 1 && html`<p class="reason">Why ${recommended.scheme}: ${recommended.reason}</p>`}
-<p class="meta">${place.join(" · ")}</p>
+${madeUp(report)}<p class="meta">${place.join(" · ")}</p>
 </header>`;
 }
 

@@ -55,6 +55,15 @@ it("puts an error before everything else", () => {
   });
 });
 
+it("claims nothing about accuracy on made-up inputs", () => {
+  const findings = [{ severity: "info" as const, code: "no-data", message: "run on made-up inputs" }];
+  expect(verdictOf({ ...candidate, findings })).toEqual({
+    tone: "good",
+    short: "smaller, faster",
+    sentence: "3.42x smaller and 1.71x faster; accuracy was not measured",
+  });
+});
+
 it("recommends nothing where nothing was recommended", () => {
   const { recommended: _r, ...report } = sampleReport();
   expect(headline(report)).toEqual({ tone: "bad", sentence: "None of w8a8, w8 and w4 is worth taking." });

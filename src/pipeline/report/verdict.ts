@@ -52,7 +52,11 @@ const accuracyWords: readonly (readonly [Tone, string])[] = [
   ["bad", "accuracy lost"],
 ];
 
+/** Verify's own word for inputs that nobody gave: accuracy on them says nothing. */
+const onMadeUpInputs = ({ findings }: Candidate): boolean => findings.some(({ code }) => code === "no-data");
+
 function accuracyTone(candidate: Candidate): Tone | undefined {
+  if (onMadeUpInputs(candidate)) return undefined;
   const main = mainMetric(candidate);
   const grade = (loss: number, small: number): Tone => (loss <= small ? "good" : loss <= 5 * small ? "mixed" : "bad");
   if (main !== undefined) return grade(relativeDrop(main[1]), SMALL_DROP);
@@ -62,6 +66,7 @@ function accuracyTone(candidate: Candidate): Tone | undefined {
 }
 
 function accuracySentence(candidate: Candidate): string | undefined {
+  if (onMadeUpInputs(candidate)) return "accuracy was not measured";
   const main = mainMetric(candidate);
   if (main !== undefined) {
     const [name, metric] = main;
