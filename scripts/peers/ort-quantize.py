@@ -1,0 +1,90 @@
+"""Quantizes an ONNX model with onnxruntime's Python tools, at the setting of a fewbit scheme, and prints one JSON line.
+
+  python scripts/peers/ort-quantize.py SCHEME MODEL.onnx OUTPUT.onnx [--external]
+
+SCHEME: w8a8-dynamic (per channel), q8 int8 uint8 (settings of the transformers.js scripts), w4 w8 (MatMulNBits, block 32,
+symmetric, accuracy level 4), q4 (the same without the accuracy level), fp16, q4f16. `--external` writes weights beside the model.
+The line: {"tool", "version", "scheme", "bytes", "seconds"}; seconds are those of reading, quantizing and writing, without imports.
+Needs onnxruntime, onnx, numpy; time and memory of the whole process are for the caller to measure.
+"""
+
+import json
+import sys
+import time
+from pathlib import Path
+
+import onnx
+import onnxruntime
+from onnxruntime.quantization import QuantizationMode, QuantType, quantize_dynamic
+from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
+from onnxruntime.quantization.onnx_quantizer import ONNXQuantizer
+from onnxruntime.quantization.registry import IntegerOpsRegistry
+from onnxruntime.transformers.float16 import convert_float_to_float16
+
+BLOCK = 32
+UNSIGNED_OPS = {"Conv", "GroupQueryAttention", "MultiHeadAttention"}
+
+
+def save(model, output, external):
+    extra = {"save_as_external_data": True, "location": f"{Path(output).name}.data"} if external else {}
+    onnx.save(model, output, **extra)
+
+
+def dynamic(source, output, external):
+    quantize_dynamic(source, output, per_channel=True, use_external_data_format=external)
+
+
+def transformers_js(weight_type):
+    def quantize(source, output, external):
+        model = onnx.load(source)
+        ops = {node.op_type for node in model.graph.node}
+        kind = weight_type or (QuantType.QUInt8 if ops & UNSIGNED_OPS else QuantType.QInt8)
+        quantizer = ONNXQuantizer(
+            model, per_channel=True, reduce_range=True, mode=QuantizationMode.IntegerOps, static=False,
+            weight_qType=kind, activation_qType=QuantType.QUInt8, tensors_range=None, nodes_to_quantize=[],
+            nodes_to_exclude=[], op_types_to_quantize=list(IntegerOpsRegistry),
+            extra_options={"EnableSubgraph": True, "MatMulConstBOnly": True},
+        )
+        quantizer.quantize_model()
+        save(quantizer.model.model, output, external)
+
+    return quantize
+
+
+def nbits(source, bits, accuracy_level):
+    quantizer = MatMulNBitsQuantizer(
+        onnx.load(source), bits=bits, block_size=BLOCK, is_symmetric=True, accuracy_level=accuracy_level
+    )
+    quantizer.process()
+    return quantizer.model.model
+
+
+def half(model):
+    return convert_float_to_float16(model, keep_io_types=True)
+
+
+SCHEMES = {
+    "w8a8-dynamic": dynamic,
+    "q8": transformers_js(None),
+    "int8": transformers_js(QuantType.QInt8),
+    "uint8": transformers_js(QuantType.QUInt8),
+    "w4": lambda source, output, external: save(nbits(source, 4, 4), output, external),
+    "w8": lambda source, output, external: save(nbits(source, 8, 4), output, external),
+    "q4": lambda source, output, external: save(nbits(source, 4, None), output, external),
+    "fp16": lambda source, output, external: save(half(onnx.load(source)), output, external),
+    "q4f16": lambda source, output, external: save(half(nbits(source, 4, None)), output, external),
+}
+
+
+def main(scheme, source, output, *options):
+    external = "--external" in options
+    began = time.perf_counter()
+    SCHEMES[scheme](source, output, external)
+    seconds = time.perf_counter() - began
+    files = [Path(output), Path(f"{output}.data")]
+    size = sum(file.stat().st_size for file in files if file.exists())
+    line = {"tool": "onnxruntime", "version": onnxruntime.__version__, "scheme": scheme, "bytes": size, "seconds": round(seconds, 3)}
+    print(json.dumps(line))
+
+
+main(*sys.argv[1:])
