@@ -1,9 +1,11 @@
 /** config.json and quantize_config.json of a transformers.js model folder. */
-import { open, readdir, readFile, rename, rm } from "node:fs/promises";
-import { join } from "node:path";
+import { readdir, readFile, rename, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { fail } from "../numeric/errors.ts";
 import { SUFFIXES, usesPerChannelReduceRange } from "../recipes/transformers-js.ts";
+import { withIoErrors } from "./io-errors.ts";
 import { setJson } from "./json-edit.ts";
+import { forgetTemporary, removeTemporary, temporaryPath } from "./temporaries.ts";
 
 /** Larger than any known config.json by a factor of a hundred; a bigger one is something else. */
 const MAX_CONFIG_BYTES = 16 * 1024 * 1024;
@@ -102,22 +104,18 @@ export async function updateConfig(folder: string, external: Readonly<Record<str
 }
 
 /** Written beside and renamed, so that a reader sees the old text or the new one. */
-async function writeAtomically(path: string, text: string): Promise<void> {
-  const temporary = `${path}.${process.pid}.tmp`;
-  try {
-    const file = await open(temporary, "w");
+const writeAtomically = (path: string, text: string): Promise<void> =>
+  withIoErrors("write", path, async () => {
+    const temporary = temporaryPath(dirname(path));
     try {
-      await file.writeFile(text);
-      await file.sync();
-    } finally {
-      await file.close();
+      await writeFile(temporary, text, { flush: true });
+      await rename(temporary, path);
+      forgetTemporary(temporary);
+    } catch (cause) {
+      await removeTemporary(temporary);
+      throw cause;
     }
-    await rename(temporary, path);
-  } catch (cause) {
-    await rm(temporary, { force: true });
-    fail("io", `${path}: can't be written (${reason(cause)})`, cause);
-  }
-}
+  });
 
 /** The settings in the form of the transformers.js scripts, with fewbit's own under "fewbit". */
 export function quantizeConfig(dtypes: readonly string[], modelType: string | undefined, fewbit: unknown): unknown {
