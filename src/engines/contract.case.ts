@@ -191,7 +191,10 @@ const CASES: Readonly<Record<string, (engine: Engine, save: EngineCase["save"]) 
 
   "a missing file is named": async (engine) => {
     const open = engine.open({ path: "no/such/model.onnx" });
-    await expect(open).rejects.toMatchObject({ code: "io", message: expect.stringMatching(/no\/such\/model\.onnx/) });
+    await expect(open).rejects.toMatchObject({
+      code: "usage",
+      message: expect.stringMatching(/no\/such\/model\.onnx/),
+    });
   },
 
   "a run that fails names the model and the cause": async (engine) => {

@@ -20,7 +20,7 @@ const ROWS: readonly Row[] = [
   },
   {
     pattern: /ENOENT|File doesn't exist|No such file|system error number 2\b/,
-    code: "io",
+    code: "usage",
     say: () => "the file, or external data it names, can't be found",
   },
   {

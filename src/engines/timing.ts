@@ -46,6 +46,10 @@ export function quantile(sorted: readonly number[], q: number): number {
 
 const ascending = (values: readonly number[]): readonly number[] => [...values].sort((a, b) => a - b);
 
+/** Rounds that the clock could not tell from nothing are left out. */
+const pairwise = (times: readonly number[], first: readonly number[]): readonly number[] =>
+  times.flatMap((time, round) => (first[round] ? [time / first[round]] : []));
+
 function summary(name: string, times: readonly number[], first: readonly number[]): Timing {
   const sorted = ascending(times);
   return {
@@ -55,7 +59,7 @@ function summary(name: string, times: readonly number[], first: readonly number[
     min: sorted[0] ?? 0,
     spread: quantile(sorted, 0.75) - quantile(sorted, 0.25),
     runs: times.length,
-    ratio: quantile(ascending(times.map((time, round) => time / (first[round] ?? 1))), 0.5),
+    ratio: quantile(ascending(pairwise(times, first)), 0.5),
   };
 }
 

@@ -88,11 +88,10 @@ export async function probe(path: string, options: ProbeOptions): Promise<Probe>
   const { engine, threads = 1, feeds, runs = 5, timeoutMs = TIMEOUT_MS } = options;
   const timeout = AbortSignal.timeout(timeoutMs);
   const where = `${engine}: ${path}`;
-  const listFiles = () => externalFiles(path).catch((cause) => ortFail(where, cause));
   const job = {
     package: packagePath(engine),
     path,
-    external: engine === "ort-web" ? await listFiles() : undefined,
+    external: engine === "ort-web" ? await externalFiles(path) : undefined,
     options: { ...sessionOptions(threads), executionProviders: [PROVIDERS[engine]] },
     feeds,
     runs,
