@@ -22,15 +22,15 @@ export const COPY_BYTES = 8 * 1024 * 1024;
 
 /** Totals over one file. Each counts objects, so each bounds memory: about 100 to 500 bytes an object. */
 export const COUNTS = {
-  nodes: { max: 500_000, what: "nodes; unrolled networks have some 100,000" },
-  tensors: { max: 500_000, what: "tensors; large language models have some 1,000" },
-  values: { max: 1_000_000, what: "declared values; about one for each node output" },
-  attributes: { max: 2_000_000, what: "attributes; nodes have up to 15" },
-  names: { max: 4_000_000, what: "names; nodes have some 5" },
+  nodes: { max: 250_000, what: "nodes; unrolled networks have some 100,000" },
+  tensors: { max: 250_000, what: "tensors; large language models have some 1,000" },
+  values: { max: 500_000, what: "declared values; about one for each node output" },
+  attributes: { max: 1_000_000, what: "attributes; nodes have up to 15" },
+  names: { max: 2_000_000, what: "names; nodes have some 5" },
   elements: { max: 16_000_000, what: "numbers in attributes; tree ensembles have some millions" },
   strings: { max: 4_000_000, what: "strings in tensors and attributes; vocabularies have up to 500,000" },
   metadata: { max: 100_000, what: "metadata entries, operator sets or functions" },
-  fields: { max: 2_000_000, what: "fields in large messages" },
+  fields: { max: 1_000_000, what: "fields in large messages" },
 } as const;
 
 export type Counted = keyof typeof COUNTS;

@@ -24,11 +24,16 @@ export interface RawField {
 type InputOf<K> = K extends "data" ? ByteSource : K extends keyof Values ? Values[K] : Encoded;
 type KindOf<R> = R extends { readonly kind: infer K } ? K : never;
 
+/** A list for a repeated field, a value for a single one, either for one that fewbit has no noun for. */
+type Given<R, I> = R extends { readonly label: "many" }
+  ? readonly I[]
+  : R extends { readonly label: "one" }
+    ? I | undefined
+    : I | readonly I[];
+
 /** What a message is written from; absent fields are left out. `rest` fields are written in their place by number. */
 export type Fields<M extends MessageName> = {
-  readonly [F in keyof (typeof SCHEMA)[M]]?: (typeof SCHEMA)[M][F] extends { readonly label: "many" }
-    ? readonly InputOf<KindOf<(typeof SCHEMA)[M][F]>>[]
-    : InputOf<KindOf<(typeof SCHEMA)[M][F]>> | undefined;
+  readonly [F in keyof (typeof SCHEMA)[M]]?: Given<(typeof SCHEMA)[M][F], InputOf<KindOf<(typeof SCHEMA)[M][F]>>>;
 } & { readonly rest?: readonly RawField[] | undefined };
 
 const utf8 = new TextEncoder();

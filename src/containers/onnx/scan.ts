@@ -36,8 +36,11 @@ const IN_MEMORY: Partial<Record<Kind, number>> = {
   int64: MAX_ATTRIBUTE_BYTES,
 };
 
+const holds = ({ base, window }: Scan, pos: number, length: number): boolean =>
+  pos >= base && pos + length <= base + window.length;
+
 async function load(scan: Scan, pos: number, length: number): Promise<void> {
-  if (pos >= scan.base && pos + length <= scan.base + scan.window.length) return;
+  if (holds(scan, pos, length)) return;
   const size = Math.min(Math.max(WINDOW_BYTES, length), scan.source.size - pos);
   scan.window = await scan.source.read(pos, size);
   scan.base = pos;
@@ -60,12 +63,24 @@ function keep(scan: Scan, found: Field): Field {
   return { ...found, bytes: scan.arena, at };
 }
 
+/** A small field that the window holds as a whole: nearly all are read here, without waiting. */
+function smallField(scan: Scan, start: number, limit: number): Field | undefined {
+  if (!holds(scan, start, Math.min(MAX_HEADER, limit - start))) return undefined;
+  const at = cursorAt(scan, start, limit);
+  const { wire } = tag(at);
+  if (wire === GROUP) return undefined;
+  const length = wire === BYTES ? payloadLength(at, limit) : 0;
+  if (length > SMALL_MESSAGE || at.pos + length > at.end) return undefined;
+  return keep(scan, field(cursorAt(scan, start, limit)));
+}
+
 async function whole(scan: Scan, start: number, end: number, limit: number): Promise<Field> {
   await load(scan, start, end - start);
   return keep(scan, field(cursorAt(scan, start, limit)));
 }
 
 async function scanField(scan: Scan, name: MessageName, start: number, limit: number, depth: number): Promise<Field> {
+  await load(scan, start, Math.min(MAX_HEADER, limit - start));
   const at = cursorAt(scan, start, limit);
   const { id, wire } = tag(at);
   if (wire === GROUP) return whole(scan, start, Math.min(limit, start + WINDOW_BYTES), limit);
@@ -95,8 +110,7 @@ async function scanMessage(
   const found: Field[] = [];
   for (let pos = start; pos < end; ) {
     scan.tally.count("fields", 1);
-    await load(scan, pos, Math.min(MAX_HEADER, end - pos));
-    const next = await scanField(scan, name, pos, end, depth);
+    const next = smallField(scan, pos, end) ?? (await scanField(scan, name, pos, end, depth));
     found.push(next);
     pos = next.end;
   }
