@@ -4,6 +4,9 @@ import { renderHtml, renderJson } from "./report.ts";
 
 const count = (text: string, pattern: RegExp): number => [...text.matchAll(pattern)].length;
 
+/** What a person reads. */
+const plain = (html: string): string => html.replace(/<[^>]*>/g, "").replaceAll("\u00a0", " ");
+
 describe("the page", () => {
   const page = renderHtml(sampleReport());
 
@@ -13,9 +16,8 @@ describe("the page", () => {
   });
 
   it("opens with the verdict in one sentence", () => {
-    expect(page).toContain(
-      '<p class="verdict">w8a8: 3.42x smaller and 1.71x faster; top-1 goes from 87.71 % to 87.55 %.</p>',
-    );
+    const [, verdict = ""] = /<p class="verdict">(.*?)<\/p>/.exec(page) ?? [];
+    expect(plain(verdict)).toBe("w8a8: 3.42x smaller and 1.71x faster; top-1 goes from 87.71 % to 87.55 %.");
   });
 
   it("gives every chart a role, a title and its numbers in a table", () => {
@@ -132,7 +134,7 @@ it("draws what there is when little was measured", () => {
   const bare = { ...rest, metrics: {}, outputs: [], layers: [], kept: [] };
   const { recommended: _r, calibration: _c, evaluation: _e, ...head } = sampleReport({ candidates: [bare] });
   const page = renderHtml(head);
-  expect(page).toContain("w4: 4.00x smaller.");
+  expect(plain(page)).toContain("w4: 4.00x smaller.");
   expect(page).not.toMatch(/undefined|NaN|Latency/);
   expect(renderHtml({ ...head, candidates: [] })).toContain("No model was made.");
 });

@@ -43,7 +43,7 @@ function layerTable(layers: readonly LayerResult[], caption?: string): Html {
 }
 
 function histogram(layer: LayerResult): Html {
-  const { node, value, kind, histogram: seen, range } = layer;
+  const { op, value, kind, histogram: seen, range } = layer;
   if (seen === undefined || seen.counts.length === 0) return html``;
   const step = (seen.max - seen.min) / seen.counts.length;
   const rows = seen.counts.map((n, i) => [
@@ -53,7 +53,7 @@ function histogram(layer: LayerResult): Html {
   const covered = range === undefined ? "" : `, range ${interval(range)}`;
   return html`<figure>${histogramChart(`Histogram of ${value}: ${interval(seen)}${covered}`, seen, range)}
 <div class="ends"><span>${digits(seen.min)}</span><span>${digits(seen.max)}</span></div>
-<figcaption><span class="name">${node}</span>${kind === "weight" ? "weight" : "values"} <span class="name" style="display:inline">${value}</span>${covered}</figcaption>
+<figcaption><span class="name">${value}</span>${kind === "weight" ? "weight" : "output"} of ${op}${covered}</figcaption>
 ${numbers([kind === "weight" ? "weights" : "values", "count"], rows)}</figure>\n`;
 }
 

@@ -1,5 +1,5 @@
 /** Top of the page: the verdict, the table of candidates, the bars. */
-import type { Candidate, Metric, QuantizeReport } from "../result.ts";
+import type { Candidate, Metric, QuantizeReport, Ratio } from "../result.ts";
 import { type Bar, barChart } from "./charts.ts";
 import {
   bytes,
@@ -14,7 +14,7 @@ import {
   times,
 } from "./format.ts";
 import { type Html, html } from "./html.ts";
-import { full, head, number, numbers, type Row, table } from "./parts.ts";
+import { full, head, number, numbers, type Row, table, unbroken } from "./parts.ts";
 import { headline, headlineCandidate, verdictOf, worstOutput } from "./verdict.ts";
 
 const dataWords = (report: QuantizeReport): readonly string[] =>
@@ -50,7 +50,7 @@ export function header(report: QuantizeReport): Html {
   ];
   return html`<header>
 <h1>${model.name}</h1>
-<p class="verdict${tone === "bad" ? " bad" : ""}">${sentence}</p>
+<p class="verdict${tone === "bad" ? " bad" : ""}">${unbroken(sentence)}</p>
 ${recommended !== undefined && report.candidates.length > 1 && html`<p class="reason">Why ${recommended.scheme}: ${recommended.reason}</p>`}
 ${madeUp(report)}<p class="meta">${place.join(" · ")}</p>
 </header>`;
@@ -64,6 +64,15 @@ const metricNames = (candidates: readonly Candidate[]): readonly string[] => [
 const firstOf = <T>(candidates: readonly Candidate[], pick: (candidate: Candidate) => T | undefined): T | undefined =>
   candidates.map(pick).find((value) => value !== undefined);
 
+/** A number with a smaller one under it. */
+const withNote = (value: string, note: string): Html => html`<span>${value}<span class="change">${note}</span></span>`;
+
+const withChange = (metric: Metric | undefined): Html | undefined =>
+  metric && withNote(metricValue(metric, metric.after), metricChange(metric));
+
+const gain = (ratio: Ratio, better: string, worse: string): string =>
+  ratio.ratio >= 1 || ratio.ratio === 0 ? `${times(ratio.ratio)} ${better}` : `${times(1 / ratio.ratio)} ${worse}`;
+
 function originalRow(candidates: readonly Candidate[], names: readonly string[]): Row {
   const latency = firstOf(candidates, (candidate) => candidate.latency);
   const memory = firstOf(candidates, (candidate) => candidate.memory);
@@ -71,12 +80,9 @@ function originalRow(candidates: readonly Candidate[], names: readonly string[])
   const cells = [
     head("original"),
     number(bytes(candidates[0]?.size.before ?? 0)),
-    number(""),
     number(latency && milliseconds(latency.before)),
-    number(""),
     number(memory && bytes(memory.before)),
     ...metrics.map((metric) => number(metric && metricValue(metric, metric.before))),
-    number(""),
     number(""),
     number(""),
     number(""),
@@ -85,24 +91,18 @@ function originalRow(candidates: readonly Candidate[], names: readonly string[])
   return { cells };
 }
 
-const withChange = (metric: Metric | undefined): Html | undefined =>
-  metric && html`<span>${metricValue(metric, metric.after)}<span class="change">${metricChange(metric)}</span></span>`;
-
 function candidateRow(candidate: Candidate, names: readonly string[], best: boolean): Row {
   const { scheme, size, latency, memory, agreement, integerShare } = candidate;
   const { tone, short } = verdictOf(candidate);
   const worst = worstOutput(candidate);
   const cells = [
     head(html`<span>${scheme}${best && html`<span class="tag">recommended</span>`}</span>`),
-    number(bytes(size.after)),
-    number(times(size.ratio)),
-    number(latency && milliseconds(latency.after)),
-    number(latency && times(latency.ratio)),
-    number(memory && bytes(memory.after)),
+    number(withNote(bytes(size.after), gain(size, "smaller", "larger"))),
+    number(latency && withNote(milliseconds(latency.after), gain(latency, "faster", "slower"))),
+    number(memory && withNote(bytes(memory.after), gain(memory, "smaller", "larger"))),
     ...names.map((name) => number(withChange(candidate.metrics[name]))),
     number(agreement === undefined ? "" : percent(agreement)),
-    number(worst && cosine(worst.cosine)),
-    number(worst && decibels(worst.sqnr)),
+    number(worst && withNote(decibels(worst.sqnr), `cosine ${cosine(worst.cosine)}`)),
     number(integerShare === undefined ? "" : percent(integerShare)),
     full(html`<span class="${tone}">${short}</span>`),
   ];
@@ -113,18 +113,7 @@ function candidateRow(candidate: Candidate, names: readonly string[], best: bool
 export function comparison(report: QuantizeReport): Html {
   const { candidates, recommended } = report;
   const names = metricNames(candidates);
-  const titles = [
-    "size",
-    "smaller",
-    "latency",
-    "faster",
-    "memory",
-    ...names,
-    "agreement",
-    "cosine",
-    "SQNR",
-    "in integers",
-  ];
+  const titles = ["size", "latency", "memory", ...names, "agreement", "SQNR", "in integers"];
   return table({
     titles: [head("model"), ...titles.map(number), full("verdict")],
     rows: [

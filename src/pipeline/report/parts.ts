@@ -1,6 +1,9 @@
 /** Small building blocks of the page. */
 import { type Html, html } from "./html.ts";
 
+/** Longer words must break somewhere on a phone. */
+const UNBROKEN = 20;
+
 export interface Cell {
   readonly content: Html | string;
   /** Numbers stand to the right; a full cell takes the whole width of a card on phones. */
@@ -57,3 +60,10 @@ export const numbers = (
 <table><thead><tr>${titles.map((title, i) => html`<th scope="col" class="${i > 0 ? "number" : ""}">${title}</th>`)}</tr></thead>
 <tbody>${rows.map((row) => html`<tr>${row.map((value, i) => (i === 0 ? html`<th scope="row">${value}</th>` : html`<td class="number">${value}</td>`))}</tr>`)}</tbody></table>
 </details>`;
+
+/** Text whose short hyphenated words ("top-1") and numbers with units ("87.71 %") are not torn apart at line ends. */
+export const unbroken = (sentence: string): Html =>
+  html`${sentence
+    .replace(/(?<=\d) (?=[%a-zA-Z]{1,2}(?![a-z]))/g, "\u00a0")
+    .split(/(?<= )|(?= )/)
+    .map((word) => (word.length <= UNBROKEN && word.includes("-") ? html`<span class="whole">${word}</span>` : word))}`;

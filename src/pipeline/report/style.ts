@@ -34,7 +34,7 @@ p { margin: .35rem 0 .8rem; max-width: 46rem; }
 .meta { font-size: .9rem; color: var(--soft); max-width: none; overflow-wrap: anywhere; }
 .good { color: var(--good); } .mixed { color: var(--mixed); } .bad { color: var(--bad); }
 code, pre, .name { font-family: ui-monospace, SFMono-Regular, Menlo, Consolas, "Liberation Mono", monospace; font-size: .875em; }
-.name { overflow-wrap: anywhere; }
+.name { overflow-wrap: anywhere; } .whole { white-space: nowrap; }
 pre { margin: .5rem 0 1rem; padding: .8rem 1rem; background: var(--card); border-radius: 6px; white-space: pre-wrap; overflow-wrap: anywhere; }
 table { width: 100%; border-collapse: collapse; margin: .8rem 0 1rem; font-size: .92rem; }
 caption { text-align: left; padding-bottom: .4rem; font-size: .9rem; }
@@ -45,6 +45,7 @@ tbody th { font-weight: 600; }
 .scroll { overflow-x: auto; margin: 0 -.6rem; padding: 0 .6rem; }
 td.full { min-width: 7rem; }
 .number { text-align: right; white-space: nowrap; }
+th.number { white-space: normal; }
 .change { display: block; font-size: .82em; color: var(--soft); }
 tr.best { background: color-mix(in srgb, var(--accent) 7%, transparent); box-shadow: -.6rem 0 0 color-mix(in srgb, var(--accent) 7%, transparent), .6rem 0 0 color-mix(in srgb, var(--accent) 7%, transparent); }
 .tag { display: block; font-size: .78em; font-weight: 600; color: var(--accent); }
@@ -77,7 +78,7 @@ footer { margin-top: 3.5rem; padding-top: 1rem; border-top: 1px solid var(--line
   svg.wide { display: none; } svg.narrow { display: block; }
   table.cards thead { position: absolute; clip-path: inset(50%); width: 1px; height: 1px; overflow: hidden; }
   table.cards, table.cards tbody, table.cards caption { display: block; }
-  table.cards tr { display: grid; grid-template-columns: 1fr 1fr; gap: .1rem 1.25rem; padding: .7rem 0; border-bottom: 1px solid var(--line); }
+  table.cards tr { display: grid; grid-template-columns: repeat(2, minmax(0, 1fr)); gap: .1rem 1.25rem; padding: .7rem 0; border-bottom: 1px solid var(--line); }
   table.cards tr.best { box-shadow: -1rem 0 0 color-mix(in srgb, var(--accent) 7%, transparent), 1rem 0 0 color-mix(in srgb, var(--accent) 7%, transparent); }
   table.cards th, table.cards td { display: flex; justify-content: space-between; gap: .75rem; padding: .12rem 0; border: 0; text-align: right; }
   table.cards tbody th, table.cards td.full { grid-column: 1 / -1; text-align: left; }
@@ -85,7 +86,7 @@ footer { margin-top: 3.5rem; padding-top: 1rem; border-top: 1px solid var(--line
   table.cards td.none { display: none; }
   table.cards td::before { content: attr(data-label); color: var(--soft); text-align: left; }
   table.cards td.full { justify-content: flex-start; } table.cards td.full::before { flex: none; }
-  table.cards .change { display: inline; margin-left: .4em; }
+  table.cards .change { white-space: nowrap; }
   .meter { display: none; }
   dl { grid-template-columns: 1fr; gap: 0; } dd { margin-bottom: .6rem; }
 }
