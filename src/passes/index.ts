@@ -9,9 +9,15 @@ import { fuseMatMulAdd } from "./fuse-matmul-add.ts";
 import type { Pass } from "./pass.ts";
 import { unlistInitializers } from "./unlist-initializers.ts";
 
-/** For every scheme. Identical weights are joined before lazily computed ones appear, which are dear to read. */
+/** Before the operator set is raised: a newer IR version would give listed initializers another meaning. */
+export const FIRST: readonly Pass[] = [unlistInitializers];
+
+/**
+ * For every scheme. Dead branches go first, as they count as readers. Identical weights are joined before lazily
+ * computed ones appear, which are dear to read.
+ */
 export const GENERAL: readonly Pass[] = [
-  unlistInitializers,
+  dropUnused,
   constantNodes,
   dedupeTensors,
   dropIdentity,

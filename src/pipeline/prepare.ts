@@ -1,7 +1,7 @@
 /** Step 2: float rewrites that keep what the model computes and let the quantizer and the engine do their best. */
 import { graphs } from "../ir/edit.ts";
 import type { Model } from "../ir/model.ts";
-import { GENERAL, type Pass, type PassContext, raiseOpset, STATIC } from "../passes/index.ts";
+import { FIRST, GENERAL, type Pass, type PassContext, raiseOpset, STATIC } from "../passes/index.ts";
 
 export interface PrepareOptions {
   /** The graph will run in integers from end to end (w8a8): rewrites for that too. */
@@ -25,6 +25,7 @@ export interface Prepared {
 /** Runs the passes in order. Fails with code "unsupported" when the opset can't be raised, and says which op is why. */
 export async function prepare(model: Model, context: PassContext, options: PrepareOptions = {}): Promise<Prepared> {
   const passes: readonly Pass[] = [
+    ...FIRST,
     ...(options.opset === undefined ? [] : [raiseOpset(options.opset)]),
     ...GENERAL,
     ...(options.static ? STATIC : []),

@@ -1,0 +1,64 @@
+import { expect, test } from "vitest";
+import { float, floatTensor, node, onnxModel, valueInfo } from "../ir/build.ts";
+import { assertLegal } from "../ir/check.ts";
+import { context, difference, normalFeeds, opsOf, run } from "../passes/same-outputs.case.ts";
+import { prepare } from "./prepare.ts";
+
+/** An old exporter's habits: inputs for weights, Constant nodes, Dropout, batch normalization, Clip by attributes. */
+const old = onnxModel(
+  {
+    inputs: [
+      valueInfo("x", "float32", [1, 2, 4, 4]),
+      ...["g", "b", "m", "v"].map((name) => valueInfo(name, "float32", [3])),
+    ],
+    outputs: [valueInfo("y", "float32")],
+    nodes: [
+      node("Constant", [], ["w"], { attributes: { value: floatTensor("", [3, 2, 1, 1], [1, -2, 3, 4, -5, 6]) } }),
+      node("Conv", ["x", "w"], ["c"]),
+      node("BatchNormalization", ["c", "g", "b", "m", "v"], ["n"]),
+      node("Clip", ["n"], ["k"], { attributes: { min: float(0), max: float(6) } }),
+      node("Dropout", ["k"], ["d"]),
+      node("Identity", ["d"], ["y"]),
+      node("Relu", ["c"], ["unused"]),
+    ],
+    tensors: ["g", "b", "m", "v"].map((name, i) => floatTensor(name, [3], [1 + i, 2 + i, 3 + i])),
+  },
+  { opsets: { "": 9 }, formatVersion: 3 },
+);
+
+test("a model of old habits becomes one convolution and one clamp", async () => {
+  const unread = { ...old, graph: { ...old.graph, nodes: old.graph.nodes.slice(0, -1) } };
+  const { model, log } = await prepare(unread, context, { opset: 13 });
+  expect(opsOf(model)).toEqual(["Conv", "Clip"]);
+  expect(model.opsets[""]).toBe(13);
+  expect(log.map(({ pass }) => pass)).toEqual([
+    "unlist-initializers",
+    "raise-opset",
+    "constant-nodes",
+    "drop-identity",
+    "fold-batch-norm",
+    "drop-unused",
+  ]);
+  expect(log[1]!.change).toContain("opset 9 -> 13");
+});
+
+test("what nothing reads does not stand in the way", async () => {
+  expect(opsOf((await prepare(old, context)).model)).toEqual(["Conv", "Clip"]);
+});
+
+test("the prepared model computes the same, rounding of the folded weights aside", async () => {
+  const { model } = await prepare(old, context, { opset: 13, static: true });
+  const feeds = normalFeeds(model.graph.inputs);
+  expect(difference((await run(old, feeds)).y!, (await run(assertLegal(model), feeds)).y!)).toBeLessThan(1e-6);
+});
+
+test("a model with nothing to do comes back as the same object with an empty log", async () => {
+  const clean = onnxModel({
+    inputs: [valueInfo("x", "float32", [2])],
+    outputs: [valueInfo("y", "float32", [2])],
+    nodes: [node("Relu", ["x"], ["y"])],
+  });
+  const { model, log } = await prepare(clean, context, { opset: 13, static: true });
+  expect(model).toBe(clean);
+  expect(log).toEqual([]);
+});
