@@ -2,8 +2,9 @@
 
   python scripts/peers/ort-quantize.py SCHEME MODEL.onnx OUTPUT.onnx [--external]
 
-SCHEME: w8a8-dynamic (per channel), q8 int8 uint8 (settings of the transformers.js scripts), w4 w8 (MatMulNBits, block 32,
-symmetric, accuracy level 4), q4 (the same without the accuracy level), fp16, q4f16. `--external` writes weights beside the model.
+SCHEME: w8a8-dynamic (per channel), q8 int8 uint8 (settings of the transformers.js scripts), MatMulNBits at accuracy level 4 as
+w4 (blocks of 32, asymmetric), w4-symmetric, w8 (blocks of 128, symmetric), w8-block32; q4 (blocks of 32, symmetric, no
+accuracy level), fp16, q4f16. `--external` writes weights beside the model.
 The line: {"tool", "version", "scheme", "bytes", "seconds"}; seconds are those of reading, quantizing and writing, without imports.
 Needs onnxruntime, onnx, numpy; time and memory of the whole process are for the caller to measure.
 """
@@ -21,7 +22,6 @@ from onnxruntime.quantization.onnx_quantizer import ONNXQuantizer
 from onnxruntime.quantization.registry import IntegerOpsRegistry
 from onnxruntime.transformers.float16 import convert_float_to_float16
 
-BLOCK = 32
 UNSIGNED_OPS = {"Conv", "GroupQueryAttention", "MultiHeadAttention"}
 
 
@@ -51,12 +51,16 @@ def transformers_js(weight_type):
     return quantize
 
 
-def nbits(source, bits, accuracy_level):
+def nbits(source, bits, block_size, is_symmetric, accuracy_level=4):
     quantizer = MatMulNBitsQuantizer(
-        onnx.load(source), bits=bits, block_size=BLOCK, is_symmetric=True, accuracy_level=accuracy_level
+        onnx.load(source), bits=bits, block_size=block_size, is_symmetric=is_symmetric, accuracy_level=accuracy_level
     )
     quantizer.process()
     return quantizer.model.model
+
+
+def weights_only(*setting):
+    return lambda source, output, external: save(nbits(source, *setting), output, external)
 
 
 def half(model):
@@ -68,11 +72,13 @@ SCHEMES = {
     "q8": transformers_js(None),
     "int8": transformers_js(QuantType.QInt8),
     "uint8": transformers_js(QuantType.QUInt8),
-    "w4": lambda source, output, external: save(nbits(source, 4, 4), output, external),
-    "w8": lambda source, output, external: save(nbits(source, 8, 4), output, external),
-    "q4": lambda source, output, external: save(nbits(source, 4, None), output, external),
+    "w4": weights_only(4, 32, False),
+    "w4-symmetric": weights_only(4, 32, True),
+    "w8": weights_only(8, 128, True),
+    "w8-block32": weights_only(8, 32, True),
+    "q4": weights_only(4, 32, True, None),
     "fp16": lambda source, output, external: save(half(onnx.load(source)), output, external),
-    "q4f16": lambda source, output, external: save(half(nbits(source, 4, None)), output, external),
+    "q4f16": lambda source, output, external: save(half(nbits(source, 4, 32, True, None)), output, external),
 }
 
 
