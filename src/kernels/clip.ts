@@ -3,7 +3,6 @@ import {
   asymmetricScale,
   type BlockGrid,
   type BlockParams,
-  codeOf,
   extent,
   type RoundScale,
   reciprocalOf,
@@ -13,15 +12,18 @@ import {
 } from "./blocks.ts";
 import type { Run } from "./runs.ts";
 
-/** Shares of the range that are tried, whole range first: fewer bits gain more by clipping. */
-const shares = (least: number, step: number): readonly number[] =>
-  Array.from({ length: Math.round((1 - least) / step) + 1 }, (_, i) => 1 - i * step);
-
+/**
+ * Shares of the range that are tried, the whole first. Fewer bits gain more by clipping; with 4 and 8 bits most of the
+ * gain is that values happen to lie nearer to the grid. A hundred shares would gain 0.1 dB more with 2 and 4 bits.
+ */
 export const CLIP_SHARES: Readonly<Record<BlockGrid["bits"], readonly number[]>> = {
-  2: shares(0.4, 0.04),
-  4: shares(0.6, 0.025),
-  8: shares(0.9, 0.02),
+  2: [1, 0.9, 0.82, 0.74, 0.66, 0.58, 0.5, 0.42],
+  4: [1, 1.06, 0.96, 0.92, 0.88, 0.84, 0.79, 0.72],
+  8: [1, 0.99, 1.01, 0.98, 1.02, 0.96],
 };
+
+/** Values between two looks at the limit. */
+const STRETCH = 16;
 
 /** Sum of squared errors of one block on one grid; gives up above `limit`. */
 function squaredError(
@@ -35,17 +37,22 @@ function squaredError(
 ): number {
   const reciprocal = reciprocalOf(scale);
   let sum = 0;
-  for (let i = from; i < to && sum < limit; i++) {
-    const value = values[i]!;
-    const error = value - (codeOf(value, reciprocal, zero, top) - zero) * scale;
-    sum += error * error;
+  for (let start = from; start < to && sum < limit; start += STRETCH) {
+    const end = Math.min(start + STRETCH, to);
+    for (let i = start; i < end; i++) {
+      const value = values[i]!;
+      const exact = value * reciprocal + zero;
+      const code = exact > top ? top : exact > 0 ? (exact + 0.5) | 0 : 0;
+      const error = value - (code - zero) * scale;
+      sum += error * error;
+    }
   }
   return sum;
 }
 
 /**
- * Scale and zero point of every block of a run with the least squared error among `CLIP_SHARES` of its range. Never
- * worse than `blockScales`, whose grid is tried first.
+ * Scale and zero point of every block of a run with the least squared error among `CLIP_SHARES` of its range. Not worse
+ * than `blockScales`, whose grid is tried first.
  */
 export function clippedScales(run: Run, grid: BlockGrid, round: RoundScale, { scales, zeroPoints }: BlockParams): void {
   const { bits, symmetric } = grid;
