@@ -79,9 +79,11 @@ const FEWBIT: readonly NamedScheme[] = [
   },
 ];
 
-/** All schemes by name: fewbit's own, then those that transformers.js knows. */
+const OWN_NAMES: ReadonlySet<string> = new Set(FEWBIT.map(({ name }) => name));
+
+/** All schemes by name: fewbit's own, then those that transformers.js knows. `fp16` is fewbit's: it clamps no weight. */
 export const SCHEMES: ReadonlyMap<string, NamedScheme> = new Map(
-  [...FEWBIT, ...TRANSFORMERS_JS].map((row) => [row.name, row]),
+  [...FEWBIT, ...TRANSFORMERS_JS.filter(({ name }) => !OWN_NAMES.has(name))].map((row) => [row.name, row]),
 );
 
 /** Names of transformers.js that nobody can write say why themselves. */

@@ -10,7 +10,7 @@ import type { NamedScheme, Step } from "./named-scheme.ts";
 export interface ModelFacts {
   /** Op types anywhere in the model. */
   readonly ops: ReadonlySet<string>;
-  /** `model_type` of config.json; without a config.json weights are per tensor in the full range, as quantize.py did. */
+  /** `model_type` of config.json; a model without one is treated like any type that convert.py has no exception for. */
   readonly modelType?: string;
 }
 
@@ -25,9 +25,9 @@ export const NO_PER_CHANNEL_REDUCE_RANGE_MODELS: ReadonlySet<string> = new Set(
 /** Ops that make q8 take unsigned weights: no engine has ConvInteger for signed ones, the others run better so. */
 export const UNSIGNED_WEIGHT_OPS = ["Conv", "GroupQueryAttention", "MultiHeadAttention"] as const;
 
-/** `per_channel` and `reduce_range` of convert.py for a model type; both false without one. */
+/** `per_channel` and `reduce_range` of convert.py for a model type. */
 export const usesPerChannelReduceRange = (modelType: string | undefined): boolean =>
-  modelType !== undefined && !NO_PER_CHANNEL_REDUCE_RANGE_MODELS.has(modelType);
+  modelType === undefined || !NO_PER_CHANNEL_REDUCE_RANGE_MODELS.has(modelType);
 
 type Signedness = "int8" | "uint8";
 
@@ -87,7 +87,7 @@ export const TRANSFORMERS_JS: readonly NamedScheme[] = [
     "_quantized",
     8,
     "weights 8 bit, signed where engines can, the default in browsers",
-    integerSteps("int8", false),
+    integerSteps("int8", true),
     integer,
   ),
   row(
@@ -95,10 +95,10 @@ export const TRANSFORMERS_JS: readonly NamedScheme[] = [
     "_int8",
     8,
     "weights int8; convolutions stay float, no engine runs them",
-    integerSteps("int8", false),
+    integerSteps("int8", true),
     integer,
   ),
-  row("uint8", "_uint8", 8, "weights uint8", integerSteps("uint8", false), integer),
+  row("uint8", "_uint8", 8, "weights uint8", integerSteps("uint8", true), integer),
   row("q4", "_q4", 4, "matrices 4 bit in groups of 32", nbits("uint4")),
   row("q4f16", "_q4f16", 4, "matrices 4 bit in groups of 32, the rest float16", nbits("uint4"), half),
   row("q2", "_q2", 2, "matrices 2 bit in groups of 32; needs transformers.js 4.1, not for WebGPU", nbits("uint2")),
@@ -136,17 +136,15 @@ export function transformersJsScheme(name: string): NamedScheme {
   );
 }
 
-/** The steps of q8, int8 and uint8 depend on the model; other schemes come back as they are. */
-export function forModel(scheme: NamedScheme, facts: ModelFacts): NamedScheme {
-  const wide = usesPerChannelReduceRange(facts.modelType);
-  const dtype = INTEGER_DTYPES[scheme.name]?.(facts.ops);
-  return dtype === undefined || BY_NAME.get(scheme.name) === undefined
-    ? scheme
-    : { ...scheme, steps: integerSteps(dtype, wide) };
-}
-
 const INTEGER_DTYPES: Readonly<Record<string, (ops: ReadonlySet<string>) => Signedness>> = {
   q8: q8Weights,
   int8: () => "int8",
   uint8: () => "uint8",
 };
+
+/** The steps of q8, int8 and uint8 depend on the model; other schemes come back as they are. */
+export function forModel(scheme: NamedScheme, facts: ModelFacts): NamedScheme {
+  const weights = Object.hasOwn(INTEGER_DTYPES, scheme.name) ? INTEGER_DTYPES[scheme.name] : undefined;
+  if (weights === undefined) return scheme;
+  return { ...scheme, steps: integerSteps(weights(facts.ops), usesPerChannelReduceRange(facts.modelType)) };
+}
