@@ -43,6 +43,11 @@ test.for(["ort-node", "ort-web"] as const)("%s: memory holds the weights, and no
   }
 });
 
+test("WebAssembly with threads is measured too", async () => {
+  const { firstRunMs } = await probe(at("wide.onnx"), { engine: "ort-web", threads: 2, feeds, runs: 1 });
+  expect(firstRunMs).toBeGreaterThan(0);
+});
+
 test("without feeds the model is only opened", async () => {
   const { firstRunMs, residentBytes } = await probe(at("wide.onnx"), { engine: "ort-node" });
   expect(firstRunMs).toBeUndefined();

@@ -45,6 +45,7 @@ type Answer = Probe | { readonly error: string };
 const PACKAGES = { "ort-node": "onnxruntime-node", "ort-web": "onnxruntime-web" } as const;
 const PROVIDERS = { "ort-node": "cpu", "ort-web": "wasm" } as const;
 const TIMEOUT_MS = 600_000;
+const ERROR_CHARACTERS = 4000;
 
 function packagePath(engine: EngineName): string {
   try {
@@ -64,22 +65,33 @@ function environment(): NodeJS.ProcessEnv {
 const FLAGS = { "ort-node": [], "ort-web": ["--liftoff-only"] } as const;
 
 const start = (engine: EngineName, signal: AbortSignal): ChildProcess =>
-  spawn(process.execPath, ["--expose-gc", ...FLAGS[engine], "--input-type=commonjs", "-e", PROBE_SCRIPT], {
+  spawn(process.execPath, ["--expose-gc", ...FLAGS[engine], "-e", PROBE_SCRIPT], {
     env: environment(),
-    stdio: ["ignore", "ignore", "ignore", "ipc"],
+    stdio: ["ignore", "ignore", "pipe", "ipc"],
     serialization: "advanced",
     signal,
     killSignal: "SIGKILL",
   });
 
+/** The last words of a process, for the message about its end. */
+function lastWords(child: ChildProcess): () => string {
+  let text = "";
+  child.stderr?.on("data", (chunk) => {
+    text = `${text}${chunk}`.slice(-ERROR_CHARACTERS);
+  });
+  return () => /^\w*Error: .*$/m.exec(text)?.[0] ?? "";
+}
+
+const ending = (code: number | null, signal: string | null, words: string): string =>
+  `the measuring process ended ${signal ? `by ${signal}; there may be too little memory` : `with code ${code}`} ${words}`;
+
 /** Sends the job and waits for the one answer. */
 const ask = (child: ChildProcess, job: object): Promise<Answer> =>
   new Promise((resolve, reject) => {
+    const words = lastWords(child);
     child.once("message", (answer) => resolve(answer as Answer));
     child.once("error", reject);
-    child.once("exit", (code, signal) =>
-      reject(new Error(`the measuring process ended with ${signal ?? `code ${code}`}, maybe out of memory`)),
-    );
+    child.once("close", (code, signal) => reject(new Error(ending(code, signal, words()).trim())));
     child.send(job, (error) => error && reject(error));
   });
 
