@@ -73,8 +73,10 @@ export function fileSource(path: string): Promise<FileSource> {
       size,
       seekable: true,
       read(offset, length) {
-        checkRange(path, size, offset, length);
-        return withIoErrors("read", path, () => readFully(handle, path, offset, length));
+        return withIoErrors("read", path, async () => {
+          checkRange(path, size, offset, length);
+          return await readFully(handle, path, offset, length);
+        });
       },
       async close() {
         release();
@@ -93,10 +95,10 @@ export function reopeningSource(path: string): Promise<FileSource> {
       size,
       seekable: true,
       read(offset, length) {
-        checkRange(path, size, offset, length);
         return withIoErrors("read", path, async () => {
-          await using handle = await open(path, "r");
-          return await readFully(handle, path, offset, length);
+          checkRange(path, size, offset, length);
+          const handle = await open(path, "r");
+          return await readFully(handle, path, offset, length).finally(() => handle.close());
         });
       },
       close: async () => release(),

@@ -1,6 +1,6 @@
 /** Writes a model so that either all of its files are there, complete, or nothing has changed. */
 import { createHash } from "node:crypto";
-import { link, mkdir, open, realpath, rename, rm, stat, statfs } from "node:fs/promises";
+import { type FileHandle, link, mkdir, open, realpath, rename, rm, stat, statfs } from "node:fs/promises";
 import { basename, dirname, join, resolve, sep } from "node:path";
 import {
   type EncodedModel,
@@ -108,15 +108,24 @@ async function makeFolder(root: string, target: string): Promise<string | undefi
   return made;
 }
 
-async function writeOne({ file, target, temporary }: Job, signal: AbortSignal | undefined): Promise<WrittenFile> {
+async function writeChunks(
+  handle: FileHandle,
+  { file, target }: Job,
+  signal: AbortSignal | undefined,
+): Promise<string> {
   const hash = createHash("sha256");
-  await using handle = await open(temporary, "wx");
   for await (const chunk of file.chunks()) {
     if (signal?.aborted) fail("cancelled", `writing "${target}" was interrupted; nothing was changed`);
     hash.update(chunk);
     for (let done = 0; done < chunk.length; ) done += (await handle.write(chunk, done)).bytesWritten;
   }
-  return { path: target, size: file.size, sha256: hash.digest("hex") };
+  return hash.digest("hex");
+}
+
+async function writeOne(job: Job, signal: AbortSignal | undefined): Promise<WrittenFile> {
+  const handle = await open(job.temporary, "wx");
+  const sha256 = await writeChunks(handle, job, signal).finally(() => handle.close());
+  return { path: job.target, size: job.file.size, sha256 };
 }
 
 /** Gives a file its name; the result takes that back. A hard link keeps what was there before until all is done. */
