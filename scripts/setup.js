@@ -80,7 +80,7 @@ export function ensureReady() {
     checkNode();
     const missing = missingPackage();
     if (missing) {
-      note(`${missing}; running npm ci (about 400 MB on disk, once)`);
+      note(`${missing}; running npm ci (about 700 MB on disk, once)`);
       install();
     }
     const stale = staleBuild();
