@@ -23,6 +23,8 @@ export interface InterleaveOptions {
 export interface Timing {
   readonly name: string;
   readonly median: number;
+  /** One of ten runs was at least as fast. */
+  readonly p10: number;
   /** Nine of ten runs were at least as fast. */
   readonly p90: number;
   readonly min: number;
@@ -55,6 +57,7 @@ function summary(name: string, times: readonly number[], first: readonly number[
   return {
     name,
     median: quantile(sorted, 0.5),
+    p10: quantile(sorted, 0.1),
     p90: quantile(sorted, 0.9),
     min: sorted[0] ?? 0,
     spread: quantile(sorted, 0.75) - quantile(sorted, 0.25),

@@ -7,7 +7,7 @@ import { graphs, mapGraphs, nodeLabel, reads, withGraph, withTensors } from "../
 import type { Feeds, Model, NDArray } from "../ir/model.ts";
 import type { NodePlan } from "../ir/plan.ts";
 import { tempScratch } from "../node/scratch.ts";
-import type { Step } from "../recipes/schemes.ts";
+import type { Step } from "../recipes/named-scheme.ts";
 import { constantsOf, siteOf } from "./context.ts";
 import { FORMS, lowerNodes } from "./index.ts";
 

@@ -22,9 +22,9 @@ export interface AvailableEngine {
   readonly notes: readonly string[];
 }
 
-const NAMES: readonly EngineName[] = ["ort-node", "ort-web"];
+export const ENGINE_NAMES: readonly EngineName[] = ["ort-node", "ort-web"];
 
-const isEngineName = (name: string): name is EngineName => (NAMES as readonly string[]).includes(name);
+const isEngineName = (name: string): name is EngineName => (ENGINE_NAMES as readonly string[]).includes(name);
 
 const openNative = (): Promise<Opened> => openOrtNode({ scratch: tempScratch });
 
@@ -33,7 +33,7 @@ const openWasm = (threads = 1): Promise<Opened> =>
 
 function wished(prefer: string | undefined): EngineName {
   const name = prefer ?? process.env.FEWBIT_ENGINE ?? "ort-node";
-  return isEngineName(name) ? name : fail("usage", `engine "${name}" is not known; use ${NAMES.join(" or ")}`);
+  return isEngineName(name) ? name : fail("usage", `engine "${name}" is not known; use ${ENGINE_NAMES.join(" or ")}`);
 }
 
 const slower = (reason: string): string =>

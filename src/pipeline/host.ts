@@ -23,8 +23,11 @@ export interface Footprint {
 export interface Host {
   readonly engine: Engine;
   readonly threads: number;
-  /** `name` is the file name the model will have; external data is named after it. */
-  stage(model: Model, name: string): Promise<Staged>;
+  /**
+   * `name` is the file name the model will have; external data is named after it. An `output` may be put in its place
+   * later, `scratch` is only opened.
+   */
+  stage(model: Model, name: string, use?: "scratch" | "output"): Promise<Staged>;
   /** Absent where there are no processes. */
   footprint?(place: ModelPlace, feeds: Feeds): Promise<Footprint>;
 }

@@ -17,7 +17,7 @@ describe("the page", () => {
 
   it("opens with the verdict in one sentence", () => {
     const [, verdict = ""] = /<p class="verdict">(.*?)<\/p>/.exec(page) ?? [];
-    expect(plain(verdict)).toBe("w8a8: 3.42x smaller and 1.71x faster; top-1 goes from 87.71 % to 87.55 %.");
+    expect(plain(verdict)).toBe("w8a8: 3.42x smaller and 1.71x faster; top1 goes from 87.71 % to 87.55 %.");
   });
 
   it("gives every chart a role, a title and its numbers in a table", () => {

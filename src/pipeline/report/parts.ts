@@ -61,7 +61,7 @@ export const numbers = (
 <tbody>${rows.map((row) => html`<tr>${row.map((value, i) => (i === 0 ? html`<th scope="row">${value}</th>` : html`<td class="number">${value}</td>`))}</tr>`)}</tbody></table>
 </details>`;
 
-/** Text whose short hyphenated words ("top-1") and numbers with units ("87.71 %") are not torn apart at line ends. */
+/** Text whose short hyphenated words ("top1") and numbers with units ("87.71 %") are not torn apart at line ends. */
 export const unbroken = (sentence: string): Html =>
   html`${sentence
     .replace(/(?<=\d) (?=[%a-zA-Z]{1,2}(?![a-z]))/g, "\u00a0")

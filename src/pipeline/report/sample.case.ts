@@ -53,7 +53,7 @@ export function sampleCandidate(scheme: string, sizeRatio: number, speed: number
     },
     memory: { ...ratioOf(9_400_000, 7_800_000), load: ratioOf(41, 48) },
     outputs: [{ name: "logits", sqnr: 12 + top1 * 20, cosine: 0.99 + top1 / 100, maxAbs: 0.31 }],
-    metrics: { "top-1": { before: 0.8771, after: top1, higherIsBetter: true, unit: "share" } },
+    metrics: { top1: { before: 0.8771, after: top1, higherIsBetter: true, unit: "share" } },
     agreement: 0.97 + (top1 - 0.87) * 2,
     integerShare: scheme.startsWith("w8a8") ? 1 : 0,
     opHistogram: {

@@ -10,7 +10,7 @@ it("is good when gains come without a loss that anybody would notice", () => {
   expect(verdictOf(candidate)).toEqual({
     tone: "good",
     short: "smaller, faster, accuracy kept",
-    sentence: "3.42x smaller and 1.71x faster; top-1 goes from 87.71 % to 87.55 %",
+    sentence: "3.42x smaller and 1.71x faster; top1 goes from 87.71 % to 87.55 %",
   });
 });
 
@@ -26,7 +26,7 @@ it("takes differences below five percent for noise", () => {
 });
 
 it("grades accuracy by the metric, else by agreement, else by the worst output", () => {
-  const at = (after: number) => ({ metrics: { "top-1": { ...candidate.metrics["top-1"]!, after } } });
+  const at = (after: number) => ({ metrics: { top1: { ...candidate.metrics["top1"]!, after } } });
   expect(verdictOf({ ...candidate, ...at(0.85) }).tone).toBe("mixed");
   expect(verdictOf({ ...candidate, ...at(0.7) }).tone).toBe("bad");
   expect(verdictOf({ ...unlabelled, metrics: {}, agreement: 0.9 }).tone).toBe("mixed");

@@ -15,7 +15,7 @@ export interface Verdict {
   readonly tone: Tone;
   /** Fits a table cell: "smaller, faster, accuracy kept". */
   readonly short: string;
-  /** One sentence without the scheme's name: "3.28x smaller, 1.69x faster; top-1 87.71 % -> 87.60 %". */
+  /** One sentence without the scheme's name: "3.28x smaller, 1.69x faster; top1 87.71 % -> 87.60 %". */
   readonly sentence: string;
 }
 

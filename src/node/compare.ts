@@ -1,0 +1,145 @@
+/** fewbit compare and fewbit bench: models the user already has, side by side. */
+import { stat } from "node:fs/promises";
+import { basename } from "node:path";
+import type { Session } from "../engines/contract.ts";
+import { interleave, type Timing } from "../engines/timing.ts";
+import type { Feeds } from "../ir/model.ts";
+import { fail } from "../numeric/errors.ts";
+import { contractOf } from "../pipeline/contract.ts";
+import type { Footprint } from "../pipeline/host.ts";
+import type { Hooks } from "../pipeline/progress.ts";
+import type { BenchReport, BenchRow, CompareReport } from "../pipeline/result.ts";
+import { verify } from "../pipeline/verify.ts";
+import { sha256File } from "./files.ts";
+import { type NodeHost, nodeHost } from "./host.ts";
+import type { BenchRequest, CompareRequest } from "./requests.ts";
+import { openEvaluation, openSamples, summaryOf } from "./samples.ts";
+import { environmentOf, openSource, type SourceModel } from "./surroundings.ts";
+
+/** Runs both models on the same samples and says how far the second is from the first. */
+export async function compareFiles(request: CompareRequest, hooks: Hooks): Promise<CompareReport> {
+  const start = performance.now();
+  const reference = await openSource(request.reference);
+  const candidate = await openSource(request.candidate);
+  try {
+    const host = await nodeHost(request, hooks.signal);
+    const { evaluation, random } = await openEvaluation(request.evaluation, undefined, reference.model);
+    const files = await Promise.all(candidate.files.map(fileFacts));
+    const staged = {
+      place: { path: candidate.path },
+      files,
+      size: candidate.summary.size,
+      [Symbol.asyncDispose]: async () => {},
+    };
+    const base = { name: reference.summary.name, place: { path: reference.path }, size: reference.summary.size };
+    const verified = await verify(host, { reference: base, candidate: staged, evaluation, random }, hooks);
+    const contract = request.maxDrop === undefined ? undefined : contractOf(verified, request.maxDrop);
+    const seconds = (performance.now() - start) / 1000;
+    return {
+      version: 1,
+      kind: "compare",
+      createdAt: new Date().toISOString(),
+      command: request.command,
+      environment: environmentOf(host.engine, request.threads),
+      model: reference.summary,
+      evaluation: summaryOf({ data: evaluation.data, random }),
+      candidate: { scheme: candidate.summary.name, files, ...verified, ...(contract ? { contract } : {}), seconds },
+      findings: host.notes.map((message) => ({ severity: "info", code: "engine", message })),
+      seconds,
+    };
+  } finally {
+    await reference.close();
+    await candidate.close();
+  }
+}
+
+const fileFacts = async (path: string) => ({
+  name: basename(path),
+  size: (await stat(path)).size,
+  sha256: await sha256File(path),
+});
+
+const ROUNDS = 100;
+const BUDGET_MS = 20_000;
+
+/** Latency, throughput and memory of any number of models, taking turns. */
+export async function benchFiles(request: BenchRequest, hooks: Hooks): Promise<BenchReport> {
+  const host = await nodeHost(request, hooks.signal);
+  const models: SourceModel[] = [];
+  const sessions: Session[] = [];
+  try {
+    for (const path of request.models) models.push(await openSource(path));
+    const feeds: Feeds[] = [];
+    for (const model of models) {
+      sessions.push(await host.engine.open({ path: model.path }, { threads: request.threads }));
+      feeds.push(await benchFeeds(request, model));
+    }
+    const memory: (Footprint | undefined)[] = [];
+    for (const [i, { path }] of models.entries()) memory.push(await host.footprint?.({ path }, feeds[i]!));
+    const timings = await timed(request, models, sessions, feeds, hooks);
+    return {
+      kind: "bench",
+      environment: environmentOf(host.engine, request.threads),
+      runs: timings[0]?.runs ?? 0,
+      rows: models.map((model, i) => benchRow(model, timings[i]!, timings[0]!, feeds[i]!, memory[i])),
+      findings: notes(host),
+    };
+  } finally {
+    for (const session of sessions) await session.close();
+    for (const model of models) await model.close();
+  }
+}
+
+const notes = (host: NodeHost): BenchReport["findings"] =>
+  host.notes.map((message) => ({ severity: "info", code: "engine", message }));
+
+async function timed(
+  { runs }: BenchRequest,
+  models: readonly SourceModel[],
+  sessions: readonly Session[],
+  feeds: readonly Feeds[],
+  { progress, signal }: Hooks,
+): Promise<readonly Timing[]> {
+  const rounds = runs ?? ROUNDS;
+  const step = progress.step("measuring", rounds);
+  const runners = sessions.map((session, i) => ({ name: models[i]!.summary.name, run: () => session.run(feeds[i]!) }));
+  let seen = 0;
+  const onProgress = (done: number): void => {
+    step.tick(done - seen);
+    seen = done;
+  };
+  const limits = runs === undefined ? { budgetMs: BUDGET_MS } : { minRounds: runs };
+  const timings = await interleave(runners, { ...limits, rounds, signal, onProgress });
+  step.done();
+  return timings;
+}
+
+const batchOf = (feeds: Feeds): number => Object.values(feeds)[0]?.shape[0] ?? 1;
+
+function benchRow(
+  { summary }: SourceModel,
+  timing: Timing,
+  first: Timing,
+  feeds: Feeds,
+  memory: Footprint | undefined,
+): BenchRow {
+  const batch = batchOf(feeds);
+  return {
+    name: summary.name,
+    size: summary.size,
+    median: timing.median,
+    p10: timing.p10,
+    p90: timing.p90,
+    throughput: (1000 * batch) / timing.median,
+    batch,
+    ...(memory ? { memory } : {}),
+    speedup: first === timing ? 1 : 1 / timing.ratio,
+  };
+}
+
+/** One batch of the samples given, else made-up values: speed does not depend on them. */
+async function benchFeeds({ data, batch }: BenchRequest, { model, path }: SourceModel): Promise<Feeds> {
+  const samples = await openSamples(data ?? { path: "random", seed: 0, samples: batch }, model);
+  for await (const feeds of samples.data.batches(batch)) return feeds;
+  return fail("data", `${path}: no samples to run`);
+}

@@ -1,0 +1,31 @@
+/** What Node lends the pipeline: an engine, temporary files, fresh processes. */
+
+import type { Host } from "../pipeline/host.ts";
+import { availableEngines, type EngineName } from "./engines.ts";
+import { probe } from "./probe.ts";
+import type { EngineRequest } from "./requests.ts";
+import { type StagedFiles, stageModel } from "./stage.ts";
+
+export interface NodeHost extends Host {
+  /** What a person should know about the engine. */
+  readonly notes: readonly string[];
+  stage(model: Parameters<Host["stage"]>[0], name: string, use?: "scratch" | "output"): Promise<StagedFiles>;
+}
+
+/** `output` is the folder the results will be put in: they are staged beside it, so that moving them is a rename. */
+export async function nodeHost(request: EngineRequest, signal: AbortSignal, output?: string): Promise<NodeHost> {
+  const wish = { threads: request.threads, ...(request.engine ? { prefer: request.engine as EngineName } : {}) };
+  const { engine, notes } = await availableEngines(wish);
+  return {
+    engine,
+    notes,
+    threads: request.threads,
+    stage: (model, name, use) => stageModel(model, name, use === "output" ? output : undefined, signal),
+    async footprint(place, feeds) {
+      if (!("path" in place)) return { resident: 0, load: 0 };
+      const options = { engine: engine.name as EngineName, threads: request.threads, feeds, signal };
+      const { residentBytes, loadMs } = await probe(place.path, options);
+      return { resident: residentBytes, load: loadMs };
+    },
+  };
+}

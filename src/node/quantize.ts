@@ -1,0 +1,301 @@
+/** fewbit quantize for one model file: every scheme asked for, each run before it is handed over. */
+import { mkdir, readFile, stat } from "node:fs/promises";
+import { basename, dirname, extname, join, relative } from "node:path";
+import type { Dataset } from "../containers/data.ts";
+import { graphs } from "../ir/edit.ts";
+import type { Model } from "../ir/model.ts";
+import type { Stats } from "../ir/stats.ts";
+import { FewbitError, fail } from "../numeric/errors.ts";
+import { formatStats, parseStats } from "../observers/stats-json.ts";
+import { checkStats } from "../pipeline/calibrate.ts";
+import { contractOf, recommend } from "../pipeline/contract.ts";
+import { type Made, make, planFor } from "../pipeline/make.ts";
+import type { Hooks } from "../pipeline/progress.ts";
+import type { Candidate, DryRun, Finding, QuantizeReport } from "../pipeline/result.ts";
+import type { Evaluation } from "../pipeline/verify/outputs.ts";
+import { DEFAULT_OBSERVER, parseRecipe, type Recipe, type Rule } from "../recipes/recipe.ts";
+import { schemeNamed } from "../recipes/schemes.ts";
+import { forModel } from "../recipes/transformers-js.ts";
+import { tune } from "../recipes/tune.ts";
+import { type NodeHost, nodeHost } from "./host.ts";
+import { withIoErrors } from "./io-errors.ts";
+import type { KeepRule, QuantizeRequest } from "./requests.ts";
+import { openEvaluation, openSamples, type Samples, summaryOf } from "./samples.ts";
+import { refuseSource, type StagedFiles } from "./stage.ts";
+import { environmentOf, openSource, type SourceModel } from "./surroundings.ts";
+import { writeText } from "./write-text.ts";
+
+/** Everything that is the same for all schemes of one request. */
+interface Job {
+  readonly request: QuantizeRequest;
+  readonly source: SourceModel;
+  readonly host: NodeHost;
+  readonly hooks: Hooks;
+  readonly rules: readonly Rule[];
+  readonly calibration: Samples | undefined;
+  readonly evaluation: Awaited<ReturnType<typeof openEvaluation>>;
+  /** `model_type` of a transformers.js folder. */
+  readonly modelType?: string;
+}
+
+const MAX_RECIPE_BYTES = 16 * 1024 * 1024;
+
+/** Samples that are in memory already, in place of those a request names. */
+export interface GivenSamples {
+  readonly calibration: Samples;
+  readonly evaluation: Evaluation;
+}
+
+/** Makes, runs and writes one model per scheme; see `QuantizeReport` for what comes back. */
+export async function quantizeFile(
+  request: QuantizeRequest,
+  hooks: Hooks,
+  given: { readonly samples?: GivenSamples; readonly modelType?: string } = {},
+): Promise<QuantizeReport> {
+  const start = performance.now();
+  const source = await openSource(request.model);
+  try {
+    const schemes = await chosenSchemes(request, source.model);
+    const outputs = outputPaths(request, schemes.names);
+    for (const path of outputs.values()) await refuseSource(path);
+    const job = await openJob(request, source, hooks, given, dirname([...outputs.values()][0]!));
+    const results = await makeAll(job, outputs);
+    return report(job, results, [...schemes.findings, ...job.host.notes.map(note)], start);
+  } finally {
+    await source.close();
+  }
+}
+
+/** The plans of the same request; nothing is calibrated or written. */
+export async function planFile(request: QuantizeRequest, hooks: Hooks): Promise<DryRun> {
+  const source = await openSource(request.model);
+  try {
+    const schemes = await chosenSchemes(request, source.model);
+    const host = await nodeHost(request, hooks.signal);
+    const rules = await rulesOf(request);
+    const plans = [];
+    for (const name of schemes.names)
+      plans.push((await planFor(source.model, recipeFor(request, rules, name, source.model), host)).plan);
+    return { model: source.summary, plans, findings: schemes.findings };
+  } finally {
+    await source.close();
+  }
+}
+
+const note = (message: string): Finding => ({ severity: "info", code: "engine", message });
+
+async function openJob(
+  request: QuantizeRequest,
+  source: SourceModel,
+  hooks: Hooks,
+  { samples, modelType }: { readonly samples?: GivenSamples; readonly modelType?: string },
+  folder: string,
+): Promise<Job> {
+  const rules = await rulesOf(request);
+  const calibration =
+    samples?.calibration ?? (request.calibration && (await openSamples(request.calibration, source.model)));
+  const evaluation = samples
+    ? { evaluation: samples.evaluation, random: false }
+    : await openEvaluation(request.evaluation, calibration, source.model);
+  await withIoErrors("write", folder, () => mkdir(folder, { recursive: true }));
+  const host = await nodeHost(request, hooks.signal, folder);
+  for (const sentence of host.notes) hooks.progress.note(sentence);
+  return { request, source, host, hooks, rules, calibration, evaluation, ...(modelType ? { modelType } : {}) };
+}
+
+/** The schemes asked for, of the recipe, or one that needs nothing the user did not give. */
+async function chosenSchemes(request: QuantizeRequest, model: Model) {
+  if (request.schemes.length > 0) return { names: request.schemes, findings: [] };
+  const named = request.recipe === undefined ? undefined : (await readRecipe(request.recipe)).scheme;
+  if (named !== undefined) return { names: [named], findings: [] };
+  const name = request.calibration || request.stats ? "w8a8" : hasConvolutions(model) ? "w8" : "w8a8-dynamic";
+  const why = name === "w8a8" ? "samples to calibrate with were given" : "no samples to calibrate with were given";
+  const message = `no scheme was named, so ${name} was taken: ${why}`;
+  return { names: [name], findings: [{ severity: "info", code: "default-scheme", message }] satisfies Finding[] };
+}
+
+const hasConvolutions = (model: Model): boolean =>
+  [...graphs(model.graph)].some(({ graph }) => graph.nodes.some(({ op }) => op === "Conv"));
+
+/** Where each scheme's model goes: `-o FILE` for one, a folder for several, beside the model without `-o`. */
+export function outputPaths(
+  { model, output, schemes }: QuantizeRequest,
+  names: readonly string[],
+): ReadonlyMap<string, string> {
+  const stem = basename(model, extname(model));
+  const fileName = (name: string): string => `${stem}${schemeNamed(name).suffix ?? `.${name}`}.onnx`;
+  const folder = output === undefined ? dirname(model) : output;
+  const single = names.length === 1 && output !== undefined && extname(output) !== "";
+  if (!single && extname(folder) === ".onnx")
+    fail("usage", `-o ${output} names one file for ${schemes.length} schemes; name a folder instead`);
+  return new Map(names.map((name) => [name, single ? output : join(folder, fileName(name))]));
+}
+
+const keepMatch: { readonly [K in KeepRule["kind"]]: (rule: Extract<KeepRule, { kind: K }>) => Rule["match"] } = {
+  regex: ({ pattern }) => ({ pattern: pattern.source }),
+  op: ({ name }) => ({ op: [name] }),
+  node: ({ name }) => ({ node: [name] }),
+};
+
+const keepRule = (rule: KeepRule): Rule => ({ match: keepMatch[rule.kind](rule as never), scheme: "keep" });
+
+async function rulesOf({ recipe, keep }: QuantizeRequest): Promise<readonly Rule[]> {
+  const fromFile = recipe === undefined ? [] : (await readRecipe(recipe)).rules;
+  return [...fromFile, ...keep.map(keepRule)];
+}
+
+const readRecipe = (path: string) =>
+  withIoErrors("read", path, async () => {
+    const { size } = await stat(path);
+    if (size > MAX_RECIPE_BYTES) fail("limit", `${path}: ${size} bytes; a recipe has at most ${MAX_RECIPE_BYTES}`);
+    return parseRecipe(await readFile(path, "utf8"), path);
+  });
+
+/** The scheme with the user's settings and the model's own facts. */
+export function recipeFor(
+  request: QuantizeRequest,
+  rules: readonly Rule[],
+  name: string,
+  model: Model,
+  modelType?: string,
+): Recipe {
+  const { activations, weights, groupSize, algorithm, embeddings, observer } = request;
+  const settings = {
+    embeddings,
+    ...(activations ? { activations } : {}),
+    ...(weights ? { weights } : {}),
+    ...(groupSize ? { groupSize } : {}),
+    ...(algorithm ? { algorithm } : {}),
+  };
+  const ops = new Set([...graphs(model.graph)].flatMap(({ graph }) => graph.nodes.map(({ op }) => op)));
+  const facts = { ops, ...(modelType === undefined ? {} : { modelType }) };
+  return {
+    scheme: forModel(tune(schemeNamed(name), settings), facts),
+    rules,
+    tune: (scheme) => tune(scheme, settings),
+    observer: observer ?? DEFAULT_OBSERVER,
+  };
+}
+
+interface Results {
+  readonly candidates: readonly Candidate[];
+  readonly refused: QuantizeReport["refused"];
+}
+
+/** One failure among several schemes is a line of the report; when all fail, the first one is the answer. */
+async function makeAll(job: Job, outputs: ReadonlyMap<string, string>): Promise<Results> {
+  const candidates: Candidate[] = [];
+  const refused: QuantizeReport["refused"][number][] = [];
+  let firstError: FewbitError | undefined;
+  let stats = await savedStats(job);
+  for (const [name, output] of outputs) {
+    try {
+      const made = await makeOne(job, name, output, stats);
+      stats ??= made.stats;
+      candidates.push(made.candidate);
+    } catch (error) {
+      if (!(error instanceof FewbitError) || outputs.size === 1 || ["cancelled", "io"].includes(error.code))
+        throw error;
+      firstError ??= error;
+      refused.push({ scheme: name, code: error.code, reason: error.message });
+    }
+  }
+  if (candidates.length === 0 && firstError) throw firstError;
+  await saveStats(job, stats);
+  return { candidates, refused };
+}
+
+async function makeOne(job: Job, name: string, output: string, stats: Stats | undefined) {
+  const { request, source, host, hooks, rules, calibration, evaluation, modelType } = job;
+  const start = performance.now();
+  const recipe = recipeFor(request, rules, name, source.model, modelType);
+  const reference = { name: source.summary.name, place: { path: source.path }, size: source.summary.size };
+  const input = {
+    model: source.model,
+    digest: source.summary.sha256,
+    reference,
+    recipe,
+    name: basename(output),
+    ...evaluation,
+    ...(calibration ? { calibration: calibration.data as Dataset } : {}),
+    ...(stats ? { stats } : {}),
+  };
+  const made = await make(host, input, hooks);
+  const candidate = await handOver(job, name, output, made, start);
+  return { candidate, stats: made.stats };
+}
+
+/** Puts the model in its place if it kept its promises; else removes it and says so. */
+async function handOver(
+  { request, evaluation }: Job,
+  name: string,
+  output: string,
+  { staged, verified }: Made,
+  start: number,
+): Promise<Candidate> {
+  const contract = request.maxDrop === undefined ? undefined : contractOf(verified, request.maxDrop);
+  if (contract && evaluation.random)
+    await refuse(staged, "--max-drop needs real samples to hold the model to; give them with --data");
+  const broken = verified.findings.some(({ severity }) => severity === "error");
+  const keep = !broken && (contract?.met !== false || request.force);
+  await (keep ? (staged as StagedFiles).commit() : staged[Symbol.asyncDispose]());
+  return {
+    scheme: name,
+    ...(keep ? { output: relative(".", output) || output } : {}),
+    files: keep ? staged.files : [],
+    ...verified,
+    ...(contract ? { contract } : {}),
+    seconds: seconds(start),
+  };
+}
+
+async function refuse(staged: Made["staged"], message: string): Promise<never> {
+  await staged[Symbol.asyncDispose]();
+  return fail("usage", message);
+}
+
+async function savedStats({ request, source }: Job): Promise<Stats | undefined> {
+  const { stats: path } = request;
+  if (path === undefined || !(await exists(path))) return undefined;
+  const stats = await withIoErrors("read", path, async () => parseStats(await readFile(path, "utf8")));
+  checkStats(stats, source.summary.sha256);
+  return stats;
+}
+
+async function saveStats({ request }: Job, stats: Stats | undefined): Promise<void> {
+  if (request.stats === undefined || stats === undefined || (await exists(request.stats))) return;
+  await writeText(request.stats, formatStats(stats));
+}
+
+const exists = (path: string): Promise<boolean> =>
+  stat(path).then(
+    () => true,
+    () => false,
+  );
+
+const seconds = (start: number): number => (performance.now() - start) / 1000;
+
+function report(
+  job: Job,
+  { candidates, refused }: Results,
+  findings: readonly Finding[],
+  start: number,
+): QuantizeReport {
+  const { request, source, host, calibration, evaluation } = job;
+  const best = recommend(candidates, evaluation.random);
+  return {
+    version: 1,
+    kind: "quantize",
+    createdAt: new Date().toISOString(),
+    command: request.command,
+    environment: environmentOf(host.engine, request.threads),
+    model: source.summary,
+    ...(calibration ? { calibration: summaryOf(calibration) } : {}),
+    evaluation: summaryOf({ data: evaluation.evaluation.data, random: evaluation.random }),
+    candidates,
+    ...(best ? { recommended: best } : {}),
+    refused,
+    findings,
+    seconds: seconds(start),
+  };
+}

@@ -1,0 +1,80 @@
+/** One function per command: what the command line calls and a program can call too. */
+import { stat } from "node:fs/promises";
+import { ALGORITHMS } from "../algorithms/index.ts";
+import { assertLegal } from "../ir/check.ts";
+import { fail } from "../numeric/errors.ts";
+import { OBSERVERS } from "../observers/index.ts";
+import { findBadWeights } from "../pipeline/bad-weights.ts";
+import { inspectModel } from "../pipeline/inspect.ts";
+import { listSchemes } from "../pipeline/list-schemes.ts";
+import type { Hooks } from "../pipeline/progress.ts";
+import type { DryRun, Finding, InspectReport, QuantizeReport, SchemesReport } from "../pipeline/result.ts";
+import { METRICS } from "../pipeline/verify/outputs.ts";
+import { SCHEMES } from "../recipes/schemes.ts";
+import { ENGINE_NAMES } from "./engines.ts";
+import { planFile, quantizeFile } from "./quantize.ts";
+import { quantizeFolder } from "./quantize-folder.ts";
+import type { QuantizeRequest } from "./requests.ts";
+import { openSource } from "./surroundings.ts";
+
+export { benchFiles as bench, compareFiles as compare } from "./compare.ts";
+export { runDemo as demo } from "./demo.ts";
+export { cleanupTemporaries as cleanup } from "./temporaries.ts";
+export { writeText } from "./write-text.ts";
+
+/** Names a user can type. */
+export const names = {
+  schemes: [...SCHEMES.keys()],
+  observers: OBSERVERS.map(({ name }) => name),
+  algorithms: ALGORITHMS.map(({ name }) => name),
+  metrics: Object.keys(METRICS),
+  engines: ENGINE_NAMES,
+  targets: [] as readonly string[],
+};
+
+const isFolder = (path: string): Promise<boolean> =>
+  stat(path).then(
+    (found) => found.isDirectory(),
+    () => false,
+  );
+
+/** Quantizes a model file or a transformers.js model folder, runs every result, and writes those that work. */
+export const quantize = async (request: QuantizeRequest, hooks: Hooks): Promise<QuantizeReport> =>
+  (await isFolder(request.model)) ? quantizeFolder(request, hooks) : quantizeFile(request, hooks);
+
+/** What `quantize` would do, without doing it. */
+export const plan = async (request: QuantizeRequest, hooks: Hooks): Promise<DryRun> =>
+  (await isFolder(request.model))
+    ? fail(
+        "usage",
+        `${request.model} is a folder; --dry-run plans one model file, for example ${request.model}/onnx/model.onnx`,
+      )
+    : planFile(request, hooks);
+
+/** What is inside a model. */
+export async function inspect({ model: path }: { readonly model: string }, _hooks: Hooks): Promise<InspectReport> {
+  const source = await openSource(path);
+  try {
+    assertLegal(source.model);
+    const findings: readonly Finding[] = (await findBadWeights(source.model)).map((message) => ({
+      severity: "warning",
+      code: "bad-weights",
+      message,
+      remedy: "fix the export; quantize refuses this model",
+    }));
+    return { kind: "inspect", model: source.summary, ...inspectModel(source.model), findings };
+  } finally {
+    await source.close();
+  }
+}
+
+/** All schemes; with a model, those that fit it. */
+export async function schemes({ model: path }: { readonly model?: string }, _hooks: Hooks): Promise<SchemesReport> {
+  if (path === undefined) return { kind: "schemes", schemes: listSchemes() };
+  const source = await openSource(path);
+  try {
+    return { kind: "schemes", model: source.summary, schemes: listSchemes(source.model) };
+  } finally {
+    await source.close();
+  }
+}

@@ -1,0 +1,20 @@
+/** Text files, whole or not at all. */
+import { mkdir, rename, writeFile } from "node:fs/promises";
+import { dirname } from "node:path";
+import { withIoErrors } from "./io-errors.ts";
+import { forgetTemporary, removeTemporary, temporaryPath } from "./temporaries.ts";
+
+/** Written beside and renamed, so that a reader sees the old text or the new one; makes the folder. */
+export const writeText = (path: string, text: string): Promise<void> =>
+  withIoErrors("write", path, async () => {
+    await mkdir(dirname(path), { recursive: true });
+    const temporary = temporaryPath(dirname(path));
+    try {
+      await writeFile(temporary, text, { flush: true });
+      await rename(temporary, path);
+      forgetTemporary(temporary);
+    } catch (cause) {
+      await removeTemporary(temporary);
+      throw cause;
+    }
+  });

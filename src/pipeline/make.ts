@@ -1,0 +1,139 @@
+/**
+ * One model made from another, by the steps in their order: prepare, plan, calibrate, quantize, verify. Reading comes
+ * before and writing after: the host knows files.
+ */
+import type { Dataset } from "../containers/data.ts";
+import { withTaps } from "../engines/taps.ts";
+import type { Feeds, Model, NDArray } from "../ir/model.ts";
+import type { Plan } from "../ir/plan.ts";
+import type { Stats } from "../ir/stats.ts";
+import { fail } from "../numeric/errors.ts";
+import type { Recipe } from "../recipes/recipe.ts";
+import { refuseBadWeights } from "./bad-weights.ts";
+import { calibrate } from "./calibrate.ts";
+import type { Host, Staged } from "./host.ts";
+import { planModel } from "./plan.ts";
+import { prepare } from "./prepare.ts";
+import { type Hooks, stopIfAborted } from "./progress.ts";
+import { quantize } from "./quantize.ts";
+import type { Finding } from "./result.ts";
+import type { Evaluation } from "./verify/outputs.ts";
+import { type Reference, type Verified, verify } from "./verify.ts";
+
+export interface MakeInput {
+  readonly model: Model;
+  /** SHA-256 of the model file, hexadecimal. */
+  readonly digest: string;
+  readonly reference: Reference;
+  readonly recipe: Recipe;
+  /** File name of the result. */
+  readonly name: string;
+  readonly calibration?: Dataset;
+  /** From an earlier calibration of the same model; makes `calibration` unnecessary. */
+  readonly stats?: Stats;
+  readonly evaluation: Evaluation;
+  /** The evaluation's samples are made up. */
+  readonly random: boolean;
+}
+
+/** A model that was run, still at its temporary place. */
+export interface Made {
+  readonly staged: Staged;
+  readonly plan: Plan;
+  readonly verified: Verified;
+  readonly stats?: Stats;
+}
+
+export interface Planned {
+  readonly prepared: Model;
+  readonly plan: Plan;
+}
+
+/** Steps 2 and 3: what would become what. */
+export async function planFor(model: Model, recipe: Recipe, host: Pick<Host, "engine" | "stage">): Promise<Planned> {
+  const { scheme } = recipe;
+  if (scheme.suffix !== undefined) return { prepared: model, plan: planModel(model, recipe) };
+  const { model: prepared, log } = await prepare(
+    model,
+    { evaluate: (part, feeds) => evaluateOnce(host, part, feeds) },
+    { static: scheme.static !== undefined, ...(scheme.opset === undefined ? {} : { opset: scheme.opset }) },
+  );
+  const plan = planModel(prepared, recipe);
+  return {
+    prepared,
+    plan: { ...plan, notes: [...log.map(({ pass, change }) => `${pass}: ${change}`), ...plan.notes] },
+  };
+}
+
+async function evaluateOnce(
+  { engine, stage }: Pick<Host, "engine" | "stage">,
+  part: Model,
+  feeds: Feeds,
+): Promise<Readonly<Record<string, NDArray>>> {
+  await using staged = await stage(part, "part.onnx");
+  const session = await engine.open(staged.place);
+  try {
+    return await session.run(feeds);
+  } finally {
+    await session.close();
+  }
+}
+
+/** All steps. The caller disposes what was staged, or puts it in its place. */
+export async function make(host: Host, input: MakeInput, hooks: Hooks): Promise<Made> {
+  const step = hooks.progress.step(`planning ${input.recipe.scheme.name}`);
+  const { prepared, plan } = await planFor(input.model, input.recipe, host);
+  step.done(`${plan.nodes.length} nodes`);
+  await refuseBadWeights(prepared, new Set(plan.nodes.flatMap(({ weight }) => (weight ? [weight.tensor] : []))));
+  const stats = await statistics(host, input, prepared, plan, hooks);
+  stopIfAborted(hooks.signal);
+  const quantized = await quantize(prepared, plan, stats);
+  const writing = hooks.progress.step(`quantizing to ${input.recipe.scheme.name}`);
+  const staged = await host.stage(quantized.model, input.name, "output");
+  writing.done();
+  try {
+    const made = { plan, prepared, model: quantized.model, findings: quantized.findings, ...(stats ? { stats } : {}) };
+    const { reference, evaluation, random } = input;
+    const verified = await verify(host, { reference, candidate: staged, evaluation, random, made }, hooks);
+    return { staged, plan, verified, ...(stats ? { stats } : {}) };
+  } catch (error) {
+    await staged[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+/** Values whose range must be observed; the others follow from their op or from another value. */
+const observed = (plan: Plan): readonly string[] =>
+  plan.values.filter(({ range, sameAs }) => range === undefined && sameAs === undefined).map(({ value }) => value);
+
+async function statistics(
+  host: Host,
+  { calibration, stats, recipe, digest }: MakeInput,
+  prepared: Model,
+  plan: Plan,
+  hooks: Hooks,
+): Promise<Stats | undefined> {
+  const wanted = observed(plan);
+  if (wanted.length === 0) return undefined;
+  const missing = wanted.filter((name) => stats?.values[name] === undefined);
+  if (stats !== undefined && missing.length === 0) return stats;
+  if (calibration === undefined) return fail("usage", needsData(recipe, stats, missing));
+  const fed = new Set(prepared.graph.inputs.map(({ name }) => name));
+  const taps = wanted.filter((name) => !fed.has(name));
+  await using staged = await host.stage(withTaps(prepared, taps), "calibrate.onnx");
+  const session = await host.engine.open(staged.place, { threads: host.threads });
+  try {
+    return await calibrate(session, wanted, calibration, { model: digest, hooks });
+  } finally {
+    await session.close();
+  }
+}
+
+const needsData = ({ scheme }: Recipe, stats: Stats | undefined, missing: readonly string[]): string =>
+  stats === undefined
+    ? `scheme ${scheme.name} needs samples to find the range of ${missing.length} values; give them with -c FILE (.npy, .npz, a folder), or name random data with -c random, or choose w8a8-dynamic, which needs none`
+    : `the statistics hold nothing for value "${missing[0]}" and ${missing.length - 1} others; they were made for another model or scheme, calibrate again with -c FILE`;
+
+/** What a promise was broken by, if any: a model that must not be handed over. */
+export const brokenPromise = ({ findings }: Verified): Finding | undefined =>
+  findings.find(({ severity }) => severity === "error");
