@@ -3,6 +3,7 @@ import { sampleCandidate, sampleReport } from "../pipeline/report/sample.case.ts
 import type { QuantizeReport } from "../pipeline/result.ts";
 import type { Io } from "./io.ts";
 import { main } from "./main.ts";
+import { NAMES } from "./names.ts";
 import type { Services } from "./services.ts";
 
 export interface FakeIo extends Io {
@@ -41,14 +42,7 @@ export function fakeServices(changes: Partial<Services> = {}, report: QuantizeRe
       return value;
     };
   const services: Services = {
-    names: {
-      schemes: ["w8a8", "w8a8-dynamic", "w8", "w4", "fp16", "q8", "q4", "q4f16"],
-      observers: ["min-max", "entropy"],
-      algorithms: ["rtn", "mse"],
-      metrics: ["top-1", "top-5", "mse"],
-      engines: ["ort-node", "ort-web"],
-      targets: [],
-    },
+    names: NAMES,
     quantize: answer("quantize", report),
     plan: answer("plan", { model, plans: [], findings: [] }),
     inspect: answer("inspect", {

@@ -125,7 +125,11 @@ export const SAMPLE_OPTIONS: readonly OptionRow[] = [
 export const EVALUATION_OPTIONS: readonly OptionRow[] = [
   { flags: "--data <data>", summary: "samples to compare the models on: .npy, .npz, a folder, or random" },
   { flags: "--labels <file>", summary: "right answers for --data: .npy, .csv or .json" },
-  { flags: "--metric <names>", summary: "metrics to measure with --data, such as top-1,top-5", parse: names },
+  {
+    flags: "--metric <names>",
+    summary: "what to measure with --data: top1, top5, agreement, mse, cosine",
+    parse: names,
+  },
   {
     flags: "--eval <file.js>",
     summary: "your own metric: export default async ({run, model}) => number, higher is better",

@@ -16,7 +16,6 @@ import type {
 /** Names a user can type, for checks and suggestions before anything is opened. */
 export interface Vocabulary {
   readonly schemes: readonly string[];
-  readonly observers: readonly string[];
   readonly algorithms: readonly string[];
   readonly metrics: readonly string[];
   readonly engines: readonly string[];

@@ -1,7 +1,6 @@
 import { expect, it } from "vitest";
 import { describeCommand } from "./command-line.ts";
 import { displayWidth } from "./io.ts";
-import { nearest } from "./suggest.ts";
 import { table, wrap } from "./table.ts";
 
 it("aligns names to the left, numbers to the right, and counts wide letters as two columns", () => {
@@ -44,13 +43,6 @@ it("turns into one paragraph per row where the terminal is too narrow", () => {
 it("wraps at words and indents what follows", () => {
   expect(wrap("one two three four", 9, "  ")).toBe("one two\n  three\n  four");
   expect(wrap("from 87.71 % to 84.12 % in 3 ms", 14)).toBe("from 87.71 %\nto 84.12 % in\n3 ms");
-});
-
-it("suggests a name only when one is near", () => {
-  const known = ["w8a8", "w8a8-dynamic", "nf4"];
-  expect(nearest("w8a8-dinamic", known)).toBe("w8a8-dynamic");
-  expect(nearest("NF4", known)).toBe("nf4");
-  expect(nearest("something", known)).toBeUndefined();
 });
 
 it("shows a command line without absolute folders, quoted for a shell", () => {

@@ -30,7 +30,7 @@ export const compare: Command = {
   options: [...EVALUATION_OPTIONS, MAX_DROP, ...SAMPLE_OPTIONS, ...ENGINE_OPTIONS],
   examples: [
     ["compare model.onnx small.onnx --data test.npy", "how far the outputs are apart"],
-    ["compare model.onnx small.onnx --data test.npy --labels labels.npy --metric top-1,top-5", "accuracy of both"],
+    ["compare model.onnx small.onnx --data test.npy --labels labels.npy --metric top1,top5", "accuracy of both"],
     ["compare model.onnx small.onnx --data images/ --image size=224,layout=nchw", "a folder of images"],
     ["compare model.onnx small.onnx --data test.npy --max-drop 1 --json", "a gate for continuous integration"],
   ],

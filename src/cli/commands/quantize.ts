@@ -92,7 +92,8 @@ function request(model: string, flags: QuantizeFlags, { services, command }: Con
     weights: flags.symmetric ? ("symmetric" as const) : flags.asymmetric ? ("asymmetric" as const) : undefined,
     target: optionalName("target", flags.target, known.targets),
     algorithm: optionalName("algorithm", flags.algorithm, known.algorithms),
-    observer: optionalName("observer", flags.observer, known.observers),
+    // "percentile-99.9" and its like are names too, so the table of observers is the judge
+    observer: flags.observer,
     recipe: flags.recipe,
     output: flags.output,
     maxDrop: flags.maxDrop,

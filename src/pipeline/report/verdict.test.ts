@@ -26,7 +26,7 @@ it("takes differences below five percent for noise", () => {
 });
 
 it("grades accuracy by the metric, else by agreement, else by the worst output", () => {
-  const at = (after: number) => ({ metrics: { top1: { ...candidate.metrics["top1"]!, after } } });
+  const at = (after: number) => ({ metrics: { top1: { ...candidate.metrics.top1!, after } } });
   expect(verdictOf({ ...candidate, ...at(0.85) }).tone).toBe("mixed");
   expect(verdictOf({ ...candidate, ...at(0.7) }).tone).toBe("bad");
   expect(verdictOf({ ...unlabelled, metrics: {}, agreement: 0.9 }).tone).toBe("mixed");
