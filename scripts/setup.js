@@ -43,7 +43,7 @@ function newest(path) {
 
 /** Why dist/ must be built; undefined when it is newer than everything it is made from. */
 export function staleBuild() {
-  const marker = at("dist", "pipeline", "index.js");
+  const marker = at("dist", "cli", "run.js");
   if (!existsSync(marker)) return "dist is missing";
   const built = statSync(marker).mtimeMs;
   const changed = ["src", "tsconfig.json", "tsconfig.build.json"].find((name) => newest(at(name)) > built);
