@@ -25,14 +25,13 @@ const OPEN_LENGTH = 16;
 const INTEGERS: readonly { readonly name: RegExp; readonly low: number; readonly high: number }[] = [
   { name: /mask/i, low: 1, high: 1 },
   { name: /type|segment/i, low: 0, high: 1 },
-  { name: /./, low: 0, high: 9 },
+  { name: /^/, low: 0, high: 9 },
 ];
 
 type Draw = (random: Rng) => number;
 
 function integers(name: string, dtype: DType): Draw {
-  const { low, high } =
-    dtype === "bool" ? { low: 0, high: 1 } : INTEGERS.find((row) => row.name.test(name) || name === "")!;
+  const { low, high } = dtype === "bool" ? { low: 0, high: 1 } : INTEGERS.find((row) => row.name.test(name))!;
   const { bits, min, max } = DTYPES[dtype];
   return bits === 8 && dtype !== "bool"
     ? (random) => random.integer(min, max)

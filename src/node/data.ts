@@ -54,9 +54,10 @@ async function npyFolder(
   if (inputs.length > 1) {
     const missing = inputs.find(({ name }) => !byName.has(name)) ?? inputs[0]!;
     const names = [...byName.keys()];
+    const others = names.filter((name) => !inputs.some((input) => input.name === name));
     fail(
       "data",
-      `${where}: the model has ${inputs.length} inputs, expected one file for each and no others, "${missing.name}.npy"; found ${quotedList(names)}${didYouMean(missing.name, names)}`,
+      `${where}: the model has ${inputs.length} inputs, expected one file for each and no others, "${missing.name}.npy"; found ${quotedList(names)}${didYouMean(missing.name, others)}`,
     );
   }
   const input = onlyInput(inputs, where);

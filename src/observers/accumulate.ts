@@ -36,8 +36,8 @@ function extent(values: Float32Array, start: number, end: number): Extent | unde
 
 function addFinite(state: ValueStats, values: Float32Array, samples: number, extents: readonly Extent[]): ValueStats {
   let { batchMin, batchMax } = state;
-  let min = state.count === 0 ? Number.POSITIVE_INFINITY : state.min;
-  let max = state.count === 0 ? Number.NEGATIVE_INFINITY : state.max;
+  const min = state.count === 0 ? Number.POSITIVE_INFINITY : state.min;
+  const max = state.count === 0 ? Number.NEGATIVE_INFINITY : state.max;
   let low = Number.POSITIVE_INFINITY;
   let high = Number.NEGATIVE_INFINITY;
   for (const part of extents) {
@@ -46,11 +46,9 @@ function addFinite(state: ValueStats, values: Float32Array, samples: number, ext
     batchMin += part.min;
     batchMax += part.max;
   }
-  min = Math.min(min, low);
-  max = Math.max(max, high);
   return {
-    min,
-    max,
+    min: Math.min(min, low) + 0, // -0 becomes 0: JSON and the order of samples must not matter
+    max: Math.max(max, high) + 0,
     count: state.count + values.length,
     infinite: state.infinite,
     batches: state.batches + samples,

@@ -63,6 +63,10 @@ test("all zeros, a constant, and one value keep their extent and count", () => {
   expect(seen([0], [1e30], [1e-30]).histogram!.counts.reduce((a, b) => a + b)).toBe(3);
 });
 
+test("minus zero is zero, whatever comes first", () => {
+  for (const values of [[-0, 0], [0, -0], [-0]]) expect(seen(values)).toMatchObject({ min: 0, max: 0 });
+});
+
 test("averages are taken over samples, whatever the batch size", () => {
   const values = Float32Array.of(1, 2, 3, 8, -1, 0);
   const together = update(empty, values, "x", 3);

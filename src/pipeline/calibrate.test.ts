@@ -31,7 +31,7 @@ const open = async (of: Model, taps: readonly string[]): Promise<Session> =>
 
 const random = rng(1);
 const numbers = Float32Array.from({ length: 400 }, random.normal);
-const samples = (count = 100, batch: Dim = "n", data = numbers) =>
+const samples = (count = 100, batch: Dim = "n", data: Float32Array = numbers) =>
   rowsDataset(
     [
       {
