@@ -36,6 +36,10 @@ export const valueInfo = (found: OrtMetadata): ValueInfo =>
     ? { name: found.name, dtype: found.type, shape: found.shape.map(dim) }
     : { name: found.name };
 
+/** Where `Float16Array` exists, ONNX Runtime turns bits into one, and its native part (1.30) then takes it for empty. */
+const halfTensor = (ort: Ort, data: TypedArray, shape: readonly number[]): OrtTensor =>
+  Object.assign(new ort.Tensor("uint16", data as never, shape), { type: "float16" }) as OrtTensor;
+
 /** `where` names the input in errors. */
 export function toTensor(ort: Ort, { dtype, shape, data }: NDArray, where: string): OrtTensor {
   if (!isFeedable(dtype))
@@ -48,7 +52,9 @@ export function toTensor(ort: Ort, { dtype, shape, data }: NDArray, where: strin
     fail("data", `${where}: ${dtype} data is a ${data.constructor.name}; use a ${expected.name}`);
   if (data.length !== elementCount(shape))
     fail("data", `${where}: shape [${shape}] has ${elementCount(shape)} elements, but the data has ${data.length}`);
-  return new ort.Tensor(dtype, data as never, shape) as OrtTensor;
+  return dtype === "float16"
+    ? halfTensor(ort, data, shape)
+    : (new ort.Tensor(dtype, data as never, shape) as OrtTensor);
 }
 
 /** Engines with `Float16Array` hand it out for float16; its bits are what fewbit carries. */

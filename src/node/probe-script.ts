@@ -74,7 +74,7 @@ const measure = async (job) => {
   const samples = [resident(base.files)];
   const feeds = {};
   for (const [name, { dtype, data, shape }] of Object.entries(job.feeds ?? {}))
-    feeds[name] = new ort.Tensor(dtype, data, shape);
+    feeds[name] = Object.assign(new ort.Tensor(dtype === "float16" ? "uint16" : dtype, data, shape), { type: dtype });
   const times = [];
   for (let run = 0; job.feeds && run < job.runs; run++) {
     times.push((await timed(() => session.run(feeds, { logSeverityLevel: 4 })))[0]);

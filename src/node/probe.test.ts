@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { gather, inFiles, inMemory } from "../engines/models.case.ts";
+import { gather, identity, inFiles, inMemory } from "../engines/models.case.ts";
 import { floatTensor, node, onnxModel, valueInfo } from "../ir/build.ts";
 import type { Feeds } from "../ir/model.ts";
 import { probe } from "./probe.ts";
@@ -25,6 +25,7 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "fewbit-probe-"));
   await writeFile(at("wide.onnx"), (await inMemory(wide)).bytes);
   await writeFile(at("gather.onnx"), (await inMemory(gather)).bytes);
+  await writeFile(at("half.onnx"), (await inMemory(identity("float16"))).bytes);
   await writeFile(at("cut.onnx"), (await inMemory(wide)).bytes.subarray(0, 1000));
   const { bytes, external } = await inFiles(wide);
   await writeFile(at("split.onnx"), bytes);
@@ -52,6 +53,12 @@ test("without feeds the model is only opened", async () => {
   const { firstRunMs, residentBytes } = await probe(at("wide.onnx"), { engine: "ort-node" });
   expect(firstRunMs).toBeUndefined();
   expect(residentBytes).toBeGreaterThan(0);
+});
+
+test("half floats reach the model", async () => {
+  const x = { dtype: "float16", shape: [1], data: Uint16Array.of(0x3c00) } as const;
+  const { firstRunMs } = await probe(at("half.onnx"), { engine: "ort-node", feeds: { x }, runs: 1 });
+  expect(firstRunMs).toBeGreaterThan(0);
 });
 
 test("integers of 64 bits reach the model", async () => {
