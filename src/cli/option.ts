@@ -30,6 +30,12 @@ export const decimal =
       : invalid(`Expected a number from ${min} to ${max}.`);
   };
 
+const GROUP_SIZES = [16, 32, 64, 128, 256];
+
+/** Block sizes MatMulNBits has kernels for. */
+export const groupSize = (text: string): number =>
+  GROUP_SIZES.includes(Number(text)) ? Number(text) : invalid(`Expected one of ${GROUP_SIZES.join(", ")}.`);
+
 /** "a,b" and repetition both add to one list without doubles. */
 export function names(text: string, previous: unknown): readonly string[] {
   const added = text
