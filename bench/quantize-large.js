@@ -1,7 +1,8 @@
 /**
- * Quantizing 100 million parameters (402 MB, external data), whole processes, taking turns:
- * `fewbit quantize` (which also runs and measures what it wrote) against onnxruntime's Python tools. Then what the result is worth:
- * cost cut = 1 - 1/(speed-up x memory ratio), one thread, M rows of activations.
+ * Quantizing 100 million parameters (402 MB, external data), whole processes, taking turns: onnxruntime's Python tools, the same
+ * work by fewbit (bench/convert.js; for w4 also with plain rounding, which is what the other tool does), and `fewbit quantize`, which
+ * also runs and measures what it made. Then what the result is worth: cost cut = 1 - 1/(speed-up x memory ratio), one thread,
+ * M rows of activations.
  *
  *   python scripts/peers/make-large.py FOLDER
  *   npm run build && node bench/quantize-large.js FOLDER [--python PYTHON] [--rounds 3]
@@ -10,6 +11,7 @@
  */
 import { mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { interleave } from "../dist/engines/timing.js";
 import {
@@ -26,6 +28,7 @@ import {
 } from "./tools.js";
 
 const SCHEMES = ["w8a8-dynamic", "w4"];
+const CONVERT = fileURLToPath(new URL("convert.js", import.meta.url));
 const ROWS = [1, 16, 128];
 const INPUT = "input_ids";
 
@@ -38,26 +41,29 @@ if (folder === undefined) throw new Error("usage: node bench/quantize-large.js F
 const model = join(folder, "model.onnx");
 
 const outputOf = (tool, scheme) => join(folder, tool, scheme, "model.onnx");
-const tools = {
-  fewbit: (scheme, output) => [
-    process.execPath,
-    [CLI, "quantize", model, "-s", scheme, "-o", output, "--no-report", "--force", "--json"],
-  ],
-  ...(values.python && {
-    onnxruntime: (scheme, output) => [
-      values.python,
-      [join(PEERS, "ort-quantize.py"), scheme, model, output, "--external"],
-    ],
-  }),
-};
+const node = process.execPath;
+const convert = (wish) => (_, output) => [node, [CONVERT, wish, model, output]];
+const command = (scheme, output) => [
+  node,
+  [CLI, "quantize", model, "-s", scheme, "-o", output, "--no-report", "--force", "--json"],
+];
+const peer = (scheme, output) => [values.python, [join(PEERS, "ort-quantize.py"), scheme, model, output, "--external"]];
+
+/** What takes part in a scheme, by name: from scheme and output to a command line. */
+const toolsFor = (scheme) => ({
+  ...(values.python && { onnxruntime: peer }),
+  converting: convert(scheme),
+  ...(scheme === "w4" && { "converting-rtn": convert("w4:rtn") }),
+  fewbit: command,
+});
 
 /** One round of one scheme: each tool writes into an empty folder. */
 function quantizeOnce(scheme) {
-  return Object.entries(tools).map(([tool, command]) => {
+  return Object.entries(toolsFor(scheme)).map(([tool, commandLine]) => {
     const output = outputOf(tool, scheme);
     rmSync(join(output, ".."), { recursive: true, force: true });
     mkdirSync(join(output, ".."), { recursive: true });
-    return { tool, ...timedProcess(...command(scheme, output)) };
+    return { tool, ...timedProcess(...commandLine(scheme, output)) };
   });
 }
 
@@ -65,7 +71,7 @@ function quantizing() {
   const rows = [];
   for (const scheme of SCHEMES) {
     const runs = Array.from({ length: Number(values.rounds) }, () => quantizeOnce(scheme)).flat();
-    for (const tool of Object.keys(tools)) {
+    for (const tool of Object.keys(toolsFor(scheme))) {
       const own = runs.filter((run) => run.tool === tool);
       rows.push({
         scheme,
