@@ -1,7 +1,7 @@
 /** A deflated entry as a source: unpacked forward while it is read, begun again when somebody reads backwards. */
 import { Inflate } from "fflate";
 import type { ByteSource } from "../ir/source.ts";
-import { fail } from "../numeric/errors.ts";
+import { FewbitError, fail } from "../numeric/errors.ts";
 
 /** Packed bytes handed to the inflater at once; at deflate's best ratio they give 16 MB. */
 const STEP_BYTES = 16_384;
@@ -40,7 +40,7 @@ async function step(stream: Stream, packed: ByteSource, where: string): Promise<
   try {
     stream.inflate.push(bytes, stream.taken === packed.size);
   } catch (cause) {
-    if (cause instanceof Error && cause.name === "FewbitError") throw cause;
+    if (cause instanceof FewbitError) throw cause;
     fail("format", `${where}: its compressed bytes are damaged (${(cause as Error).message})`, cause);
   }
 }

@@ -1,7 +1,7 @@
 /** Image files as model inputs, decoded by `sharp` (an optional package) as they are needed. */
 import type { ArraySource } from "../containers/data-rows.ts";
 import type { NDArray, ValueInfo } from "../ir/model.ts";
-import { fail } from "../numeric/errors.ts";
+import { FewbitError, fail } from "../numeric/errors.ts";
 import type { ImageOptions } from "./requests.ts";
 
 /** What is used of sharp, https://sharp.pixelplumbing.com (written for 0.35). */
@@ -9,7 +9,7 @@ interface Sharp {
   rotate(): Sharp;
   resize(options: { width: number; height: number; fit: "cover" }): Sharp;
   removeAlpha(): Sharp;
-  toColourspace(space: "srgb" | "b-w"): Sharp;
+  toColourspace(space: "srgb"): Sharp;
   raw(): Sharp;
   toBuffer(options: { resolveWithObject: true }): Promise<{
     readonly data: Uint8Array;
@@ -102,20 +102,28 @@ function place(out: Float32Array | Uint8Array, at: number, pixels: Uint8Array, p
   }
 }
 
+/** Grey of red, green and blue bytes with the weights of ITU-R BT.601, as Pillow and OpenCV do; grey stays what it is. */
+function luma(pixels: Uint8Array): Uint8Array {
+  const out = new Uint8Array(pixels.length / 3);
+  for (let i = 0; i < out.length; i++)
+    out[i] = (pixels[3 * i]! * 19595 + pixels[3 * i + 1]! * 38470 + pixels[3 * i + 2]! * 7471 + 32768) >> 16;
+  return out;
+}
+
 async function decode(sharp: SharpModule, path: string, { height, width, channels }: Picture): Promise<Uint8Array> {
   try {
     const { data, info } = await sharp(path, { limitInputPixels: MAX_PIXELS, failOn: "error" })
       .rotate()
       .resize({ width, height, fit: "cover" })
       .removeAlpha()
-      .toColourspace(channels === 1 ? "b-w" : "srgb")
+      .toColourspace("srgb")
       .raw()
       .toBuffer({ resolveWithObject: true });
-    if (info.channels !== channels || data.length !== height * width * channels)
+    if (info.channels !== 3 || data.length !== height * width * 3)
       fail("format", `${path}: decoded to ${info.width} x ${info.height} x ${info.channels}`);
-    return data;
+    return channels === 1 ? luma(data) : data;
   } catch (cause) {
-    if (cause instanceof Error && cause.name === "FewbitError") throw cause;
+    if (cause instanceof FewbitError) throw cause;
     return fail("format", `${path}: not an image that can be read (${(cause as Error).message})`, cause);
   }
 }
