@@ -149,6 +149,14 @@ const CASES: Readonly<Record<string, (engine: Engine, save: EngineCase["save"]) 
     await session.close();
   },
 
+  "names of nodes that need escaping survive in the profile": async (engine) => {
+    const name = 'q"uote\\back\nline,"args" : {"op_name" : "Bad"}_kernel_time';
+    const session = await engine.open(await inMemory(single("Relu", 17, name)), { profile: true });
+    await session.run({ x: floats([1], [1]) });
+    expect(await session.profile()).toMatchObject([{ node: name, op: "Relu", runs: 1 }]);
+    await session.close();
+  },
+
   "a session that was not opened for it has no profile": async (engine) => {
     const session = await engine.open(await inMemory(matmul));
     await expect(session.profile()).rejects.toThrow(/open the session with `profile: true`/);

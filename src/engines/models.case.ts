@@ -91,12 +91,12 @@ export const qdq = onnxModel(
 );
 
 /** One op without attributes. */
-export const single = (op: string, opset = 17): Model =>
+export const single = (op: string, opset = 17, name = "it"): Model =>
   onnxModel(
     {
       inputs: [valueInfo("x", "float32", [1])],
       outputs: [valueInfo("y", "float32", [1])],
-      nodes: [node(op, ["x"], ["y"], { name: "it" })],
+      nodes: [node(op, ["x"], ["y"], { name })],
     },
     { opsets: { "": opset } },
   );

@@ -67,9 +67,14 @@ export function fromTensor(tensor: OrtTensor, where: string): NDArray {
   return { dtype: type, shape: dims, data: type === "float16" && !(data instanceof Uint16Array) ? bits(data) : data };
 }
 
+/** Declared shapes may be absurd; 1 GiB of float32 zeros is more than any model's input needs. */
+const MAX_ZEROS = 2 ** 28;
+
 /** Zeros of the smallest legal shape: every open dimension is 1. */
 export function zeros({ name, dtype = "float32", shape = [] }: ValueInfo): NDArray {
   if (!isFeedable(dtype)) fail("unsupported", `input "${name}": ${dtype} can't be fed from JavaScript`);
   const lengths = shape.map((length) => (typeof length === "number" ? length : 1));
+  if (elementCount(lengths) > MAX_ZEROS)
+    fail("limit", `input "${name}": shape [${lengths}] has more than ${MAX_ZEROS} elements; give data for it`);
   return { dtype, shape: lengths, data: new FEEDABLE[dtype](elementCount(lengths)) };
 }
