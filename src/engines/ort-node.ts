@@ -21,7 +21,10 @@ export interface OrtNodeOptions {
 
 const where = (place: ModelPlace): string => `ort-node: ${"path" in place ? place.path : "model in memory"}`;
 
-/** ONNX Runtime reads this when its library is loaded; without it, it keeps usage files under the home folder. */
+/**
+ * ONNX Runtime reads this when its library is loaded; without it, it keeps usage files under the home folder. A worker
+ * thread has only a copy of the environment: load the engine on the main thread first, or share the environment.
+ */
 function switchTelemetryOff(): void {
   const env = globalThis.process?.env;
   if (env) env.ORT_DISABLE_TELEMETRY = "1";
