@@ -78,6 +78,11 @@ describe("the conversion to half precision", () => {
     expect((await toFloat16(model)).model).toBe(model);
   });
 
+  it("refuses operator sets from before half precision", async () => {
+    const old = onnxModel({ inputs: x44, outputs: y, nodes: [node("Relu", ["x"], ["y"])] }, { opsets: { "": 6 } });
+    await expect(toFloat16(old)).rejects.toThrow(/float16 needs opset 7, the model has 6/);
+  });
+
   it("casts a value once for all that read it in the other precision", async () => {
     const model = onnxModel({
       inputs: x44,
@@ -183,6 +188,32 @@ describe("types that ops make up themselves", () => {
     const { model: half } = await toFloat16(model);
     const found = await run(native, half, { x: values([1, 8195], 9) });
     expect(found.half_length?.data).toEqual(BigInt64Array.of(0n, 4097n));
+  });
+
+  it("casts where CastLike would", async () => {
+    const model = onnxModel({
+      inputs: [valueInfo("mask", "bool", [4, 4]), ...x44],
+      outputs: y,
+      nodes: [node("CastLike", ["mask", "x"], ["m"]), node("Mul", ["x", "m"], ["y"])],
+    });
+    const { model: half } = await toFloat16(model);
+    expect(ops(half)).not.toContain("CastLike");
+    const mask: NDArray = { dtype: "bool", shape: [4, 4], data: Uint8Array.from({ length: 16 }, (_, i) => i % 2) };
+    await sameFunction(model, half, { mask, x: values([4, 4], 17) });
+  });
+
+  it("adds up in float32 while scattering", async () => {
+    const scatter = (reduction: string): Model =>
+      onnxModel({
+        inputs: x44,
+        outputs: y,
+        nodes: [node("ScatterND", ["x", "at", "row"], ["y"], { attributes: { reduction } })],
+        tensors: [intTensor("at", [1, 1], [2, 1]), constant("row", [2, 4], 18)],
+      });
+    const { model: half } = await toFloat16(scatter("add"));
+    expect(ops(half)).toEqual(["ScatterND"]);
+    await sameFunction(scatter("add"), half, { x: values([4, 4], 19) });
+    expect(ops((await toFloat16(scatter("none"))).model)).toEqual(["Cast", "ScatterND", "Cast"]);
   });
 
   it("turns Constant nodes into initializers", async () => {

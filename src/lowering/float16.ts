@@ -44,14 +44,14 @@ const MIN_OPSET = 7;
  * infinity in masks become the largest half. The same model comes back when it holds no float32 value.
  */
 export async function toFloat16(model: Model, options: HalfOptions = {}): Promise<HalfResult> {
-  const opset = model.opsets[""] ?? 1;
-  if (opset < MIN_OPSET)
-    fail("unsupported", `float16 needs opset ${MIN_OPSET}, the model has ${opset}; convert it to a newer opset first`);
   const asScripts = options.rules === "transformers.js";
   const clamp = asScripts ? SCRIPT_CLAMP : FULL_RANGE;
   const lifted: Model = { ...model, graph: liftConstants(model.graph) };
   const types = graphTypes(lifted.graph);
   if (!holdsFloat32(lifted.graph, types)) return { model, findings: [] };
+  const opset = model.opsets[""] ?? MIN_OPSET;
+  if (opset < MIN_OPSET)
+    fail("unsupported", `float16 needs opset ${MIN_OPSET}, the model has ${opset}; convert it to a newer opset first`);
   const kept = await keepNodes(lifted, types, {
     blockedOps: new Set(options.blockedOps ?? []),
     blockedNodes: new Set(options.blockedNodes ?? []),

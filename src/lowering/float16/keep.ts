@@ -6,7 +6,7 @@ import { consumers, graphs, nodeLabel } from "../../ir/edit.ts";
 import type { Graph, Model, Node, Tensor } from "../../ir/model.ts";
 import { elementCount } from "../../numeric/dtypes.ts";
 import { type Constants, constantsOf } from "../context.ts";
-import { ANY_TYPE_OPS, FLOAT32_OPS, HALF_CONTRIB_OPS, LENGTH_OPS, PRECISE_OPS } from "./ops.ts";
+import { ANY_TYPE_OPS, FLOAT32_OPS, HALF_CONTRIB_OPS, LENGTH_OPS, PRECISE_OPS, scattersSums } from "./ops.ts";
 import { type GraphTypes, typedGraphs } from "./types.ts";
 import { type HalfLoss, halfLoss } from "./values.ts";
 
@@ -41,7 +41,7 @@ function blockedByName(model: Model, request: KeepRequest): (node: Node) => bool
     if (functions.has(`${node.domain}:${node.op}`)) return true;
     if (node.domain === "com.microsoft") return !HALF_CONTRIB_OPS.has(node.op);
     if (!ONNX_DOMAINS.has(node.domain)) return true;
-    return FLOAT32_OPS.has(node.op) || (!request.asScripts && PRECISE_OPS.has(node.op));
+    return FLOAT32_OPS.has(node.op) || scattersSums(node) || (!request.asScripts && PRECISE_OPS.has(node.op));
   };
 }
 

@@ -1,4 +1,6 @@
 /** Which ops stay in float32, and which inputs of the others do. */
+import { stringAttribute } from "../../ir/attributes.ts";
+import type { Node } from "../../ir/model.ts";
 
 const names = (text: string): readonly string[] => text.trim().split(/\s+/);
 
@@ -13,6 +15,9 @@ const CONVERTERS = names(`
 const DEFINITION = names(`
   Celu DequantizeLinear QuantizeLinear DynamicQuantizeLinear IsInf QLinearConv QLinearMatMul Range TfIdfVectorizer`);
 
+/** Ops whose half form ONNX Runtime 1.30 can't load on CPUs (a float constant inside), or that see bits, not values. */
+const ENGINE = names("BitCast MeanVarianceNormalization");
+
 /** Generators and signal ops: no half kernels, or results that need the digits. */
 const GENERATORS = names(`
   Bernoulli BlackmanWindow DFT EyeLike HammingWindow HannWindow MelWeightMatrix Multinomial RandomNormal RandomUniform
@@ -23,10 +28,21 @@ const CONTAINERS = names(`
   ConcatFromSequence Optional OptionalGetElement OptionalHasElement SequenceAt SequenceConstruct SequenceEmpty
   SequenceErase SequenceInsert SequenceLength SequenceMap SplitToSequence`);
 
-export const FLOAT32_OPS: ReadonlySet<string> = new Set([...CONVERTERS, ...DEFINITION, ...GENERATORS, ...CONTAINERS]);
+export const FLOAT32_OPS: ReadonlySet<string> = new Set([
+  ...CONVERTERS,
+  ...DEFINITION,
+  ...ENGINE,
+  ...GENERATORS,
+  ...CONTAINERS,
+]);
 
 /** Exact where half is not: comparisons of positions beyond 2048, and angles. Not in the scripts of transformers.js. */
 export const PRECISE_OPS: ReadonlySet<string> = new Set(names("Cos Equal Greater GreaterOrEqual Less LessOrEqual Sin"));
+
+/** ONNX Runtime's CPU kernels reduce while scattering in float32 only. */
+const SCATTERS: ReadonlySet<string> = new Set(["ScatterElements", "ScatterND"]);
+export const scattersSums = (node: Node): boolean =>
+  SCATTERS.has(node.op) && stringAttribute(node, "reduction", "none") !== "none";
 
 /** com.microsoft ops known to compute in half precision; others of foreign domains stay in float32. */
 export const HALF_CONTRIB_OPS: ReadonlySet<string> = new Set(

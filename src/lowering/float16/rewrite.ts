@@ -101,8 +101,17 @@ function asIs(rewrite: Rewrite, frame: Frame, name: string): string {
   return names.float32 ?? names.float16 ?? want(rewrite, frame, name, "float32");
 }
 
-function rewriteNode(rewrite: Rewrite, frame: Frame, node: Node): void {
-  const precision: Precision = rewrite.kept.has(node) ? "float32" : "float16";
+/** A CastLike whose type is known is a Cast: ONNX Runtime 1.30 stumbles over the former in half precision. */
+function withoutCastLike(node: Node, { types }: Frame): Node {
+  const like = node.op === "CastLike" ? types.of(node.inputs[1] ?? "") : undefined;
+  if (like === undefined) return node;
+  const attributes: Node["attributes"] = { to: { type: "int", value: ELEMENT_TYPES[like].code } };
+  return { ...node, op: "Cast", inputs: node.inputs.slice(0, 1), attributes };
+}
+
+function rewriteNode(rewrite: Rewrite, frame: Frame, original: Node): void {
+  const precision: Precision = rewrite.kept.has(original) ? "float32" : "float16";
+  const node = withoutCastLike(original, frame);
   const inputs = node.inputs.map((name, index) => {
     if (name === "") return name;
     if (ANY_TYPE_OPS.has(node.op)) return asIs(rewrite, frame, name);
