@@ -12,7 +12,7 @@ const int = (bits: number): DTypeRow => ({ bits, kind: "int", min: -(2 ** (bits 
 const uint = (bits: number): DTypeRow => ({ bits, kind: "uint", min: 0, max: 2 ** bits - 1 });
 const float = (bits: number, max: number, min = -max): DTypeRow => ({ bits, kind: "float", min, max });
 
-/** Maxima of the 8- and 4-bit floats: OCP 8-bit Floating Point Specification 1.0, OCP Microscaling Formats 1.0. */
+/** Maxima of the 8-, 6- and 4-bit floats: OCP 8-bit Floating Point Specification 1.0, OCP Microscaling Formats 1.0. */
 export const DTYPES = {
   float32: float(32, 3.4028234663852886e38),
   float64: float(64, Number.MAX_VALUE),
@@ -23,6 +23,8 @@ export const DTYPES = {
   float8e5m2: float(8, 57344),
   float8e5m2fnuz: float(8, 57344),
   float8e8m0: float(8, 2 ** 127, 2 ** -127),
+  float6e2m3: float(6, 7.5),
+  float6e3m2: float(6, 28),
   float4e2m1: float(4, 6),
   int64: int(64),
   int32: int(32),
