@@ -1,9 +1,10 @@
 /** Stand-ins for tests of parsing, formatting and exit codes; the real services have tests of their own. */
+
+import { names } from "../node/services.ts";
 import { sampleCandidate, sampleReport } from "../pipeline/report/sample.case.ts";
 import type { QuantizeReport } from "../pipeline/result.ts";
 import type { Io } from "./io.ts";
 import { main } from "./main.ts";
-import { NAMES } from "./names.ts";
 import type { Services } from "./services.ts";
 
 export interface FakeIo extends Io {
@@ -42,7 +43,7 @@ export function fakeServices(changes: Partial<Services> = {}, report: QuantizeRe
       return value;
     };
   const services: Services = {
-    names: NAMES,
+    names,
     quantize: answer("quantize", report),
     plan: answer("plan", { model, plans: [], findings: [] }),
     inspect: answer("inspect", {
