@@ -4,9 +4,10 @@ import type { Dim, Feeds, NDArray } from "../ir/model.ts";
 import { type DType, elementCount } from "../numeric/dtypes.ts";
 import { halfToFloat } from "../numeric/half.ts";
 import type { Dataset } from "./data.ts";
+import { joinedArrays, memoryArray } from "./data-arrays.ts";
 import { castData, checkFit, fixedBatch } from "./data-fit.ts";
 import { labelsFor, labelsOfArray, labelsOfCsv, labelsOfJson } from "./data-labels.ts";
-import { evenRows, joinedArrays, memoryArray, rowsDataset } from "./data-rows.ts";
+import { evenRows, rowsDataset } from "./data-rows.ts";
 
 const floats = (shape: readonly number[], start = 0): NDArray => ({
   dtype: "float32",

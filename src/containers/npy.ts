@@ -4,7 +4,7 @@ import type { ByteSource } from "../ir/source.ts";
 import { bytesOf, typedView } from "../numeric/convert.ts";
 import { byteLength, type DType, elementCount } from "../numeric/dtypes.ts";
 import { fail } from "../numeric/errors.ts";
-import type { ArraySource } from "./data-rows.ts";
+import type { ArraySource } from "./data-arrays.ts";
 
 const MAGIC = [0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59] as const;
 /** NumPy itself refuses headers above 10,000 characters unless told. */

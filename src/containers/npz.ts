@@ -4,7 +4,8 @@ import type { ByteSource } from "../ir/source.ts";
 import { fail } from "../numeric/errors.ts";
 import { didYouMean, quotedList } from "../numeric/suggest.ts";
 import type { Dataset } from "./data.ts";
-import { type ArraySource, type Column, type RowsOptions, rowsDataset } from "./data-rows.ts";
+import type { ArraySource } from "./data-arrays.ts";
+import { type Column, type RowsOptions, rowsDataset } from "./data-rows.ts";
 import { openNpy } from "./npy.ts";
 import { openZip } from "./npz-zip.ts";
 

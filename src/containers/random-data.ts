@@ -6,8 +6,9 @@ import { fail } from "../numeric/errors.ts";
 import { floatToBfloat16, floatToHalf } from "../numeric/half.ts";
 import { type Rng, rng } from "../numeric/rng.ts";
 import type { Dataset } from "./data.ts";
+import type { ArraySource } from "./data-arrays.ts";
 import { fixedBatch } from "./data-fit.ts";
-import { type ArraySource, rowsDataset } from "./data-rows.ts";
+import { rowsDataset } from "./data-rows.ts";
 
 export interface RandomOptions {
   /** 32 unless told. */

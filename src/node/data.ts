@@ -1,7 +1,8 @@
 /** DATA and LABELS of the command line: files, folders, or the word "random". */
 import type { Dataset } from "../containers/data.ts";
+import { type ArraySource, joinedArrays } from "../containers/data-arrays.ts";
 import { labelsFor, labelsOfArray, labelsOfCsv, labelsOfJson } from "../containers/data-labels.ts";
-import { type ArraySource, type Column, joinedArrays, rowsDataset } from "../containers/data-rows.ts";
+import { type Column, rowsDataset } from "../containers/data-rows.ts";
 import { openNpy, readNpy } from "../containers/npy.ts";
 import { npzDataset } from "../containers/npz.ts";
 import { randomDataset } from "../containers/random-data.ts";

@@ -1,6 +1,7 @@
 /** fewbit demo: the whole way on a model and images the project made itself. */
 import { fileURLToPath } from "node:url";
-import { memoryArray, rowsDataset } from "../containers/data-rows.ts";
+import { memoryArray } from "../containers/data-arrays.ts";
+import { rowsDataset } from "../containers/data-rows.ts";
 import { valueInfo } from "../ir/build.ts";
 import { type Characters, drawCharacters } from "../pipeline/demo/draw.ts";
 import type { Hooks } from "../pipeline/progress.ts";

@@ -1,5 +1,5 @@
 /** Image files as model inputs, decoded by `sharp` (an optional package) as they are needed. */
-import type { ArraySource } from "../containers/data-rows.ts";
+import type { ArraySource } from "../containers/data-arrays.ts";
 import type { NDArray, ValueInfo } from "../ir/model.ts";
 import { FewbitError, fail } from "../numeric/errors.ts";
 import type { ImageOptions } from "./requests.ts";

@@ -26,6 +26,7 @@ test("a symmetric grid has its zero point in the middle and reaches the larger s
 });
 
 test("a reduced range leaves one bit unused", () => {
+  expect(codeRange(int8, true)).toEqual([-127, 127]);
   expect(codeRange(int8, true, true)).toEqual([-64, 64]);
   expect(codeRange(uint8, false, true)).toEqual([0, 127]);
   expect(affine(-6.4, 6.4, int8, true, true).scale).toBe(Math.fround(0.1));

@@ -1,5 +1,6 @@
 import { beforeAll, expect, test } from "vitest";
-import { memoryArray, rowsDataset } from "../containers/data-rows.ts";
+import { memoryArray } from "../containers/data-arrays.ts";
+import { rowsDataset } from "../containers/data-rows.ts";
 import type { Engine, Session } from "../engines/contract.ts";
 import { inMemory } from "../engines/models.case.ts";
 import { openOrtNode } from "../engines/ort-node.ts";
