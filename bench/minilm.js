@@ -123,7 +123,8 @@ async function measured(list) {
   const feeds = await sentences();
   const reference = await embedAll(sessions[0], feeds);
   const speed = await speedUps(sessions);
-  const [memory, ...memories] = paths.map((path) => footprint(path, INPUTS, 16).resident);
+  const resident = [];
+  for (const path of paths) resident.push((await footprint(path, INPUTS, 16)).resident);
   const rows = [];
   for (const [i, { tool, scheme, path }] of list.entries()) {
     const cosines = (await embedAll(sessions[i + 1], feeds)).map((embedding, row) => cosine(embedding, reference[row]));
@@ -135,7 +136,7 @@ async function measured(list) {
       bytes: modelBytes(path),
       size: modelBytes(original) / modelBytes(path),
       speed: speed.map((column) => column[i + 1]),
-      memory: memory / memories[i],
+      memory: resident[0] / resident[i + 1],
     });
   }
   return rows;

@@ -99,7 +99,8 @@ async function latencies(paths) {
 
 async function worth() {
   const paths = [model, ...SCHEMES.map((scheme) => outputOf("fewbit", scheme))];
-  const memory = paths.map((path) => footprint(path, [INPUT], 1));
+  const memory = [];
+  for (const path of paths) memory.push(await footprint(path, [INPUT], 1));
   const times = await latencies(paths);
   const rows = paths.map((_, i) => {
     const ratio = memory[0].resident / memory[i].resident;

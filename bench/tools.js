@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { unzipSync } from "fflate";
+import { probe } from "../dist/node/probe.js";
 
 process.env.ORT_DISABLE_TELEMETRY = "1";
 
@@ -52,25 +53,12 @@ export async function int64(values, dims) {
   return new Tensor("int64", BigInt64Array.from(values, BigInt), dims);
 }
 
-const PROBE = `
-const ort = require("onnxruntime-node");
-const [path, names, length] = process.argv.slice(1);
-const feeds = Object.fromEntries(names.split(",").map((name) => [name, new ort.Tensor("int64", new BigInt64Array(+length).fill(1n), [1, +length])]));
-gc();
-const before = process.memoryUsage.rss();
-const start = performance.now();
-ort.InferenceSession.create(path, ${JSON.stringify(ORT_OPTIONS)}).then(async (session) => {
-  const load = performance.now() - start;
-  for (let i = 0; i < 3; i++) await session.run(feeds);
-  gc();
-  console.log(JSON.stringify({ load, resident: process.memoryUsage.rss() - before }));
-});
-`;
-
-/** Load time in ms and resident bytes above those before opening, in a fresh process, after three runs of int64 [1, length] inputs. */
-export function footprint(path, inputs, length) {
-  const args = ["--expose-gc", "-e", PROBE, path, inputs.join(","), String(length)];
-  return JSON.parse(timedProcess(process.execPath, args).stdout);
+/** Load time in ms and resident bytes of a model in a fresh process that runs it on int64 [1, length] inputs. */
+export async function footprint(path, inputs, length) {
+  const ones = { dtype: "int64", shape: [1, length], data: new BigInt64Array(length).fill(1n) };
+  const feeds = Object.fromEntries(inputs.map((name) => [name, ones]));
+  const { loadMs, residentBytes } = await probe(path, { engine: "ort-node", feeds });
+  return { load: loadMs, resident: residentBytes };
 }
 
 const NPY_TYPES = { "<f4": Float32Array, "<i8": BigInt64Array, "<i4": Int32Array };

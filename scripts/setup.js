@@ -3,7 +3,7 @@
  * network, when all of it is there. Notes go to stderr, so that a command's own output stays clean.
  */
 import { spawnSync } from "node:child_process";
-import { existsSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -62,15 +62,14 @@ export function install() {
   run("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"], "check the network and run it again");
 }
 
-/** Compiles src/ into an empty dist/; nothing is written when there are type errors. */
+/** Compiles src/ into a new dist/; when there are type errors the old one stays. */
 export function build() {
+  const [fresh, tsc] = [at("dist.new"), at("node_modules", "typescript", "bin", "tsc")];
+  rmSync(fresh, { recursive: true, force: true });
+  const args = [tsc, "-p", "tsconfig.build.json", "--noEmitOnError", "--outDir", fresh];
+  run(WINDOWS ? `"${process.execPath}"` : process.execPath, args, "fix the errors above");
   rmSync(at("dist"), { recursive: true, force: true });
-  const tsc = at("node_modules", "typescript", "bin", "tsc");
-  run(
-    WINDOWS ? `"${process.execPath}"` : process.execPath,
-    [tsc, "-p", "tsconfig.build.json", "--noEmitOnError"],
-    "fix the errors above",
-  );
+  renameSync(fresh, at("dist"));
 }
 
 /** Makes everything ready and says what it does, or exits with one sentence. */
