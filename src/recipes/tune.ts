@@ -56,7 +56,7 @@ export function tune(scheme: NamedScheme, settings: Settings): NamedScheme {
   };
   return {
     ...scheme,
-    steps: embeddings ? [...steps, embeddingStep(scheme.bits, groupSize ?? 32)] : steps,
+    steps: embeddings ? [embeddingStep(scheme.bits, groupSize ?? 32), ...steps] : steps,
     ...(fixed ? { static: fixed } : {}),
   };
 }
