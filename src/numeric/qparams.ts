@@ -65,10 +65,11 @@ export function quantizeValues<T extends IntArray = Int32Array>(
   row: DTypeRow,
   out: T = new Int32Array(values.length) as T,
 ): T {
-  const { min, max } = row;
+  const low = row.min - zeroPoint;
+  const high = row.max - zeroPoint;
   for (let i = 0; i < values.length; i++) {
-    const code = roundHalfEven(Math.fround(values[i]! / scale)) + zeroPoint;
-    out[i] = Math.min(Math.max(code, min), max);
+    const steps = Math.fround(values[i]! / scale);
+    out[i] = roundHalfEven(Math.min(Math.max(steps, low), high)) + zeroPoint;
   }
   return out;
 }
