@@ -21,7 +21,7 @@ describe("on a terminal", () => {
     step.done();
     const draws = io.err.filter((text) => text.includes("calibrating"));
     expect(draws.length).toBeLessThanOrEqual(51);
-    expect(draws.at(-1)).toMatch(/calibrating {2}━+─+ {2}\d+ % {2}100\/s {2}5 s left$/);
+    expect(draws.at(-1)).toMatch(/calibrating {2}━+─+ {2}\d+ % {2}100\/s {2}5.0 s left$/);
     expect(io.err.at(-1)).toBe(CLEAR_LINE);
     expect(io.err.join("")).not.toContain("\n");
   });
@@ -43,7 +43,7 @@ describe("on a terminal", () => {
     const outer = progress.step("outer", 2);
     progress.step("inner", 2).done("4 things");
     outer.tick();
-    expect(io.err.join("")).toContain("inner: 4 things, 0 s\n");
+    expect(io.err.join("")).toContain("inner: 4 things, 0.0 s\n");
     expect(io.err.at(-1)).toContain("outer");
   });
 });
@@ -74,5 +74,5 @@ describe("in a log", () => {
 });
 
 it("writes durations in two units at most", () => {
-  expect([3.2, 61, 3600, 7384].map(duration)).toEqual(["3 s", "1 min 1 s", "1 h 0 min", "2 h 3 min"]);
+  expect([3.2, 61, 3600, 7384].map(duration)).toEqual(["3.2 s", "1 min 1 s", "1 h 0 min", "2 h 3 min"]);
 });

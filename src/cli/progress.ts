@@ -11,9 +11,10 @@ const LOG_SHARE = 0.1 - 1e-9;
 const RATE_AFTER_MS = 500;
 const BAR_WIDTH = 24;
 
-/** "42 s", "3 min 20 s", "1 h 5 min". */
+/** "1.5 s", "42 s", "3 min 20 s", "1 h 5 min". */
 export function duration(seconds: number): string {
-  const whole = Math.max(0, Math.round(seconds));
+  if (seconds < 9.95) return `${Math.max(0, seconds).toFixed(1)} s`;
+  const whole = Math.round(seconds);
   if (whole < 60) return `${whole} s`;
   if (whole < 3600) return `${Math.floor(whole / 60)} min ${whole % 60} s`;
   return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;

@@ -3,7 +3,6 @@ import {
   bytes,
   cosine,
   decibels,
-  list,
   metricChange,
   metricValue,
   milliseconds,
@@ -98,9 +97,9 @@ function printVerdicts(io: Io, candidates: readonly Candidate[]): void {
 
 function printWritten(io: Io, report: QuantizeReport, page: string | undefined): void {
   const files = report.candidates.filter(({ output }) => output !== undefined);
-  const texts = files.map(({ output, size }) => `${output} (${bytes(size.after)})`);
-  if (page !== undefined) texts.push(`report ${page}`);
-  io.stdout.write(texts.length === 0 ? "nothing was written\n" : `wrote ${printable(list(texts))}\n`);
+  if (files.length === 0) io.stdout.write("no model was written\n");
+  for (const { output, size } of files) io.stdout.write(`wrote ${printable(output ?? "")} (${bytes(size.after)})\n`);
+  if (page !== undefined) io.stdout.write(`report ${printable(page)}\n`);
 }
 
 export function printQuantized(io: Io, report: QuantizeReport, page: string | undefined): void {

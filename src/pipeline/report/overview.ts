@@ -15,7 +15,7 @@ import {
 } from "./format.ts";
 import { type Html, html } from "./html.ts";
 import { full, head, number, numbers, type Row, table, unbroken } from "./parts.ts";
-import { headline, headlineCandidate, verdictOf, worstOutput } from "./verdict.ts";
+import { direction, headline, headlineCandidate, verdictOf, worstOutput } from "./verdict.ts";
 
 const dataWords = (report: QuantizeReport): readonly string[] =>
   [
@@ -70,8 +70,12 @@ const withNote = (value: string, note: string): Html => html`<span>${value}<span
 const withChange = (metric: Metric | undefined): Html | undefined =>
   metric && withNote(metricValue(metric, metric.after), metricChange(metric));
 
-const gain = (ratio: Ratio, better: string, worse: string): string =>
-  ratio.ratio >= 1 || ratio.ratio === 0 ? `${times(ratio.ratio)} ${better}` : `${times(1 / ratio.ratio)} ${worse}`;
+/** Differences too small for a word are numbers only. */
+const gain = (ratio: Ratio, better: string, worse: string): string => {
+  const way = direction(ratio.ratio);
+  if (way === 0) return times(ratio.ratio);
+  return way > 0 ? `${times(ratio.ratio)} ${better}` : `${times(1 / ratio.ratio)} ${worse}`;
+};
 
 function originalRow(candidates: readonly Candidate[], names: readonly string[]): Row {
   const latency = firstOf(candidates, (candidate) => candidate.latency);
@@ -114,13 +118,15 @@ export function comparison(report: QuantizeReport): Html {
   const { candidates, recommended } = report;
   const names = metricNames(candidates);
   const titles = ["size", "latency", "memory", ...names, "agreement", "SQNR", "in integers"];
-  return table({
+  const rows = table({
     titles: [head("model"), ...titles.map(number), full("verdict")],
     rows: [
       originalRow(candidates, names),
       ...candidates.map((candidate) => candidateRow(candidate, names, candidate.scheme === recommended?.scheme)),
     ],
   });
+  const turns = candidates.some(({ latency }) => latency !== undefined) && candidates.length > 1;
+  return html`${rows}${turns && html`<p class="meta">Each candidate took turns with the original; its factor comes from those turns.</p>`}`;
 }
 
 interface Chart {

@@ -84,7 +84,9 @@ ${table({ titles: [head("op"), number("original"), number("quantized")], rows })
 }
 
 const notes = ({ notes: all }: Candidate): Html | false =>
-  all.length > 0 && html`<ul>${all.map((note) => html`<li>${note}</li>`)}</ul>`;
+  all.length > 0 &&
+  html`<h3>Steps before quantizing</h3>
+<ul>${all.map((note) => html`<li>${note}</li>`)}</ul>`;
 
 export const planSection = (candidate: Candidate): Html =>
   html`${notes(candidate)}${keptSection(candidate)}${opsSection(candidate)}`;

@@ -19,7 +19,8 @@ export interface Verdict {
   readonly sentence: string;
 }
 
-const direction = (ratio: number): 1 | 0 | -1 =>
+/** 1 better, -1 worse, 0 no difference to speak of; unknown ratios (0) are none either. */
+export const direction = (ratio: number): 1 | 0 | -1 =>
   ratio >= NOTICEABLE ? 1 : ratio > 0 && ratio <= 1 / NOTICEABLE ? -1 : 0;
 
 const change = (ratio: Ratio, better: string, worse: string, same: string): string => {
