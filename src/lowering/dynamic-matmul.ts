@@ -3,6 +3,7 @@ import { floatAttribute, intAttribute } from "../ir/attributes.ts";
 import { node } from "../ir/build.ts";
 import { graphs } from "../ir/edit.ts";
 import type { Node } from "../ir/model.ts";
+import type { Scheme } from "../ir/scheme.ts";
 import { elementCount } from "../numeric/dtypes.ts";
 import { channelCount, type Layout } from "./dynamic-codes.ts";
 import { type DynamicOp, integerProduct, type PlannedWeight, quantizedInput } from "./dynamic-op.ts";
@@ -40,11 +41,21 @@ function lowerMatMul(context: LowerContext, weight: PlannedWeight): readonly Nod
   });
 }
 
-export const matMulInteger: DynamicOp = {
-  input: 1,
-  axis: (_site, shape) => (shape.length < 2 ? "weight is a vector" : shape.length - 1),
-  lower: lowerMatMul,
-};
+/** Declared rank of a value of the site's graph. */
+function rankOf({ graph }: Site, name: string): number | undefined {
+  const value = graph.inputs.find((input) => input.name === name) ?? graph.values.get(name);
+  return value?.shape?.length;
+}
+
+/** A vector leaves its dimension out of the product, so scales of shape [.., 1, N] would no longer line up. */
+function matMulAxis(site: Site, shape: readonly number[], { granularity }: Scheme): number | string {
+  if (shape.length < 2) return "weight is a vector";
+  if (shape.length > 2 && granularity.per === "axis" && rankOf(site, site.node.inputs[0]!) === 1)
+    return "a vector times stacked matrices has no integer form with a scale per column; use per-tensor weights";
+  return shape.length - 1;
+}
+
+export const matMulInteger: DynamicOp = { input: 1, axis: matMulAxis, lower: lowerMatMul };
 
 const transB = (gemm: Node): boolean => intAttribute(gemm, "transB", 0) !== 0;
 
