@@ -8,7 +8,7 @@ export function digits(value: number): string {
   if (size >= 99.95) return value.toFixed(0);
   if (size >= 9.995) return value.toFixed(1);
   if (size >= 0.9995 || size === 0) return value.toFixed(2);
-  return size < 1e-4 ? value.toExponential(1) : String(Number(value.toPrecision(3)));
+  return size < 1e-4 ? value.toExponential(1) : value.toPrecision(3);
 }
 
 const BYTE_UNITS = ["B", "kB", "MB", "GB", "TB"] as const;
