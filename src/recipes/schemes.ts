@@ -26,6 +26,12 @@ const nbits = (dtype: "uint8" | "uint4" | "uint2", size: number, symmetric: bool
 /** Weights int8 per channel in the file, float arithmetic: for ops without a weight-only kernel (convolutions). */
 const storedInt8: Step = { form: "dq", scheme: perAxis("int8"), algorithm: "rtn" };
 
+/**
+ * Embedding tables in 8 bits with a scale for 32 neighbours: next to no loss, and half of a small model's bytes. Finer
+ * than a scale per row, which costs an encoder's embeddings visibly (all-MiniLM-L6-v2: worst cosine 0.979 against 0.984).
+ */
+const tables: Step = { form: "gather", scheme: groups("uint8", 32, true), algorithm: "rtn", ops: ["Gather"] };
+
 const FEWBIT: readonly NamedScheme[] = [
   {
     name: "w8a8",
@@ -39,35 +45,39 @@ const FEWBIT: readonly NamedScheme[] = [
     name: "w8a8-dynamic",
     summary: "weights int8 per channel, activations uint8 with ranges found at run time: no data needed, for MatMul",
     bits: 8,
-    steps: [{ form: "dynamic", scheme: perAxis("int8"), algorithm: "rtn", ops: ["MatMul", "Gemm"] }, storedInt8],
+    steps: [
+      { form: "dynamic", scheme: perAxis("int8"), algorithm: "rtn", ops: ["MatMul", "Gemm"] },
+      tables,
+      storedInt8,
+    ],
     opset: 13,
   },
   {
     name: "w8",
     summary: "weights 8 bit in groups, float activations: smaller with next to no loss",
     bits: 8,
-    steps: [nbits("uint8", 128, true, "rtn"), storedInt8],
+    steps: [nbits("uint8", 16, true, "rtn"), tables, storedInt8],
     opset: 13,
   },
   {
     name: "w4",
     summary: "weights 4 bit in groups (MatMulNBits): small and fast for one row at a time",
     bits: 4,
-    steps: [nbits("uint4", 32, false, "mse"), storedInt8],
+    steps: [nbits("uint4", 32, false, "mse"), tables, storedInt8],
     opset: 13,
   },
   {
     name: "w2",
     summary: "weights 2 bit in groups (MatMulNBits): smallest, loses accuracy without training",
     bits: 2,
-    steps: [nbits("uint2", 32, false, "mse"), storedInt8],
+    steps: [nbits("uint2", 32, false, "mse"), tables, storedInt8],
     opset: 13,
   },
   {
     name: "nf4",
     summary: "weights 4 bit NormalFloat codebook in groups of 64 (MatMulBnb4): small, slower than float on CPUs",
     bits: 4,
-    steps: [{ form: "bnb4", scheme: codebook("nf4"), algorithm: "nf4" }, storedInt8],
+    steps: [{ form: "bnb4", scheme: codebook("nf4"), algorithm: "nf4" }, tables, storedInt8],
     opset: 13,
   },
   {
