@@ -1,6 +1,6 @@
 /** All algorithms, one row each. */
 import { blockScales } from "../kernels/blocks.ts";
-import { clippedScales } from "../kernels/clip.ts";
+import { fastestKernels } from "../kernels/index.ts";
 import { fail } from "../numeric/errors.ts";
 import type { AlgorithmRow } from "./algorithm.ts";
 import { quantizeChannels } from "./channels.ts";
@@ -19,7 +19,7 @@ export const ALGORITHMS: readonly AlgorithmRow[] = [
   {
     name: "mse",
     summary: "round to nearest on the clipped grid with the least squared error per group: slower, no data",
-    quantize: (weights, scheme) => quantizeGroups(weights, scheme, clippedScales),
+    quantize: (weights, scheme) => quantizeGroups(weights, scheme, fastestKernels().clippedScales),
   },
   {
     name: "nf4",

@@ -22,20 +22,46 @@ export const CLIP_SHARES: Readonly<Record<BlockGrid["bits"], readonly number[]>>
   8: [1, 0.99, 1.01, 0.98, 1.02, 0.96],
 };
 
+/** Numbers of one candidate: scale, zero point, reciprocal of the scale. */
+export const FIELDS = 3;
+
+/** Finds the candidate grids of one block after the other, `FIELDS` numbers each, written to `out` from `at` on. */
+export function candidateFinder(grid: BlockGrid, round: RoundScale) {
+  const { symmetric } = grid;
+  const shares = CLIP_SHARES[grid.bits];
+  const top = topCode(grid);
+  const range = new Float32Array(2);
+  const rangeWords = new Int32Array(range.buffer);
+  return ({ words, length }: Run, from: number, out: Float32Array, at: number): void => {
+    extent(words, from, from + length, rangeWords);
+    for (const share of shares) {
+      const min = range[0]! * share;
+      const max = range[1]! * share;
+      const exact = (symmetric ? symmetricScale : asymmetricScale)(min, max, top);
+      const scale = round(exact);
+      out[at++] = scale;
+      out[at++] = symmetric ? (top + 1) >> 1 : zeroPointOf(min, exact, top);
+      out[at++] = reciprocalOf(scale);
+    }
+  };
+}
+
 /** Values between two looks at the limit. */
 const STRETCH = 16;
 
-/** Sum of squared errors of one block on one grid; gives up above `limit`. */
+/** Sum of squared errors of one block on the grid of `candidates[at]`; gives up above `limit`. */
 function squaredError(
   values: Float32Array,
   from: number,
   to: number,
-  scale: number,
-  zero: number,
+  candidates: Float32Array,
+  at: number,
   top: number,
   limit: number,
 ): number {
-  const reciprocal = reciprocalOf(scale);
+  const scale = candidates[at]!;
+  const zero = candidates[at + 1]!;
+  const reciprocal = candidates[at + 2]!;
   let sum = 0;
   for (let start = from; start < to && sum < limit; start += STRETCH) {
     const end = Math.min(start + STRETCH, to);
@@ -55,25 +81,19 @@ function squaredError(
  * than `blockScales`, whose grid is tried first.
  */
 export function clippedScales(run: Run, grid: BlockGrid, round: RoundScale, { scales, zeroPoints }: BlockParams): void {
-  const { bits, symmetric } = grid;
-  const { values, words, length, count, stride } = run;
-  const range = new Float32Array(2);
-  const rangeWords = new Int32Array(range.buffer);
+  const { values, length, count, stride } = run;
+  const find = candidateFinder(grid, round);
+  const candidates = new Float32Array(CLIP_SHARES[grid.bits].length * FIELDS);
   const top = topCode(grid);
   for (let i = 0, from = 0, block = run.at; i < count; i++, from += length, block += stride) {
-    extent(words, from, from + length, rangeWords);
+    find(run, from, candidates, 0);
     let least = Number.POSITIVE_INFINITY;
-    for (const share of CLIP_SHARES[bits]) {
-      const min = range[0]! * share;
-      const max = range[1]! * share;
-      const exact = (symmetric ? symmetricScale : asymmetricScale)(min, max, top);
-      const scale = round(exact);
-      const zero = symmetric ? (top + 1) >> 1 : zeroPointOf(min, exact, top);
-      const error = squaredError(values, from, from + length, scale, zero, top, least);
+    for (let at = 0; at < candidates.length; at += FIELDS) {
+      const error = squaredError(values, from, from + length, candidates, at, top, least);
       if (error >= least) continue;
       least = error;
-      scales[block] = scale;
-      zeroPoints[block] = zero;
+      scales[block] = candidates[at]!;
+      zeroPoints[block] = candidates[at + 1]!;
     }
   }
 }

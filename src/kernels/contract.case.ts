@@ -98,7 +98,7 @@ export function kernelContract(name: string, kernels: Kernels): void {
         const decoded = blocksOf(decodeBlocks(codes, shape, grid, params), { ...shape, stored: "nk" }, grid.size);
         for (const [i, block] of blocks.entries()) {
           const error = block.reduce((sum, value, j) => sum + (value - decoded[i]![j]!) ** 2, 0);
-          // The search rounds in double precision: a value within 2^-24 of a tie may take the other code.
+          // Searches round ties and sum otherwise than the reference, in single precision at worst.
           expect(error).toBeLessThanOrEqual(leastError(block, grid, coarse) * (1 + 1e-5) + 1e-30);
         }
       });

@@ -1,10 +1,15 @@
 import { describe, expect, it } from "vitest";
 import { CODE_TABLES } from "./codebook.ts";
 import { kernelContract } from "./contract.case.ts";
-import { typescriptKernels } from "./index.ts";
+import { fastestKernels, typescriptKernels, wasmKernels } from "./index.ts";
 import { referenceCode } from "./reference.ts";
 
 kernelContract("TypeScript", typescriptKernels);
+kernelContract("WebAssembly", wasmKernels);
+
+it("this runtime runs WebAssembly SIMD, so that is what is used", () => {
+  expect(fastestKernels()).toBe(wasmKernels);
+});
 
 describe("code tables", () => {
   for (const [name, table] of Object.entries(CODE_TABLES))
