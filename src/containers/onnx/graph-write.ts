@@ -6,7 +6,7 @@ import { ELEMENT_TYPES } from "./dtypes.ts";
 import type { Spot } from "./external-layout.ts";
 import { encode, type Fields, type RawField } from "./message-write.ts";
 import { EXTERNAL, type OnnxExtra, type OpaqueAttribute, originOf, payloadPiece } from "./reading.ts";
-import { type Encoded, encoded } from "./sink.ts";
+import { type Encoded, finish, type Part, part } from "./sink.ts";
 import { encodeValue } from "./types.ts";
 
 /** Where an initializer's data goes: a spot in an external file, or undefined for inside the model. */
@@ -30,13 +30,17 @@ function restOf(made: { readonly extra?: unknown }, where: string): readonly Raw
  * The message an unchanged object was read from, if it may be copied: nothing in it refers to an external file, and it
  * holds no initializers that are to move into one.
  */
-function copyOf(made: object, place: Place): Encoded | undefined {
+function copyOf(made: object, place: Place): Part | undefined {
   const origin = originOf(made);
   if (origin === undefined || origin.outside > 0 || (origin.tensors > 0 && place !== inside)) return undefined;
-  return encoded(payloadPiece(origin.source, origin.field));
+  return part(payloadPiece(origin.source, origin.field));
 }
 
-const encodeEntry = ([key, value]: readonly [string, string | number]): Encoded =>
+/** Written one after the other, each made only when its turn comes. */
+const each = <T>(items: Iterable<T>, make: (item: T) => Part): readonly Part[] =>
+  Array.from(items, (item) => (to) => make(item)(to));
+
+const encodeEntry = ([key, value]: readonly [string, string | number]): Part =>
   encode("StringStringEntryProto", { key, value: String(value) });
 
 /** Only what says something: ONNX readers take an absent string for an empty one. */
@@ -58,7 +62,7 @@ function checkSize({ name, dtype, shape, data, strings }: Tensor): void {
     );
 }
 
-function encodeTensor(tensor: Tensor, place: Place): Encoded {
+function encodeTensor(tensor: Tensor, place: Place): Part {
   const spot = place(tensor);
   const copy = spot ? undefined : copyOf(tensor, place);
   if (copy) return copy;
@@ -95,15 +99,15 @@ const ATTRIBUTES: {
   graphs: { code: 10, fields: (graphs, place) => ({ graphs: graphs.map((g) => encodeGraph(g, place)) }) },
 };
 
-function encodeOpaque(name: string, value: unknown): Encoded {
+function encodeOpaque(name: string, value: unknown): Part {
   const { onnx, outside } = (value ?? {}) as Partial<OpaqueAttribute>;
   if (onnx === undefined)
     fail("unsupported", `onnx: attribute ${name} comes from another container and can't be written`);
   if (outside) fail("unsupported", `onnx: attribute ${name} keeps its data in an external file; embed that data first`);
-  return encoded(onnx);
+  return part(onnx);
 }
 
-function encodeAttribute(name: string, attribute: Attribute, place: Place): Encoded {
+function encodeAttribute(name: string, attribute: Attribute, place: Place): Part {
   const copy = copyOf(attribute, place);
   if (copy) return copy;
   if (attribute.type === "opaque") return encodeOpaque(name, attribute.value);
@@ -111,7 +115,7 @@ function encodeAttribute(name: string, attribute: Attribute, place: Place): Enco
   return encode("AttributeProto", { name, type: code, ...fields(attribute.value as never, place) });
 }
 
-function encodeNode(node: Node, place: Place): Encoded {
+function encodeNode(node: Node, place: Place): Part {
   return (
     copyOf(node, place) ??
     encode("NodeProto", {
@@ -127,29 +131,29 @@ function encodeNode(node: Node, place: Place): Encoded {
   );
 }
 
-const encodeValues = (values: Iterable<ValueInfo>, place: Place): readonly Encoded[] =>
-  Array.from(values, (value) => copyOf(value, place) ?? encodeValue(value, restOf(value, `value "${value.name}"`)));
+const encodeValues = (values: Iterable<ValueInfo>): readonly Part[] =>
+  each(values, (value) => encodeValue(value, restOf(value, `value "${value.name}"`)));
 
-function encodeGraph(graph: Graph, place: Place): Encoded {
+function encodeGraph(graph: Graph, place: Place): Part {
   return (
     copyOf(graph, place) ??
     encode("GraphProto", {
-      node: graph.nodes.map((node) => encodeNode(node, place)),
+      node: each(graph.nodes, (node) => encodeNode(node, place)),
       name: graph.name,
-      initializer: Array.from(graph.tensors.values(), (tensor) => encodeTensor(tensor, place)),
+      initializer: each(graph.tensors.values(), (tensor) => encodeTensor(tensor, place)),
       docString: graph.doc,
-      input: encodeValues(graph.inputs, place),
-      output: encodeValues(graph.outputs, place),
-      valueInfo: encodeValues(graph.values.values(), place),
+      input: encodeValues(graph.inputs),
+      output: encodeValues(graph.outputs),
+      valueInfo: encodeValues(graph.values.values()),
       rest: restOf(graph, `graph "${graph.name}"`),
     })
   );
 }
 
-const encodeOpsets = (opsets: Readonly<Record<string, number>>): readonly Encoded[] =>
+const encodeOpsets = (opsets: Readonly<Record<string, number>>): readonly Part[] =>
   Object.entries(opsets).map(([domain, version]) => encode("OperatorSetIdProto", { domain, version }));
 
-function encodeFunction(made: FunctionDef): Encoded {
+function encodeFunction(made: FunctionDef): Part {
   return (
     copyOf(made, inside) ??
     encode("FunctionProto", {
@@ -158,7 +162,7 @@ function encodeFunction(made: FunctionDef): Encoded {
       overload: made.overload,
       input: made.inputs,
       output: made.outputs,
-      node: made.nodes.map((node) => encodeNode(node, inside)),
+      node: each(made.nodes, (node) => encodeNode(node, inside)),
       opsetImport: encodeOpsets(made.opsets),
       rest: restOf(made, `function "${made.name}"`),
     })
@@ -167,13 +171,15 @@ function encodeFunction(made: FunctionDef): Encoded {
 
 /** A changed model as ModelProto. */
 export const encodeModel = (model: Model, place: Place): Encoded =>
-  encode("ModelProto", {
-    irVersion: model.formatVersion,
-    producerName: optional(model.producer?.name),
-    producerVersion: optional(model.producer?.version),
-    graph: encodeGraph(model.graph, place),
-    opsetImport: encodeOpsets(model.opsets),
-    metadataProps: Object.entries(model.metadata).map(encodeEntry),
-    functions: model.functions.map(encodeFunction),
-    rest: restOf(model, "the model"),
-  });
+  finish(
+    encode("ModelProto", {
+      irVersion: model.formatVersion,
+      producerName: optional(model.producer?.name),
+      producerVersion: optional(model.producer?.version),
+      graph: encodeGraph(model.graph, place),
+      opsetImport: encodeOpsets(model.opsets),
+      metadataProps: Object.entries(model.metadata).map(encodeEntry),
+      functions: model.functions.map(encodeFunction),
+      rest: restOf(model, "the model"),
+    }),
+  );

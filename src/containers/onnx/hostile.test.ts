@@ -9,7 +9,7 @@ import { readOnnx } from "./index.ts";
 import { COUNTS } from "./limits.ts";
 import { allBytes, bytesField, intField, message, modelAround, raw, richModel, smallModel } from "./models.case.ts";
 import { contentOf, fromBytes, toBytes, toFiles } from "./roundtrip.case.ts";
-import type { Encoded } from "./sink.ts";
+import type { Part } from "./sink.ts";
 
 /** The error of reading, or undefined when a model came out; anything but a `FewbitError` fails the test. */
 async function errorOf(bytes: Uint8Array): Promise<FewbitError | undefined> {
@@ -68,28 +68,25 @@ test("random bytes are no model", async () => {
   }
 });
 
-const nested = (levels: number, wrap: (inner: Encoded) => Encoded): Encoded => {
-  let inner: Encoded = raw();
-  for (let i = 0; i < levels; i++) inner = wrap(inner);
+const nested = (levels: number, wrap: (inner: Part) => Part): Part => {
+  let inner: Part = raw();
+  for (let i = 0; i < levels; i++) inner = raw(allBytes(wrap(inner)));
   return inner;
 };
 
 /** A graph in an attribute of a node of a graph. */
-const graphIn = (inner: Encoded): Encoded =>
+const graphIn = (inner: Part): Part =>
   message("GraphProto", {
     node: [
       message("NodeProto", { opType: "If", attribute: [message("AttributeProto", { name: "g", type: 5, g: inner })] }),
     ],
   });
 
-test.each([32, 300, 20_000])(
-  "graphs nested %i deep are refused or read without exhausting the stack",
-  async (levels) => {
-    const error = await errorOf(modelAround(nested(levels, graphIn)));
-    if (levels <= 32) expect(error).toBeUndefined();
-    else expect(error?.message).toContain("nest deeper");
-  },
-);
+test.each([32, 300, 3000])("graphs nested %i deep are refused or read without exhausting the stack", async (levels) => {
+  const error = await errorOf(modelAround(nested(levels, graphIn)));
+  if (levels <= 32) expect(error).toBeUndefined();
+  else expect(error?.message).toContain("nest deeper");
+});
 
 test("the deepest graphs that are accepted are written again", async () => {
   const model = await fromBytes(modelAround(nested(32, graphIn)));
@@ -97,9 +94,9 @@ test("the deepest graphs that are accepted are written again", async () => {
 });
 
 test("sequences of sequences of ... and groups in groups are refused", async () => {
-  const sequence = (elemType: Encoded): Encoded =>
+  const sequence = (elemType: Part): Part =>
     message("TypeProto", { sequenceType: message("TypeSequence", { elemType }) });
-  const type = nested(5000, sequence);
+  const type = nested(2000, sequence);
   const value = message("ValueInfoProto", { name: "x", type });
   expect((await errorOf(modelAround(message("GraphProto", { input: [value] }))))?.code).toBe("limit");
   const groups = raw(new Uint8Array(100_000).fill((1 << 3) | 3));

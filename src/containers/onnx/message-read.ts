@@ -1,8 +1,8 @@
 /** Reads any message by its table row; messages inside it stay fields, to be read when their turn comes. */
 import { fail } from "../../numeric/errors.ts";
 import type { Counted, Tally } from "./limits.ts";
-import { BY_ID, type Kind, type MessageName, messageOf, ROWS, type Row, type SCHEMA } from "./schema.ts";
-import { BYTES, cursor, FIXED32, FIXED64, type Field, int64, parse, payload, VARINT, varint } from "./wire.ts";
+import { BY_ID, type Kind, type MessageName, messageOf, perMessage, ROWS, type Row, type SCHEMA } from "./schema.ts";
+import { BYTES, cursor, eachField, FIXED32, FIXED64, type Field, int64, payload, VARINT, varint } from "./wire.ts";
 
 /** What reading gives for each kind of field; messages and tensor payloads stay fields. */
 export interface Values {
@@ -116,27 +116,36 @@ function append(row: Row, found: Field, list: unknown[], tally: Tally): void {
   else list.push(readOne(row, found));
 }
 
-const blank = (name: MessageName): Record<string, unknown> =>
+const NONE: readonly unknown[] = Object.freeze([]);
+
+/** A message without fields, of each kind: copying one is cheaper than building it, and there may be a million. */
+const BLANK = perMessage((name) =>
   Object.fromEntries(
     ROWS[name]
       .filter(([, row]) => row.label !== "rest")
-      .map(([key, row]) => [key, row.label === "many" ? [] : undefined]),
-  );
+      .map(([key, row]) => [key, row.label === "many" ? NONE : undefined]),
+  ),
+);
+
+const listOf = (values: Record<string, unknown>, key: string): unknown[] => {
+  if (values[key] === NONE) values[key] = [];
+  return values[key] as unknown[];
+};
 
 /**
  * Reads the fields of a message. As in protobuf the last of several values counts and a wrong wire type makes a field
  * an unknown one; a second sub-message where one is allowed is refused, since readers disagree on merging them.
  */
 export function decode<M extends MessageName>(name: M, message: Field, tally: Tally): Decoded<M> {
-  const values = blank(name);
-  const rest: Field[] = [];
-  for (const found of parse(message)) {
-    const row = BY_ID[name].get(found.id);
-    if (row === undefined || !fits(row, found)) rest.push(found);
-    else if (row.label === "many") append(row, found, values[row.key] as unknown[], tally);
+  const values: Record<string, unknown> = { ...BLANK[name], rest: NONE };
+  const rows = BY_ID[name];
+  eachField(message, (found) => {
+    const row = rows.get(found.id);
+    if (row === undefined || !fits(row, found)) listOf(values, "rest").push(found);
+    else if (row.label === "many") append(row, found, listOf(values, row.key), tally);
     else if (isMessage(row.kind) && values[row.key] !== undefined)
       fail("format", `onnx: ${name} has two fields ${row.key}, the second at byte ${found.start}; one is allowed`);
     else values[row.key] = readOne(row, found);
-  }
-  return { ...values, rest } as unknown as Decoded<M>;
+  });
+  return values as unknown as Decoded<M>;
 }

@@ -3,16 +3,14 @@ import type { ByteSource } from "../../ir/source.ts";
 import type { Values } from "./message-read.ts";
 import { type Kind, type MessageName, ROWS, type Row, type SCHEMA } from "./schema.ts";
 import {
-  type Encoded,
-  encoded,
-  finish,
+  type Part,
   type Piece,
   put,
-  putField,
+  putBytesField,
   putFloatField,
   putIntField,
+  putMessageField,
   type Sink,
-  sink,
 } from "./sink.ts";
 
 /** A field carried along as it came: number, and bytes with the tag. */
@@ -21,7 +19,7 @@ export interface RawField {
   readonly data: Piece;
 }
 
-type InputOf<K> = K extends "data" ? ByteSource : K extends keyof Values ? Values[K] : Encoded;
+type InputOf<K> = K extends "data" ? ByteSource : K extends keyof Values ? Values[K] : Part;
 type KindOf<R> = R extends { readonly kind: infer K } ? K : never;
 
 /** A list for a repeated field, a value for a single one, either for one that fewbit has no noun for. */
@@ -37,8 +35,8 @@ export type Fields<M extends MessageName> = {
 } & { readonly rest?: readonly RawField[] | undefined };
 
 const utf8 = new TextEncoder();
-const text = (to: Sink, id: number, value: unknown): void => putField(to, id, encoded(utf8.encode(value as string)));
-const piece = (to: Sink, id: number, value: unknown): void => putField(to, id, encoded(value as Piece));
+const text = (to: Sink, id: number, value: unknown): void => putBytesField(to, id, utf8.encode(value as string));
+const piece = (to: Sink, id: number, value: unknown): void => putBytesField(to, id, value as Piece);
 const int = (to: Sink, id: number, value: unknown): void => putIntField(to, id, value as number | bigint);
 const float = (to: Sink, id: number, value: unknown): void => putFloatField(to, id, value as number);
 
@@ -56,24 +54,22 @@ const WRITE: Partial<Record<Kind, (to: Sink, id: number, value: unknown) => void
 function putRow(to: Sink, row: Row, value: unknown): void {
   const write = WRITE[row.kind];
   if (write) write(to, row.id, value);
-  else putField(to, row.id, value as Encoded);
+  else putMessageField(to, row.id, value as Part);
 }
 
-/** The message, without tag and length. */
-export function encode<M extends MessageName>(name: M, fields: Fields<M>): Encoded {
-  const to = sink();
-  const values = fields as Readonly<Record<string, unknown>>;
-  const raw = [...(fields.rest ?? [])].sort((a, b) => a.id - b.id);
-  let next = 0;
-  const putRaw = (below: number): void => {
-    for (; next < raw.length && raw[next]!.id < below; next++) put(to, raw[next]!.data);
+/** Content of a message. */
+export const encode =
+  <M extends MessageName>(name: M, fields: Fields<M>): Part =>
+  (to) => {
+    const values = fields as Readonly<Record<string, unknown>>;
+    const raw = fields.rest?.length ? [...fields.rest].sort((a, b) => a.id - b.id) : [];
+    let next = 0;
+    for (const [key, row] of ROWS[name]) {
+      const value = values[key];
+      if (value === undefined) continue;
+      for (; next < raw.length && raw[next]!.id < row.id; next++) put(to, raw[next]!.data);
+      if (Array.isArray(value)) for (const item of value) putRow(to, row, item);
+      else putRow(to, row, value);
+    }
+    for (; next < raw.length; next++) put(to, raw[next]!.data);
   };
-  for (const [key, row] of ROWS[name]) {
-    const value = values[key];
-    if (value === undefined) continue;
-    putRaw(row.id);
-    for (const item of Array.isArray(value) ? value : [value]) putRow(to, row, item);
-  }
-  putRaw(Number.POSITIVE_INFINITY);
-  return finish(to);
-}

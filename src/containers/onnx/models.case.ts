@@ -5,40 +5,32 @@ import { bytesSource } from "../../ir/source.ts";
 import { byteLength, DTYPES, type DType } from "../../numeric/dtypes.ts";
 import { encode, type Fields } from "./message-write.ts";
 import type { MessageName } from "./schema.ts";
-import { type Encoded, finish, isBytes, put, putField, putIntField, sink } from "./sink.ts";
+import { finish, isBytes, type Part, put, putBytesField, putIntField } from "./sink.ts";
 
 const utf8 = new TextEncoder();
 
-export const allBytes = (message: Encoded): Uint8Array =>
-  Buffer.concat(message.pieces.map((piece) => (isBytes(piece) ? piece : new Uint8Array(piece.size))));
+export const allBytes = (message: Part): Uint8Array =>
+  Buffer.concat(finish(message).pieces.map((piece) => (isBytes(piece) ? piece : new Uint8Array(piece.size))));
 
 /** A message by its table row. */
-export const message = <M extends MessageName>(name: M, fields: Fields<M>): Encoded => encode(name, fields);
+export const message = <M extends MessageName>(name: M, fields: Fields<M>): Part => encode(name, fields);
 
 /** A field with bytes inside, tag included. */
-export const bytesField = (id: number, bytes: Uint8Array | string): Uint8Array => {
-  const to = sink();
-  const piece = typeof bytes === "string" ? utf8.encode(bytes) : bytes;
-  putField(to, id, { size: piece.length, pieces: [piece] });
-  return allBytes(finish(to));
-};
+export const bytesField = (id: number, bytes: Uint8Array | string): Uint8Array =>
+  allBytes((to) => putBytesField(to, id, typeof bytes === "string" ? utf8.encode(bytes) : bytes));
 
 /** A field with a whole number, tag included. */
-export const intField = (id: number, value: number): Uint8Array => {
-  const to = sink();
-  putIntField(to, id, value);
-  return allBytes(finish(to));
-};
+export const intField = (id: number, value: number): Uint8Array => allBytes((to) => putIntField(to, id, value));
 
 /** One message out of raw fields. */
-export const raw = (...parts: readonly Uint8Array[]): Encoded => {
-  const to = sink();
-  for (const part of parts) put(to, part);
-  return finish(to);
-};
+export const raw =
+  (...parts: readonly Uint8Array[]): Part =>
+  (to) => {
+    for (const bytes of parts) put(to, bytes);
+  };
 
 /** The smallest model around a graph written by hand. */
-export const modelAround = (graphMessage: Encoded): Uint8Array =>
+export const modelAround = (graphMessage: Part): Uint8Array =>
   allBytes(
     encode("ModelProto", {
       irVersion: 10,

@@ -66,8 +66,9 @@ function readAttribute(reading: Reading, message: Field): readonly [string, Attr
   const proto = decode("AttributeProto", message, reading.tally);
   const refers = proto.rest.some(({ id, end, offset }) => id === REF_ATTR_NAME && end > offset);
   const read = refers ? undefined : ATTRIBUTES.get(proto.type || typeByValue(proto));
-  const attribute = remember(reading, message, () => read?.(proto, reading) ?? opaque(reading, message));
-  return [proto.name ?? "", attribute];
+  const make = () => read?.(proto, reading) ?? opaque(reading, message);
+  // Only what the noun does not hold (documentation, fields from the future) is a reason to remember the message.
+  return [proto.name ?? "", proto.rest.length > 0 ? remember(reading, message, make) : make()];
 }
 
 function attributesOf(reading: Reading, messages: readonly Field[], where: string): Node["attributes"] {

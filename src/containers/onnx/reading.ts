@@ -6,7 +6,7 @@ import { MAX_DEPTH, type Tally } from "./limits.ts";
 import type { RawField } from "./message-write.ts";
 import { BY_ID, type MessageName, messageOf } from "./schema.ts";
 import type { Piece } from "./sink.ts";
-import { BYTES, type Field, parse, payload, VARINT } from "./wire.ts";
+import { BYTES, type Field, payload, someField, VARINT } from "./wire.ts";
 
 /** A file with external data: who needs how much of it, and its bytes once it is open. */
 export interface ExternalFile {
@@ -94,10 +94,9 @@ export const EXTERNAL = 1;
 export function refersOutside(name: MessageName, message: Field, depth = 0): boolean {
   if (message.wire !== BYTES) return false;
   if (depth > MAX_DEPTH) fail("limit", `onnx: messages nest deeper than ${MAX_DEPTH} at byte ${message.start}`);
-  const fields = parse(message);
   if (name === "TensorProto")
-    return fields.some(({ id, wire, lo }) => id === DATA_LOCATION && wire === VARINT && lo === EXTERNAL);
-  return fields.some((inner) => {
+    return someField(message, ({ id, wire, lo }) => id === DATA_LOCATION && wire === VARINT && lo === EXTERNAL);
+  return someField(message, (inner) => {
     const kind = BY_ID[name].get(inner.id)?.kind;
     const next = kind && messageOf(kind);
     return next !== undefined && refersOutside(next, inner, depth + 1);

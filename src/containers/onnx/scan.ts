@@ -67,7 +67,7 @@ function keep(scan: Scan, found: Field): Field {
 function smallField(scan: Scan, start: number, limit: number): Field | undefined {
   if (!holds(scan, start, Math.min(MAX_HEADER, limit - start))) return undefined;
   const at = cursorAt(scan, start, limit);
-  const { wire } = tag(at);
+  const wire = tag(at) & 7;
   if (wire === GROUP) return undefined;
   const length = wire === BYTES ? payloadLength(at, limit) : 0;
   if (length > SMALL_MESSAGE || at.pos + length > at.end) return undefined;
@@ -82,7 +82,9 @@ async function whole(scan: Scan, start: number, end: number, limit: number): Pro
 async function scanField(scan: Scan, name: MessageName, start: number, limit: number, depth: number): Promise<Field> {
   await load(scan, start, Math.min(MAX_HEADER, limit - start));
   const at = cursorAt(scan, start, limit);
-  const { id, wire } = tag(at);
+  const key = tag(at);
+  const id = key >>> 3;
+  const wire = key & 7;
   if (wire === GROUP) return whole(scan, start, Math.min(limit, start + WINDOW_BYTES), limit);
   if (wire !== BYTES) return whole(scan, start, Math.min(limit, start + MAX_HEADER), limit);
   const length = payloadLength(at, limit);

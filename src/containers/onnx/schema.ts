@@ -199,7 +199,8 @@ export const SCHEMA = {
 const ordered = (name: MessageName): readonly (readonly [string, Row])[] =>
   Object.entries<Row>(SCHEMA[name]).sort(([, a], [, b]) => a.id - b.id);
 
-const perMessage = <T>(make: (name: MessageName) => T): { readonly [M in MessageName]: T } =>
+/** A table with an entry for every message. */
+export const perMessage = <T>(make: (name: MessageName) => T): { readonly [M in MessageName]: T } =>
   Object.fromEntries(MESSAGE_NAMES.map((name) => [name, make(name)])) as { [M in MessageName]: T };
 
 export const ROWS = perMessage(ordered);

@@ -1,31 +1,37 @@
-/** Protobuf's wire format, write side: a growing list of pieces whose total size is known before any weight is read. */
+/** Protobuf's wire format, write side: what is written collects in one buffer; weights are only noted, with their size. */
 import type { ByteSource } from "../../ir/source.ts";
 import { BYTES, FIXED32, VARINT } from "./wire.ts";
 
 /** Bytes in memory, or bytes that are fetched when they are written. */
 export type Piece = Uint8Array | ByteSource;
 
-/** A message, ready to be written, without tag and length. */
+/** Content of a message, without tag and length: writes itself when asked. */
+export type Part = (to: Sink) => void;
+
+/** A message whose size is known before any weight is read. */
 export interface Encoded {
   readonly size: number;
   readonly pieces: readonly Piece[];
 }
 
-export const isBytes = (piece: Piece): piece is Uint8Array => piece instanceof Uint8Array;
-const sizeOf = (piece: Piece): number => (isBytes(piece) ? piece.length : piece.size);
-
-/** One piece as a message. */
-export const encoded = (piece: Piece): Encoded => ({ size: sizeOf(piece), pieces: [piece] });
-
-/** Collects what is written: small bytes in one growing buffer, sources between. */
+/** Bytes so far, and the sources that belong between them, each before the byte at `at`. */
 export interface Sink {
   buffer: Uint8Array;
   used: number;
-  size: number;
-  readonly pieces: Piece[];
+  readonly sources: { at: number; readonly source: ByteSource }[];
+  /** Bytes of all sources. */
+  sourced: number;
 }
 
-export const sink = (): Sink => ({ buffer: new Uint8Array(64), used: 0, size: 0, pieces: [] });
+export const sink = (): Sink => ({ buffer: new Uint8Array(256), used: 0, sources: [], sourced: 0 });
+
+export const isBytes = (piece: Piece): piece is Uint8Array => piece instanceof Uint8Array;
+
+/** A message of bytes that exist already. */
+export const part =
+  (piece: Piece): Part =>
+  (to) =>
+    put(to, piece);
 
 function room(to: Sink, bytes: number): void {
   if (to.used + bytes <= to.buffer.length) return;
@@ -34,59 +40,32 @@ function room(to: Sink, bytes: number): void {
   to.buffer = grown;
 }
 
-function byte(to: Sink, value: number): void {
-  room(to, 1);
-  to.buffer[to.used++] = value;
-  to.size++;
-}
-
-/** Bytes above this are kept as a piece of their own rather than copied again. */
-const COPY_LIMIT = 16 * 1024;
-
 /** Appends bytes or a source. */
 export function put(to: Sink, piece: Piece): void {
-  const size = sizeOf(piece);
-  if (isBytes(piece) && size <= COPY_LIMIT) {
-    room(to, size);
+  if (isBytes(piece)) {
+    room(to, piece.length);
     to.buffer.set(piece, to.used);
-    to.used += size;
+    to.used += piece.length;
   } else {
-    flush(to);
-    to.pieces.push(piece);
+    to.sources.push({ at: to.used, source: piece });
+    to.sourced += piece.size;
   }
-  to.size += size;
-}
-
-function flush(to: Sink): void {
-  if (to.used === 0) return;
-  to.pieces.push(to.buffer.slice(0, to.used));
-  to.used = 0;
-}
-
-/** What was collected. */
-export function finish(to: Sink): Encoded {
-  flush(to);
-  return { size: to.size, pieces: to.pieces };
 }
 
 /** A varint of a whole number from 0 to 2^53. */
 export function putUnsigned(to: Sink, value: number): void {
+  room(to, 8);
   let left = value;
-  while (left >= 0x80) {
-    byte(to, (left % 0x80) | 0x80);
-    left = Math.floor(left / 0x80);
-  }
-  byte(to, left);
+  for (; left >= 0x80; left = Math.floor(left / 0x80)) to.buffer[to.used++] = (left % 0x80) | 0x80;
+  to.buffer[to.used++] = left;
 }
 
 /** Two's complement, ten bytes when negative. */
 function putBigInt(to: Sink, value: bigint): void {
+  room(to, 10);
   let left = BigInt.asUintN(64, value);
-  while (left >= 0x80n) {
-    byte(to, Number(left & 0x7fn) | 0x80);
-    left >>= 7n;
-  }
-  byte(to, Number(left));
+  for (; left >= 0x80n; left >>= 7n) to.buffer[to.used++] = Number(left & 0x7fn) | 0x80;
+  to.buffer[to.used++] = Number(left);
 }
 
 /** A varint of a signed 64-bit integer. */
@@ -95,14 +74,14 @@ export function putInt64(to: Sink, value: number | bigint): void {
   else putBigInt(to, BigInt(value));
 }
 
-const scratch = new Uint8Array(4);
-const view = new DataView(scratch.buffer);
-
 /** Tag and value of a whole-number field. */
 export function putIntField(to: Sink, id: number, value: number | bigint): void {
   putUnsigned(to, id * 8 + VARINT);
   putInt64(to, value);
 }
+
+const scratch = new Uint8Array(4);
+const view = new DataView(scratch.buffer);
 
 /** Tag and value of a float field. */
 export function putFloatField(to: Sink, id: number, value: number): void {
@@ -111,9 +90,48 @@ export function putFloatField(to: Sink, id: number, value: number): void {
   put(to, scratch);
 }
 
-/** Tag, length and pieces of a bytes or message field. */
-export function putField(to: Sink, id: number, { size, pieces }: Encoded): void {
+/** Tag, length and content of a bytes field. */
+export function putBytesField(to: Sink, id: number, piece: Piece): void {
   putUnsigned(to, id * 8 + BYTES);
+  putUnsigned(to, isBytes(piece) ? piece.length : piece.size);
+  put(to, piece);
+}
+
+function varintLength(value: number): number {
+  let length = 1;
+  for (let left = value; left >= 0x80; left = Math.floor(left / 0x80)) length++;
+  return length;
+}
+
+/** Tag, length and content of a message field: the content is written first, then moved to make room for its length. */
+export function putMessageField(to: Sink, id: number, content: Part): void {
+  putUnsigned(to, id * 8 + BYTES);
+  const start = to.used;
+  const sourcedBefore = to.sourced;
+  const sourcesBefore = to.sources.length;
+  content(to);
+  const size = to.used - start + to.sourced - sourcedBefore;
+  const shift = varintLength(size);
+  const end = to.used + shift;
+  room(to, shift);
+  to.buffer.copyWithin(start + shift, start, to.used);
+  for (let i = sourcesBefore; i < to.sources.length; i++) to.sources[i]!.at += shift;
+  to.used = start;
   putUnsigned(to, size);
-  for (const piece of pieces) put(to, piece);
+  to.used = end;
+}
+
+/** What a message is made of, in order. */
+export function finish(content: Part): Encoded {
+  const to = sink();
+  content(to);
+  const pieces: Piece[] = [];
+  let from = 0;
+  for (const { at, source } of to.sources) {
+    if (at > from) pieces.push(to.buffer.subarray(from, at));
+    pieces.push(source);
+    from = at;
+  }
+  if (to.used > from) pieces.push(to.buffer.subarray(from, to.used));
+  return { size: to.used + to.sourced, pieces };
 }

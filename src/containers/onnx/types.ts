@@ -6,8 +6,8 @@ import { dtypeOf, ELEMENT_TYPES } from "./dtypes.ts";
 import { MAX_RANK, type Tally } from "./limits.ts";
 import { decode } from "./message-read.ts";
 import { encode, type RawField } from "./message-write.ts";
-import { extraOf, type OnnxExtra, type Reading, remember } from "./reading.ts";
-import { type Encoded, encoded, finish, put, sink } from "./sink.ts";
+import { extraOf, type OnnxExtra, type Reading } from "./reading.ts";
+import { finish, type Part, part } from "./sink.ts";
 import { type Field, payload } from "./wire.ts";
 
 interface TensorType {
@@ -37,10 +37,10 @@ function typeOf(message: Field, tally: Tally, where: string): TensorType {
   return { ...(dtype && { dtype }), ...(shape && { shape: shapeOf(shape, tally, where) }) };
 }
 
-const encodeDim = (dim: Dim): Encoded =>
+const encodeDim = (dim: Dim): Part =>
   encode("Dimension", typeof dim === "number" ? { dimValue: dim } : dim === null ? {} : { dimParam: dim });
 
-function encodeType({ dtype, shape }: TensorType): Encoded | undefined {
+function encodeType({ dtype, shape }: TensorType): Part | undefined {
   if (dtype === undefined && shape === undefined) return undefined;
   const tensorType = encode("TypeTensor", {
     ...(dtype && { elemType: ELEMENT_TYPES[dtype].code }),
@@ -53,12 +53,8 @@ const sameBytes = (a: Uint8Array, b: Uint8Array | undefined): boolean =>
   a.length === b?.length && a.every((byte, i) => byte === b[i]);
 
 /** All of a small message in one buffer. */
-function bytesOf(message: Encoded | undefined): Uint8Array | undefined {
-  if (message === undefined) return undefined;
-  const to = sink();
-  for (const piece of message.pieces) put(to, piece);
-  return finish(to).pieces[0] as Uint8Array | undefined;
-}
+const bytesOf = (message: Part | undefined): Uint8Array | undefined =>
+  message && (finish(message).pieces[0] as Uint8Array | undefined);
 
 const sameType = (a: TensorType, b: TensorType): boolean =>
   a.dtype === b.dtype && a.shape?.length === b.shape?.length && (a.shape ?? []).every((dim, i) => dim === b.shape?.[i]);
@@ -72,16 +68,14 @@ function moreThanTensor(message: Field, type: TensorType): Uint8Array | undefine
 /** A declared input, output or inner value. */
 export function readValue(reading: Reading, message: Field): ValueInfo {
   reading.tally.count("values", 1);
-  return remember(reading, message, () => {
-    const { name = "", type, docString, rest } = decode("ValueInfoProto", message, reading.tally);
-    const known = type ? typeOf(type, reading.tally, `onnx: value "${name}"`) : {};
-    return {
-      name,
-      ...known,
-      ...(docString !== undefined && { doc: docString }),
-      ...extraOf(reading, "ValueInfoProto", rest, type && moreThanTensor(type, known)),
-    };
-  });
+  const { name = "", type, docString, rest } = decode("ValueInfoProto", message, reading.tally);
+  const known = type ? typeOf(type, reading.tally, `onnx: value "${name}"`) : {};
+  return {
+    name,
+    ...known,
+    ...(docString !== undefined && { doc: docString }),
+    ...extraOf(reading, "ValueInfoProto", rest, type && moreThanTensor(type, known)),
+  };
 }
 
 const asField = (bytes: Uint8Array): Field => ({
@@ -100,13 +94,13 @@ const asField = (bytes: Uint8Array): Field => ({
 const uncounted: Tally = { count: () => {} };
 
 /** The type as it was read while element type and shape are still those, else as the value says now. */
-function typeToWrite(value: ValueInfo, kept: Uint8Array | undefined): Encoded | undefined {
+function typeToWrite(value: ValueInfo, kept: Uint8Array | undefined): Part | undefined {
   if (kept === undefined) return encodeType(value);
-  return sameType(typeOf(asField(kept), uncounted, value.name), value) ? encoded(kept) : encodeType(value);
+  return sameType(typeOf(asField(kept), uncounted, value.name), value) ? part(kept) : encodeType(value);
 }
 
 /** A declared value as ValueInfoProto. */
-export function encodeValue(value: ValueInfo, rest: readonly RawField[]): Encoded {
+export function encodeValue(value: ValueInfo, rest: readonly RawField[]): Part {
   const { type } = (value.extra ?? {}) as Partial<OnnxExtra>;
   return encode("ValueInfoProto", {
     name: value.name,

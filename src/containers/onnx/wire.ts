@@ -90,15 +90,15 @@ export interface Field {
   readonly fields: readonly Field[] | null;
 }
 
-/** Tag of the field at the cursor: `lo` >> 3 is its number. Fails on numbers and types protobuf doesn't have. */
-export function tag(at: Cursor): { readonly id: number; readonly wire: number } {
+/** Tag of the field at the cursor: number * 8 + wire type. Fails on numbers and types protobuf doesn't have. */
+export function tag(at: Cursor): number {
   const start = at.base + at.pos;
   varint(at);
   const id = at.lo >>> 3;
   const wire = at.lo & 7;
   if (at.hi !== 0 || id === 0 || wire > FIXED32 || wire === GROUP_END)
     fail("format", `onnx: byte ${start} starts no protobuf field; the file is damaged or not ONNX`);
-  return { id, wire };
+  return at.lo;
 }
 
 /** Length of the bytes field at the cursor, checked against the end of the message around it. */
@@ -141,7 +141,9 @@ function skipValue(at: Cursor, wire: number, id: number, depth: number): void {
 /** Reads the field at the cursor; it must lie in the buffer as a whole. */
 export function field(at: Cursor): Field {
   const start = at.pos;
-  const { id, wire } = tag(at);
+  const key = tag(at);
+  const id = key >>> 3;
+  const wire = key & 7;
   let offset = at.pos;
   at.lo = 0;
   at.hi = 0;
@@ -171,14 +173,23 @@ export function field(at: Cursor): Field {
   };
 }
 
-/** The fields of a message whose bytes are in memory. */
-export function parse(message: Field): readonly Field[] {
-  if (message.fields !== null) return message.fields;
-  const { bytes, at, start, offset, end } = message;
-  if (bytes === null) return fail("format", `onnx: a field at byte ${start} was expected to be a message`);
-  const found: Field[] = [];
-  const where = cursor(bytes, at + offset - start, at + end - start, start - at);
-  while (where.pos < where.end) found.push(field(where));
+/** Hands each field of a message, whose bytes are in memory or whose fields were scanned, to `visit`. */
+export function eachField(message: Field, visit: (found: Field) => void): void {
+  const { bytes, fields, at, start, offset, end } = message;
+  if (fields !== null) for (const found of fields) visit(found);
+  else if (bytes === null) fail("format", `onnx: a field at byte ${start} was expected to be a message`);
+  else {
+    const where = cursor(bytes, at + offset - start, at + end - start, start - at);
+    while (where.pos < where.end) visit(field(where));
+  }
+}
+
+/** True where a field of the message satisfies `test`. */
+export function someField(message: Field, test: (found: Field) => boolean): boolean {
+  let found = false;
+  eachField(message, (inner) => {
+    found ||= test(inner);
+  });
   return found;
 }
 
