@@ -1,7 +1,7 @@
 /** Writes a model so that either all of its files are there, complete, or nothing has changed. */
 import { createHash } from "node:crypto";
-import { type FileHandle, link, mkdir, open, realpath, rename, rm, stat, statfs } from "node:fs/promises";
-import { basename, dirname, join, resolve, sep } from "node:path";
+import { type FileHandle, link, open, rename, rm, stat } from "node:fs/promises";
+import { basename, dirname, join, resolve } from "node:path";
 import {
   type EncodedModel,
   type EncodeOptions,
@@ -17,6 +17,7 @@ import type { Model } from "../ir/model.ts";
 import { fail } from "../numeric/errors.ts";
 import { isBeingRead } from "./file-source.ts";
 import { ioError, withIoErrors } from "./io-errors.ts";
+import { checkNames, checkSpace, checkTarget, makeFolder } from "./output-checks.ts";
 import { forgetTemporary, removeTemporary, temporaryPath } from "./temporaries.ts";
 
 export interface WriteModelOptions {
@@ -83,31 +84,6 @@ async function encodeFor(model: Model, path: string, options: WriteModelOptions)
   return fail("usage", `"${blocked}" is a file the model is being read from; choose another output path`);
 }
 
-async function checkTarget(path: string): Promise<void> {
-  const found = await stat(path).catch(() => undefined);
-  if (found === undefined || found.isFile()) return;
-  if (found.isDirectory()) fail("usage", `"${path}" is a folder; give the output a file name`);
-  fail("usage", `"${path}" is not a regular file; choose another output path`);
-}
-
-async function checkSpace(folder: string, files: readonly OutputFile[]): Promise<void> {
-  const needed = files.reduce((sum, { size }) => sum + size, 0);
-  const { bavail, bsize, blocks } = await statfs(folder);
-  const free = bavail * bsize;
-  if (blocks > 0 && free < needed)
-    fail("io", `"${folder}" has ${free} bytes free, but the model needs ${needed}; free some or choose another folder`);
-}
-
-/** Makes the folder a data file goes to; returns the topmost folder made. Links may not lead it elsewhere. */
-async function makeFolder(root: string, target: string): Promise<string | undefined> {
-  const folder = dirname(target);
-  const made = folder === root ? undefined : await mkdir(folder, { recursive: true });
-  const [realRoot, real] = [await realpath(root), await realpath(folder)];
-  if (real !== realRoot && !real.startsWith(realRoot + sep))
-    fail("usage", `"${folder}" is a link to outside "${root}"; choose another output folder`);
-  return made;
-}
-
 async function writeChunks(
   handle: FileHandle,
   { file, target }: Job,
@@ -168,14 +144,8 @@ async function writeAll(jobs: readonly Job[], options: WriteModelOptions): Promi
   return written.reverse();
 }
 
-function checkNames(encoded: EncodedModel): void {
-  const names = outputs(encoded).map(({ name }) => name.toLowerCase());
-  if (new Set(names).size !== names.length)
-    fail("usage", `the model file and its data need different names, found ${names.join(", ")}; choose others`);
-}
-
 async function prepare(folder: string, encoded: EncodedModel, made: string[]): Promise<readonly Job[]> {
-  checkNames(encoded);
+  checkNames(outputs(encoded));
   await checkSpace(folder, outputs(encoded));
   const jobs: Job[] = [];
   for (const file of outputs(encoded)) {

@@ -30,7 +30,10 @@ export const COUNTS = {
   elements: { max: 16_000_000, what: "numbers in attributes; tree ensembles have some millions" },
   strings: { max: 4_000_000, what: "strings in tensors and attributes; vocabularies have up to 500,000" },
   metadata: { max: 100_000, what: "metadata entries, operator sets or functions" },
-  fields: { max: 1_000_000, what: "fields in large messages" },
+  fields: {
+    max: 2_000_000,
+    what: "fields that are large or that fewbit has no noun for; exporters note some 5 a node",
+  },
 } as const;
 
 export type Counted = keyof typeof COUNTS;

@@ -86,11 +86,15 @@ const PACKED: Partial<Record<Kind, { readonly least: number; readonly read: (fou
   floats: { least: 4, read: packedFloats as (found: Field, out: never[]) => void },
 };
 
+/** Row of all fields without a noun. */
+const CARRIED: Row = { id: 0, kind: "data", label: "rest" };
+
 const COUNT_AS: Partial<Record<Kind, Counted>> = {
   int64: "elements",
   floats: "elements",
   string: "names",
   bytes: "strings",
+  data: "fields",
 };
 
 const DATA_WIRES = new Set([VARINT, FIXED32, FIXED64, BYTES]);
@@ -141,7 +145,7 @@ export function decode<M extends MessageName>(name: M, message: Field, tally: Ta
   const rows = BY_ID[name];
   eachField(message, (found) => {
     const row = rows.get(found.id);
-    if (row === undefined || !fits(row, found)) listOf(values, "rest").push(found);
+    if (row === undefined || !fits(row, found)) append(CARRIED, found, listOf(values, "rest"), tally);
     else if (row.label === "many") append(row, found, listOf(values, row.key), tally);
     else if (isMessage(row.kind) && values[row.key] !== undefined)
       fail("format", `onnx: ${name} has two fields ${row.key}, the second at byte ${found.start}; one is allowed`);

@@ -15,7 +15,22 @@ import {
   WINDOW_BYTES,
 } from "./limits.ts";
 import { BY_ID, type Kind, type MessageName, messageOf } from "./schema.ts";
-import { BYTES, type Cursor, cursor, type Field, field, GROUP, MAX_HEADER, payloadLength, tag } from "./wire.ts";
+import {
+  BYTES,
+  type Cursor,
+  cursor,
+  FIXED32,
+  FIXED64,
+  type Field,
+  field,
+  GROUP,
+  MAX_HEADER,
+  payloadLength,
+  RUN,
+  tag,
+  VARINT,
+  varint,
+} from "./wire.ts";
 
 /** The part of the file in memory, the buffer small fields are copied to, and what was counted. */
 interface Scan {
@@ -63,15 +78,31 @@ function keep(scan: Scan, found: Field): Field {
   return { ...found, bytes: scan.arena, at };
 }
 
-/** A small field that the window holds as a whole: nearly all are read here, without waiting. */
-function smallField(scan: Scan, start: number, limit: number): Field | undefined {
+/** Moves past a field that is small and in the window as a whole; false where it is not. */
+function passSmall(at: Cursor, limit: number): boolean {
+  const wire = tag(at) & 7;
+  if (wire === GROUP) return false;
+  if (wire === VARINT) varint(at);
+  else if (wire === FIXED32) at.pos += 4;
+  else if (wire === FIXED64) at.pos += 8;
+  else {
+    const length = payloadLength(at, limit);
+    if (length > SMALL_MESSAGE) return false;
+    at.pos += length;
+  }
+  return at.pos <= at.end;
+}
+
+/** The small fields from `start` on that the window holds, as one field; most of a file is read in such stretches. */
+function smallRun(scan: Scan, start: number, limit: number): Field | undefined {
   if (!holds(scan, start, Math.min(MAX_HEADER, limit - start))) return undefined;
   const at = cursorAt(scan, start, limit);
-  const wire = tag(at) & 7;
-  if (wire === GROUP) return undefined;
-  const length = wire === BYTES ? payloadLength(at, limit) : 0;
-  if (length > SMALL_MESSAGE || at.pos + length > at.end) return undefined;
-  return keep(scan, field(cursorAt(scan, start, limit)));
+  const last = at.base + at.end === limit ? at.end : at.end - MAX_HEADER;
+  let passed = at.pos;
+  while (passed < last && passSmall(at, limit)) passed = at.pos;
+  const end = at.base + passed;
+  if (end === start) return undefined;
+  return keep(scan, { id: 0, wire: RUN, start, offset: start, end, lo: 0, hi: 0, bytes: null, at: 0, fields: null });
 }
 
 async function whole(scan: Scan, start: number, end: number, limit: number): Promise<Field> {
@@ -112,7 +143,7 @@ async function scanMessage(
   const found: Field[] = [];
   for (let pos = start; pos < end; ) {
     scan.tally.count("fields", 1);
-    const next = smallField(scan, pos, end) ?? (await scanField(scan, name, pos, end, depth));
+    const next = smallRun(scan, pos, end) ?? (await scanField(scan, name, pos, end, depth));
     found.push(next);
     pos = next.end;
   }

@@ -9,6 +9,8 @@ export const BYTES = 2;
 export const GROUP = 3;
 export const GROUP_END = 4;
 export const FIXED32 = 5;
+/** Not protobuf's: several small fields in one stretch of bytes, as the scan keeps them. */
+export const RUN = 6;
 
 /** Largest tag and length together: two varints of ten bytes. */
 export const MAX_HEADER = 20;
@@ -176,7 +178,10 @@ export function field(at: Cursor): Field {
 /** Hands each field of a message, whose bytes are in memory or whose fields were scanned, to `visit`. */
 export function eachField(message: Field, visit: (found: Field) => void): void {
   const { bytes, fields, at, start, offset, end } = message;
-  if (fields !== null) for (const found of fields) visit(found);
+  if (fields !== null)
+    for (const found of fields)
+      if (found.wire === RUN) eachField(found, visit);
+      else visit(found);
   else if (bytes === null) fail("format", `onnx: a field at byte ${start} was expected to be a message`);
   else {
     const where = cursor(bytes, at + offset - start, at + end - start, start - at);
