@@ -38,7 +38,7 @@ const FEWBIT: readonly NamedScheme[] = [
     summary: "weights int8 per channel, activations uint8 with calibrated ranges: fastest on CPUs, needs data",
     bits: 8,
     static: { activations: perTensor("uint8", false), weights: perAxis("int8") },
-    steps: [],
+    steps: [tables, { ...storedInt8, ops: ["Gather", "ConvTranspose"] }],
     opset: 13,
   },
   {

@@ -12,7 +12,7 @@ import { codeRange } from "../../numeric/qparams.ts";
 import type { Host } from "../host.ts";
 import { type Hooks, stopIfAborted } from "../progress.ts";
 import type { LayerResult } from "../result.ts";
-import { batchSize } from "./outputs.ts";
+import { batchSize, decibels } from "./outputs.ts";
 
 /** Enough to rank layers; more samples hardly move the order. */
 const SAMPLES = 32;
@@ -96,7 +96,7 @@ function result({ entry, value }: Layer, sums: ErrorSums, plan: Plan, stats: Sta
   const quality = sqnr(sums);
   const planned = plan.values.find((candidate) => candidate.value === value);
   const seen = stats?.values[value];
-  const dtype = entry.weight?.scheme.dtype ?? planned?.scheme.dtype ?? "float32";
+  const dtype = entry.weight?.scheme.dtype ?? (planned ?? plan.values[0])?.scheme.dtype ?? "float32";
   return {
     node: entry.node,
     op: entry.op,
@@ -104,7 +104,7 @@ function result({ entry, value }: Layer, sums: ErrorSums, plan: Plan, stats: Sta
     kind: "activation",
     form: entry.form,
     bits: DTYPES[dtype].bits,
-    sqnr: Number.isFinite(quality) ? quality : null,
+    sqnr: decibels(quality),
     mse: mse(sums),
     ...(planned && seen ? { range: coveredRange(planned, stats) } : {}),
     ...(seen?.histogram ? { histogram: trimmed(seen.histogram, seen.min, seen.max) } : {}),

@@ -63,6 +63,9 @@ interface Tally {
 
 const BATCH = 32;
 
+/** dB where the ratio itself is minus infinity. */
+const WORST_SQNR = -100;
+
 const sum = (text: Tally["errors"], name: string): ErrorSums => text.get(name) ?? noErrors;
 
 /** Numbers of an array; outputs that are not numbers (strings) are left out by the caller. */
@@ -143,7 +146,9 @@ function addClasses(
   hits.after5 = addTopK(hits.after5, after, own, classes, 5);
 }
 
-const finite = (value: number): number | null => (Number.isFinite(value) ? value : null);
+/** null = equal to the last bit; a reference of zeros has no ratio, the lowest one stands for it. */
+export const decibels = (value: number): number | null =>
+  value === Number.POSITIVE_INFINITY ? null : Math.max(value, WORST_SQNR);
 const shares = (before: Hits, after: Hits): Metric => ({
   before: share(before),
   after: share(after),
@@ -163,7 +168,7 @@ function findings(tally: Tally, { metrics }: Evaluation): OutputFindings {
   return {
     outputs: [...errors].map(([name, sums]) => ({
       name,
-      sqnr: finite(sqnr(sums)),
+      sqnr: decibels(sqnr(sums)),
       cosine: cosine(sums),
       maxAbs: sums.maxAbs,
     })),

@@ -6,9 +6,10 @@ import type { Host, Staged } from "../host.ts";
 import type { Hooks } from "../progress.ts";
 import { type Latency, type Memory, ratioOf } from "../result.ts";
 
-/** Long enough for a steady median of a small model, short enough to be done for every scheme. */
-const BUDGET_MS = 4_000;
-const ROUNDS = 200;
+/** Long enough for a steady median, short enough to be done for every scheme. */
+const BUDGET_MS = 3_000;
+/** Small models run in far less than the budget; more rounds than this hardly move their median. */
+const ROUNDS = 2_000;
 
 /** Both models in turns on the same sample. The ratio is the median of the pairwise ratios. */
 export async function measureLatency(
