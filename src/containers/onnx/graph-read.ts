@@ -51,7 +51,6 @@ function opaque(reading: Reading, message: Field): Attribute {
 }
 
 function readAttribute(reading: Reading, message: Field): readonly [string, Attribute] {
-  reading.tally.count("attributes", 1);
   const proto = decode("AttributeProto", message, reading.tally);
   const refers = proto.rest.some(({ id, end, offset }) => id === REF_ATTR_NAME && end > offset);
   const read = refers ? undefined : ATTRIBUTES.get(proto.type || typeByValue(proto));
@@ -69,7 +68,6 @@ function attributesOf(reading: Reading, messages: readonly Field[], where: strin
 }
 
 function readNode(reading: Reading, message: Field): Node {
-  reading.tally.count("nodes", 1);
   return remember(reading, message, () => {
     const proto = decode("NodeProto", message, reading.tally);
     const op = proto.opType ?? "";
@@ -140,7 +138,6 @@ export function opsetsOf(
   messages: readonly Field[],
   where: string,
 ): Readonly<Record<string, number>> {
-  reading.tally.count("metadata", messages.length);
   const opsets = new Map<string, number>();
   for (const message of messages) {
     const proto = decode("OperatorSetIdProto", message, reading.tally);
@@ -156,7 +153,6 @@ export function opsetsOf(
 
 /** A model-local function. */
 export function readFunction(reading: Reading, message: Field): FunctionDef {
-  reading.tally.count("metadata", 1);
   return remember(reading, message, () => {
     const proto = decode("FunctionProto", message, reading.tally);
     return {

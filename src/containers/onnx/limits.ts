@@ -29,7 +29,8 @@ export const COUNTS = {
   names: { max: 2_000_000, what: "names; nodes have some 5" },
   elements: { max: 16_000_000, what: "numbers in attributes; tree ensembles have some millions" },
   strings: { max: 4_000_000, what: "strings in tensors and attributes; vocabularies have up to 500,000" },
-  metadata: { max: 100_000, what: "metadata entries, operator sets or functions" },
+  dims: { max: 2_000_000, what: "dimensions of declared values; most have some 4" },
+  metadata: { max: 1_000_000, what: "entries of metadata, operator sets or functions; external tensors have 3 each" },
   fields: {
     max: 2_000_000,
     what: "fields that are large or that fewbit has no noun for; exporters note some 5 a node",

@@ -89,12 +89,22 @@ const PACKED: Partial<Record<Kind, { readonly least: number; readonly read: (fou
 /** Row of all fields without a noun. */
 const CARRIED: Row = { id: 0, kind: "data", label: "rest" };
 
-const COUNT_AS: Partial<Record<Kind, Counted>> = {
+/** What each item of a list counts as, before anything is made of it. */
+const COUNT_AS: { readonly [K in Kind]?: Counted } = {
   int64: "elements",
   floats: "elements",
   string: "names",
   bytes: "strings",
   data: "fields",
+  NodeProto: "nodes",
+  GraphProto: "nodes",
+  TensorProto: "tensors",
+  ValueInfoProto: "values",
+  AttributeProto: "attributes",
+  Dimension: "dims",
+  FunctionProto: "metadata",
+  OperatorSetIdProto: "metadata",
+  StringStringEntryProto: "metadata",
 };
 
 const DATA_WIRES = new Set([VARINT, FIXED32, FIXED64, BYTES]);

@@ -10,7 +10,6 @@ import { scanModel } from "./scan.ts";
 import type { Field } from "./wire.ts";
 
 function metadataOf(reading: Reading, messages: readonly Field[]): Readonly<Record<string, string>> {
-  reading.tally.count("metadata", messages.length);
   const entries = messages.map((message) => decode("StringStringEntryProto", message, reading.tally));
   return Object.fromEntries(entries.map(({ key, value }) => [key ?? "", value ?? ""]));
 }

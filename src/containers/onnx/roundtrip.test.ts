@@ -303,6 +303,13 @@ test("initializers of sub-graphs leave the model too, constants in attributes st
   expect(Buffer.from(files.get("w.data") ?? []).includes(Buffer.from(Float32Array.of(3, 4).buffer))).toBe(true);
 });
 
+test("initializers of unchanged sub-graphs leave an edited model too", async () => {
+  const read = await fromBytes(await toBytes(richModel()));
+  const files = await toFiles({ ...read, metadata: {} }, { external: { location: "w.data", threshold: 1 } });
+  expect(Buffer.from(files.get("w.data") ?? []).includes(Buffer.from(Float32Array.of(3, 4).buffer))).toBe(true);
+  expect(Buffer.from(files.get("model.onnx") ?? []).includes(Buffer.from(Float32Array.of(3, 4).buffer))).toBe(false);
+});
+
 test("a model with external data in two files is copied whole, or embedded, or moved to a new file", async () => {
   const files = await dataFiles(threeWeights(), { maxBytes: 2_000_100, threshold: 1 });
   expect(files.size).toBe(3);

@@ -107,6 +107,5 @@ function tensorOf(reading: Reading, message: Field): Tensor {
 
 /** A tensor whose bytes stay where they are until read. */
 export function readTensor(reading: Reading, message: Field): Tensor {
-  reading.tally.count("tensors", 1);
   return remember(reading, message, () => tensorOf(reading, message));
 }

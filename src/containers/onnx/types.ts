@@ -25,7 +25,6 @@ function dimOf(message: Field, tally: Tally, where: string): Dim {
 function shapeOf(message: Field, tally: Tally, where: string): readonly Dim[] {
   const { dim } = decode("TensorShapeProto", message, tally);
   if (dim.length > MAX_RANK) fail("limit", `${where} has ${dim.length} dimensions; at most ${MAX_RANK} are accepted`);
-  tally.count("elements", dim.length);
   return dim.map((one) => dimOf(one, tally, where));
 }
 
@@ -67,7 +66,6 @@ function moreThanTensor(message: Field, type: TensorType): Uint8Array | undefine
 
 /** A declared input, output or inner value. */
 export function readValue(reading: Reading, message: Field): ValueInfo {
-  reading.tally.count("values", 1);
   const { name = "", type, docString, rest } = decode("ValueInfoProto", message, reading.tally);
   const known = type ? typeOf(type, reading.tally, `onnx: value "${name}"`) : {};
   return {
