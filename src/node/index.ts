@@ -1,8 +1,24 @@
-/** fewbit for Node: the commands as functions, and the pieces they are made of. */
+/** fewbit for Node: the commands as functions, and what the steps of "fewbit" need of files, engines and processes. */
 
-export { openDataset, openLabels } from "./data.ts";
-export { availableEngines } from "./engines.ts";
-export { type OpenedModel, openModelFile, type WriteModelOptions, type WrittenFile, writeModel } from "./files.ts";
+export { type DataOptions, openDataset, openLabels } from "./data.ts";
+export { type AvailableEngine, availableEngines, ENGINE_NAMES, type EngineName, type EngineWish } from "./engines.ts";
+export { type FileSource, fileSource } from "./file-source.ts";
 export { type NodeHost, nodeHost } from "./host.ts";
+export {
+  type BenchOptions,
+  bench,
+  type CompareOptions,
+  compare,
+  type Evaluate,
+  inspect,
+  plan,
+  type QuantizeOptions,
+  quantize,
+  type Samples,
+  schemes,
+} from "./library.ts";
+export { type OpenedModel, openModelFile } from "./open-model.ts";
 export type * from "./requests.ts";
-export { bench, cleanup, compare, demo, inspect, names, plan, quantize, schemes } from "./services.ts";
+export { cleanup, demo, names, writeText } from "./services.ts";
+export type { StagedFiles } from "./stage.ts";
+export { type WriteModelOptions, type WrittenFile, writeModel } from "./write-model.ts";

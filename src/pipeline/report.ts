@@ -57,5 +57,4 @@ ${reproduce(report)}
   return page.html;
 }
 
-/** The report as data, for programs; readable, ends with a newline. */
-export const renderJson = (report: QuantizeReport): string => `${JSON.stringify(report, null, 2)}\n`;
+export { renderJson } from "./report/json.ts";
