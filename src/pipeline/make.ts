@@ -8,6 +8,7 @@ import type { Feeds, Model, NDArray } from "../ir/model.ts";
 import type { Plan } from "../ir/plan.ts";
 import type { Stats } from "../ir/stats.ts";
 import { fail } from "../numeric/errors.ts";
+import type { ValueType } from "../passes/index.ts";
 import type { Recipe } from "../recipes/recipe.ts";
 import { refuseBadWeights } from "./bad-weights.ts";
 import { calibrate } from "./calibrate.ts";
@@ -17,6 +18,7 @@ import { prepare } from "./prepare.ts";
 import { type Hooks, stopIfAborted } from "./progress.ts";
 import { quantize } from "./quantize.ts";
 import type { Finding } from "./result.ts";
+import { declaredTypes } from "./shapes.ts";
 import type { Evaluation } from "./verify/outputs.ts";
 import { type Reference, type Verified, verify } from "./verify.ts";
 
@@ -49,13 +51,16 @@ export interface Planned {
   readonly plan: Plan;
 }
 
-/** Steps 2 and 3: what would become what. */
-export async function planFor(model: Model, recipe: Recipe, host: Pick<Host, "engine" | "stage">): Promise<Planned> {
+type Lender = Pick<Host, "engine" | "stage">;
+
+/** Steps 2 and 3: what would become what. `data` lends one sample, to learn the types that the model does not state. */
+export async function planFor(model: Model, recipe: Recipe, host: Lender, data?: Dataset): Promise<Planned> {
   const { scheme } = recipe;
   if (scheme.suffix !== undefined) return { prepared: model, plan: planModel(model, recipe) };
+  const types = scheme.static && data ? await productTypes(model, host, data) : undefined;
   const { model: prepared, log } = await prepare(
     model,
-    { evaluate: (part, feeds) => evaluateOnce(host, part, feeds) },
+    { evaluate: (part, feeds) => runOnce(host, part, feeds), ...(types ? { types } : {}) },
     { static: scheme.static !== undefined, ...(scheme.opset === undefined ? {} : { opset: scheme.opset }) },
   );
   const plan = planModel(prepared, recipe);
@@ -65,8 +70,22 @@ export async function planFor(model: Model, recipe: Recipe, host: Pick<Host, "en
   };
 }
 
-async function evaluateOnce(
-  { engine, stage }: Pick<Host, "engine" | "stage">,
+/** Types of what MatMul reads, where the model is silent: a product of matrices takes another form than one of stacks. */
+async function productTypes(model: Model, host: Lender, data: Dataset): Promise<ReadonlyMap<string, ValueType>> {
+  const known = declaredTypes(model);
+  const products = model.graph.nodes.filter(({ op, inputs }) => op === "MatMul" && model.graph.tensors.has(inputs[1]!));
+  const open = new Set(products.map(({ inputs }) => inputs[0]!).filter((name) => !known.has(name)));
+  for (const { name } of model.graph.inputs) open.delete(name);
+  if (open.size === 0) return known;
+  for await (const feeds of data.batches(1)) {
+    const found = await runOnce(host, withTaps(model, [...open]), feeds);
+    return new Map([...known, ...[...open].flatMap((name) => (found[name] ? [[name, found[name]] as const] : []))]);
+  }
+  return known;
+}
+
+async function runOnce(
+  { engine, stage }: Lender,
   part: Model,
   feeds: Feeds,
 ): Promise<Readonly<Record<string, NDArray>>> {
@@ -82,7 +101,7 @@ async function evaluateOnce(
 /** All steps. The caller disposes what was staged, or puts it in its place. */
 export async function make(host: Host, input: MakeInput, hooks: Hooks): Promise<Made> {
   const step = hooks.progress.step(`planning ${input.recipe.scheme.name}`);
-  const { prepared, plan } = await planFor(input.model, input.recipe, host);
+  const { prepared, plan } = await planFor(input.model, input.recipe, host, input.evaluation.data);
   step.done(`${plan.nodes.length} nodes`);
   await refuseBadWeights(prepared, new Set(plan.nodes.flatMap(({ weight }) => (weight ? [weight.tensor] : []))));
   const stats = await statistics(host, input, prepared, plan, hooks);

@@ -17,9 +17,22 @@ export interface Quantized {
 export async function quantize(model: Model, plan: Plan, stats?: Stats): Promise<Quantized> {
   const inIntegers = await lowerStatic(lowerNodes(model, plan), plan, staticNodes(model, plan), stats);
   const tidy = await dropUnused.apply(inIntegers, {});
-  if (plan.float16 === undefined) return { model: tidy, findings: [] };
-  return toFloat16(tidy, { rules: plan.float16 });
+  const findings = infinities(plan, stats);
+  if (plan.float16 === undefined) return { model: tidy, findings };
+  const half = await toFloat16(tidy, { rules: plan.float16 });
+  return { model: half.model, findings: [...findings, ...half.findings] };
 }
+
+/** A grid has no code for infinity: masks that use it become the grid's end. */
+const infinities = (plan: Plan, stats: Stats | undefined): readonly Finding[] =>
+  plan.values
+    .filter(({ value }) => (stats?.values[value]?.infinite ?? 0) > 0)
+    .map(({ value }) => ({
+      severity: "warning",
+      code: "infinite-values",
+      message: `value "${value}" was infinite in calibration; its grid ends at the largest finite value`,
+      remedy: "keep the nodes that read it in float with --keep if the outputs suffer",
+    }));
 
 /** Nodes of the static form by identity: other lowerings shift positions, not the nodes they leave alone. */
 const staticNodes = (model: Model, plan: Plan): ReadonlyMap<Node, NodePlan> =>
