@@ -23,10 +23,15 @@ export const dedupeTensors: Pass = {
   },
 };
 
-/** Name of a tensor -> name of the first one with the same bytes. Inputs and outputs keep their own. */
+/**
+ * Name of a tensor -> name of the first one with the same bytes. Inputs and outputs keep their own; computed weights are
+ * left out, each look at them would compute them whole.
+ */
 async function findTwins(graph: Graph): Promise<ReadonlyMap<string, string>> {
   const fixed = new Set([...graph.inputs, ...graph.outputs].map(({ name }) => name));
-  const candidates = [...graph.tensors.values()].filter(({ name, data }) => data.size >= MIN_BYTES && !fixed.has(name));
+  const candidates = [...graph.tensors.values()].filter(
+    ({ name, data }) => data.seekable && data.size >= MIN_BYTES && !fixed.has(name),
+  );
   const twins = new Map<string, string>();
   for (const alike of groups(candidates, (tensor) => `${tensor.dtype} ${tensor.shape}`)) {
     const keys = new Map<Tensor, string>();

@@ -13,8 +13,7 @@ import { unlistInitializers } from "./unlist-initializers.ts";
 export const FIRST: readonly Pass[] = [unlistInitializers];
 
 /**
- * For every scheme. Dead branches go first, as they count as readers. Identical weights are joined before lazily
- * computed ones appear, which are dear to read.
+ * For every scheme. Dead branches go first, as they count as readers; identical weights before others are made of them.
  */
 export const GENERAL: readonly Pass[] = [
   dropUnused,

@@ -129,9 +129,12 @@ const lastAxis: Change = (node, site) => {
 const resize11: Change = async (node, site) => {
   const [data, scales] = node.inputs;
   const mode = stringAttribute(node, "mode", "nearest");
-  const rounding = mode === "nearest" ? await nearestMode(scales!, site) : "floor";
+  const rounding = stringAttribute(node, "nearest_mode", mode === "nearest" ? "" : "floor");
   const roi = site.add(makeTensor(site.fresh(`${node.outputs[0]}_roi`), "float32", [0], new Float32Array(0)));
-  const attributes = { coordinate_transformation_mode: "asymmetric", nearest_mode: rounding };
+  const attributes = {
+    coordinate_transformation_mode: "asymmetric",
+    nearest_mode: rounding || (await nearestMode(scales!, site)),
+  };
   return [withAttributes({ ...node, inputs: [data!, roi, scales!] }, attributes)];
 };
 
@@ -145,6 +148,9 @@ async function nearestMode(scales: string, site: ChangeSite): Promise<"floor" | 
   if (values.every((scale) => scale >= 1)) return "floor";
   return values.every((scale) => scale <= 1) ? "ceil" : site.refuse("it shrinks one axis and enlarges another");
 }
+
+/** Upsample only enlarges, so its rounding is known without its scales. */
+const upsample10: Change = (node) => [{ ...withAttributes(node, { nearest_mode: "floor" }), op: "Resize" }];
 
 const resize13: Change = (node, site) =>
   stringAttribute(node, "coordinate_transformation_mode", "") === "tf_half_pixel_for_nn"
@@ -195,5 +201,5 @@ export const CHANGES: Readonly<Record<string, Changes>> = {
   Squeeze: { 13: axesInput },
   TopK: { 10: toInputs(["k", 1, oneInt]) },
   Unsqueeze: { 13: axesInput },
-  Upsample: { 9: toInputs(["scales", 1, floatList]), 10: renamed("Resize") },
+  Upsample: { 9: toInputs(["scales", 1, floatList]), 10: upsample10 },
 };

@@ -143,6 +143,20 @@ test("ops that can't follow are refused by name, with what to do", async () => {
   await expect(async () => raiseOpset(13).apply(old, context)).rejects.toThrow("operator set 6 is too old");
 });
 
+test("Upsample by computed scales is known to enlarge", async () => {
+  const before = onnxModel(
+    {
+      inputs: [valueInfo("x", "float32", [1, 1, 2, 3]), valueInfo("s", "float32", [4])],
+      outputs: [valueInfo("y", "float32")],
+      nodes: [node("Upsample", ["x", "s"], ["y"])],
+    },
+    { opsets: { "": 9 }, formatVersion: 4 },
+  );
+  const x = { dtype: "float32", shape: [1, 1, 2, 3], data: Float32Array.of(1, 2, 3, 4, 5, 6) } as const;
+  const feeds = { x, s: { dtype: "float32", shape: [4], data: Float32Array.of(1, 1, 2.5, 2) } } as const;
+  await applied(raiseOpset(13), before, { feeds });
+});
+
 test("a model that is new enough comes back as the same object", async () => {
   const before = model(17, image, [unary("Relu", {})]);
   expect(await raiseOpset(13).apply(before, context)).toBe(before);
