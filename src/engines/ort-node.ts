@@ -90,7 +90,7 @@ async function opHistogram(ort: Ort, place: ModelPlace, scratch: Scratch): Promi
     const session = await create(ort, place, { ...sessionOptions(1), extra, optimizedModelFilePath: path });
     await session.release();
     const source = bytesSource(await scratch.read(path));
-    return countOps(await readOnnx(source, { external: async () => UNREAD }));
+    return countOps(await readOnnx(source, { external: async () => UNREAD, repeats: true }));
   } catch (cause) {
     return ortFail(where(place), cause);
   } finally {

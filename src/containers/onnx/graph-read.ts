@@ -86,9 +86,12 @@ function readNode(reading: Reading, message: Field): Node {
   });
 }
 
+const byName = <T extends { readonly name: string }>(items: readonly T[]): ReadonlyMap<string, T> =>
+  new Map(items.map((item) => [item.name, item]));
+
 /** Items by name, in file order; names must be there and differ. */
 function uniqueByName<T extends { readonly name: string }>(items: readonly T[], what: string): ReadonlyMap<string, T> {
-  const named = new Map(items.map((item) => [item.name, item]));
+  const named = byName(items);
   if (named.has("")) fail("format", `onnx: ${what} has no name; the file is damaged`);
   if (named.size === items.length) return named;
   const twice = items.find((item) => named.get(item.name) !== item);
@@ -115,7 +118,7 @@ function graphOf(reading: Reading, message: Field): Graph {
     inputs: proto.input.map((found) => readValue(reading, found)),
     outputs: proto.output.map((found) => readValue(reading, found)),
     nodes: proto.node.map((found) => readNode(reading, found)),
-    tensors: uniqueByName(tensors, `initializer of graph "${proto.name ?? ""}"`),
+    tensors: reading.repeats ? byName(tensors) : uniqueByName(tensors, `initializer of graph "${proto.name ?? ""}"`),
     values: new Map(proto.valueInfo.map((found) => readValue(reading, found)).map((value) => [value.name, value])),
     ...(opaque.length > 0 && { opaque }),
     ...(proto.docString !== undefined && { doc: proto.docString }),

@@ -46,6 +46,11 @@ function modelOf(reading: Reading, message: Field): Model {
 export interface ReadOptions {
   /** Opens a file of external data by its location, a checked path relative to the model's folder. */
   readonly external?: (location: string) => Promise<ByteSource>;
+  /**
+   * Takes graphs that hold an initializer twice: ONNX Runtime 1.30.0 writes those of sub-graphs so when it saves its
+   * optimized graph with the weights in a file of their own.
+   */
+  readonly repeats?: boolean;
 }
 
 async function openExternal(file: ExternalFile, options: ReadOptions): Promise<void> {
@@ -71,7 +76,8 @@ export async function readOnnx(source: ByteSource, options: ReadOptions = {}): P
   const counted = tally();
   const root = await scanModel(source, counted);
   const external = new Map<string, ExternalFile>();
-  const reading: Reading = { source, tally: counted, external, checks: [], depth: 0, tensors: 0, outside: 0 };
+  const { repeats = false } = options;
+  const reading: Reading = { source, tally: counted, external, checks: [], repeats, depth: 0, tensors: 0, outside: 0 };
   const model = remember(reading, root, () => modelOf(reading, root));
   for (const file of external.values()) await openExternal(file, options);
   for (const check of reading.checks) await check();

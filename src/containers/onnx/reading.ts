@@ -21,6 +21,8 @@ export interface Reading {
   readonly external: Map<string, ExternalFile>;
   /** Checks that need bytes; done after the structure is known. */
   readonly checks: (() => Promise<void>)[];
+  /** Of initializers with one name the last one counts, instead of being an error. */
+  readonly repeats: boolean;
   /** Depth of the graph being read. */
   depth: number;
   /** Initializers, and references to external files, seen so far: their growth tells what a message holds. */
