@@ -32,15 +32,16 @@ export function planModel(model: Model, recipe: Recipe): Plan {
       (entry): entry is Kept => entry !== undefined && "reason" in entry && !explained.has(keyOf(entry)),
     ),
   ];
+  const stored = storedWeights(assigned, nodes);
   if (nodes.length === 0 && recipe.scheme.float16 === undefined) refuse(recipe, kept);
   return {
     scheme: recipe.scheme.name,
     nodes,
     values: fixed.values,
     kept,
-    notes: [],
+    notes: sharedNotes(stored),
     ...(recipe.scheme.float16 === undefined ? {} : { float16: recipe.scheme.float16 }),
-    bytes: plannedBytes(model, nodes),
+    bytes: plannedBytes(model, stored),
   };
 }
 
@@ -92,15 +93,42 @@ export function holdsWeights(site: Site): boolean {
   });
 }
 
-/** Bytes of all constants before, and after the plan; a weight that several nodes share counts once. */
-function plannedBytes(model: Model, nodes: readonly NodePlan[]): { before: number; after: number } {
+/** One weight with all that will be stored for it. */
+interface Stored {
+  readonly tensor: string;
+  readonly before: number;
+  /** Bytes by form and grid: nodes that agree on both share the codes. */
+  readonly codes: ReadonlyMap<string, number>;
+  /** Nodes that read the float values still. */
+  readonly others: number;
+}
+
+function storedWeights(assigned: readonly Assigned[], nodes: readonly NodePlan[]): readonly Stored[] {
+  const uses = new Map(assigned.map(({ site, place }) => [keyOf(place), site.uses] as const));
+  const byTensor = new Map<string, NodePlan[]>();
+  for (const entry of nodes)
+    if (entry.weight) byTensor.set(entry.weight.tensor, [...(byTensor.get(entry.weight.tensor) ?? []), entry]);
+  return [...byTensor].map(([tensor, entries]) => ({
+    tensor,
+    before: entries[0]!.weight!.bytes.before,
+    codes: new Map(entries.map(({ form, weight }) => [form + JSON.stringify(weight!.scheme), weight!.bytes.after])),
+    others: (uses.get(keyOf(entries[0]!))?.(tensor) ?? 0) - entries.length,
+  }));
+}
+
+/** Bytes of all constants before and after the plan. */
+function plannedBytes(model: Model, stored: readonly Stored[]): Plan["bytes"] {
   let before = 0;
   for (const { graph } of graphs(model.graph)) for (const { data } of graph.tensors.values()) before += data.size;
-  const saved = new Map(
-    nodes.flatMap(({ weight }) => (weight ? [[weight.tensor, weight.bytes.before - weight.bytes.after]] : [])),
-  );
-  return { before, after: before - [...saved.values()].reduce((sum, bytes) => sum + bytes, 0) };
+  const change = (weight: Stored): number =>
+    [...weight.codes.values()].reduce((sum, bytes) => sum + bytes, weight.others > 0 ? 0 : -weight.before);
+  return { before, after: stored.reduce((sum, weight) => sum + change(weight), before) };
 }
+
+const sharedNotes = (stored: readonly Stored[]): readonly string[] =>
+  stored
+    .filter(({ others }) => others > 0)
+    .map(({ tensor, others }) => `weight "${tensor}" is stored twice: ${others} other nodes read its float values`);
 
 /** Nothing to do is an answer, not a model. */
 function refuse({ scheme }: Recipe, kept: readonly Kept[]): never {
