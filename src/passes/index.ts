@@ -7,6 +7,8 @@ import { foldBatchNorm } from "./fold-batch-norm.ts";
 import { foldConstants } from "./fold-constants.ts";
 import { fuseMatMulAdd } from "./fuse-matmul-add.ts";
 import type { Pass } from "./pass.ts";
+import { poolToConv } from "./pool-to-conv.ts";
+import { splitClips } from "./split-clips.ts";
 import { unlistInitializers } from "./unlist-initializers.ts";
 
 /** Before the operator set is raised: a newer IR version would give listed initializers another meaning. */
@@ -27,7 +29,7 @@ export const GENERAL: readonly Pass[] = [
 ];
 
 /** For graphs that will run in integers from end to end; weight-only forms want MatMul as it is. */
-export const STATIC: readonly Pass[] = [fuseMatMulAdd];
+export const STATIC: readonly Pass[] = [fuseMatMulAdd, poolToConv, splitClips];
 
 export { type Bounds, dropClamps, removableActivation } from "./clamps.ts";
 export type { Pass, PassContext, ValueType } from "./pass.ts";
