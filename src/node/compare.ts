@@ -9,6 +9,7 @@ import { contractOf } from "../pipeline/contract.ts";
 import type { Footprint } from "../pipeline/host.ts";
 import type { Hooks } from "../pipeline/progress.ts";
 import type { BenchReport, BenchRow, CompareReport } from "../pipeline/result.ts";
+import type { Evaluation } from "../pipeline/verify/outputs.ts";
 import { verify } from "../pipeline/verify.ts";
 import { sha256File } from "./files.ts";
 import { type NodeHost, nodeHost } from "./host.ts";
@@ -16,14 +17,16 @@ import type { BenchRequest, CompareRequest } from "./requests.ts";
 import { openEvaluation, openSamples, summaryOf } from "./samples.ts";
 import { environmentOf, openSource, type SourceModel } from "./surroundings.ts";
 
-/** Runs both models on the same samples and says how far the second is from the first. */
-export async function compareFiles(request: CompareRequest, hooks: Hooks): Promise<CompareReport> {
+/** Runs both models on the same samples, those of the request or `given` ones, and says how far apart they are. */
+export async function compareFiles(request: CompareRequest, hooks: Hooks, given?: Evaluation): Promise<CompareReport> {
   const start = performance.now();
   const reference = await openSource(request.reference);
   const candidate = await openSource(request.candidate);
   try {
     const host = await nodeHost(request, hooks.signal);
-    const { evaluation, random } = await openEvaluation(request.evaluation, undefined, reference.model);
+    const { evaluation, random } = given
+      ? { evaluation: given, random: false }
+      : await openEvaluation(request.evaluation, undefined, reference.model);
     const files = await Promise.all(candidate.files.map(fileFacts));
     const staged = {
       place: { path: candidate.path },

@@ -9,12 +9,13 @@ export {
   bench,
   type CompareOptions,
   compare,
-  type Evaluate,
+  type DataFiles,
+  type EvaluationFiles,
+  type EvaluationValues,
   inspect,
   plan,
   type QuantizeOptions,
   quantize,
-  type Samples,
   schemes,
 } from "./library.ts";
 export { type OpenedModel, openModelFile } from "./open-model.ts";

@@ -1,4 +1,5 @@
 /** The commands as functions for programs: what the command line always says may be left out here. */
+import type { Dataset } from "../containers/data.ts";
 import { type Hooks, noHooks } from "../pipeline/progress.ts";
 import type {
   BenchReport,
@@ -8,74 +9,98 @@ import type {
   QuantizeReport,
   SchemesReport,
 } from "../pipeline/result.ts";
+import type { Evaluation } from "../pipeline/verify/outputs.ts";
+import { type GivenSamples, quantizeFile } from "./quantize.ts";
 import type { BenchRequest, CompareRequest, DataRequest, EvaluationRequest, QuantizeRequest } from "./requests.ts";
 import * as services from "./services.ts";
 
 /** A request where only `K` must be given. */
 type Only<T, K extends keyof T> = Pick<T, K> & Partial<Omit<T, K>>;
 
-/** Samples: a path alone, or with settings. */
-export type Samples = string | Only<DataRequest, "path">;
+/** Samples on disk: a path alone, or with settings. */
+export type DataFiles = string | Only<DataRequest, "path">;
 
-/** Samples to measure on; a path alone is enough where there are no labels. */
-export type Evaluate = string | (Omit<Partial<EvaluationRequest>, "data"> & { readonly data?: Samples });
+/** What to measure on, by file names; a path alone is enough where there are no labels. */
+export type EvaluationFiles = string | (Omit<Partial<EvaluationRequest>, "data"> & { readonly data?: DataFiles });
+
+/** What to measure on, from memory; `evaluate` is a metric of your own. */
+export type EvaluationValues = Only<Evaluation, "data">;
 
 export interface QuantizeOptions extends Only<Omit<QuantizeRequest, "calibration" | "evaluation">, "model"> {
-  readonly calibration?: Samples;
-  readonly evaluation?: Evaluate;
+  readonly calibration?: DataFiles | Dataset;
+  readonly evaluation?: EvaluationFiles | EvaluationValues;
 }
 
 export interface CompareOptions extends Only<Omit<CompareRequest, "evaluation">, "reference" | "candidate"> {
-  readonly evaluation: Evaluate;
+  readonly evaluation: EvaluationFiles | EvaluationValues;
 }
 
 export interface BenchOptions extends Only<Omit<BenchRequest, "data">, "models"> {
-  readonly data?: Samples;
+  readonly data?: DataFiles;
 }
 
-const samples = (wish: Samples): DataRequest => ({ seed: 0, ...(typeof wish === "string" ? { path: wish } : wish) });
+const isDataset = (data: unknown): data is Dataset => typeof data === "object" && data !== null && "batches" in data;
+const isInMemory = (wish: EvaluationFiles | EvaluationValues): wish is EvaluationValues =>
+  typeof wish === "object" && isDataset(wish.data);
 
-function evaluation(wish: Evaluate): EvaluationRequest {
-  const { data, ...rest } = typeof wish === "string" ? { data: wish } : wish;
-  return { metrics: [], ...rest, ...(data === undefined ? {} : { data: samples(data) }) };
-}
-
-const asRequest = ({ calibration, evaluation: wish, ...rest }: QuantizeOptions): QuantizeRequest => ({
-  schemes: [],
-  keep: [],
-  force: false,
-  embeddings: false,
-  threads: 1,
-  command: "quantize() of fewbit/node",
-  ...rest,
-  ...(calibration === undefined ? {} : { calibration: samples(calibration) }),
-  ...(wish === undefined ? {} : { evaluation: evaluation(wish) }),
+const dataRequest = (wish: DataFiles): DataRequest => ({
+  seed: 0,
+  ...(typeof wish === "string" ? { path: wish } : wish),
 });
+
+function evaluationRequest(wish: EvaluationFiles): EvaluationRequest {
+  const { data, ...rest } = typeof wish === "string" ? { data: wish } : wish;
+  return { metrics: [], ...rest, ...(data === undefined ? {} : { data: dataRequest(data) }) };
+}
+
+/** The request for what is on disk, and what is in memory beside it. */
+function split({ calibration, evaluation, ...rest }: QuantizeOptions): [QuantizeRequest, GivenSamples | undefined] {
+  const defaults = { schemes: [], keep: [], force: false, embeddings: false, threads: 1, command: "quantize()" };
+  const inMemory = {
+    ...(isDataset(calibration) ? { calibration: { data: calibration, random: false } } : {}),
+    ...(evaluation && isInMemory(evaluation) ? { evaluation: { metrics: [], ...evaluation } } : {}),
+  };
+  const onDisk = {
+    ...(calibration && !isDataset(calibration) ? { calibration: dataRequest(calibration) } : {}),
+    ...(evaluation && !isInMemory(evaluation) ? { evaluation: evaluationRequest(evaluation) } : {}),
+  };
+  return [{ ...defaults, ...rest, ...onDisk }, Object.keys(inMemory).length > 0 ? inMemory : undefined];
+}
 
 const asHooks = (hooks: Partial<Hooks>): Hooks => ({ ...noHooks, ...hooks });
 
 /**
- * Quantizes a model file or a transformers.js folder: makes, runs and writes one model per scheme, and reports on each.
- * A scheme that can't be made is listed under `refused`; when none can, the reason is thrown.
+ * Quantizes a model file, or with samples on disk a transformers.js folder: makes, runs and writes one model per scheme,
+ * and reports on each. A scheme that can't be made is listed under `refused`; when none can, the reason is thrown.
  */
-export const quantize = (options: QuantizeOptions, hooks: Partial<Hooks> = {}): Promise<QuantizeReport> =>
-  services.quantize(asRequest(options), asHooks(hooks));
+export async function quantize(options: QuantizeOptions, hooks: Partial<Hooks> = {}): Promise<QuantizeReport> {
+  const [request, samples] = split(options);
+  return samples === undefined
+    ? services.quantize(request, asHooks(hooks))
+    : quantizeFile(request, asHooks(hooks), { samples });
+}
 
 /** What `quantize` would do with the same options: the plans, nothing calibrated or written. */
-export const plan = (options: QuantizeOptions, hooks: Partial<Hooks> = {}): Promise<DryRun> =>
-  services.plan(asRequest(options), asHooks(hooks));
+export function plan(options: QuantizeOptions, hooks: Partial<Hooks> = {}): Promise<DryRun> {
+  const { calibration } = options;
+  // only whether there are samples counts here, not which
+  const named = isDataset(calibration) ? { ...options, calibration: calibration.origin } : options;
+  return services.plan(split(named)[0], asHooks(hooks));
+}
 
-/** Runs two models on the same samples: outputs, accuracy, size, speed, memory. */
-export const compare = (options: CompareOptions, hooks: Partial<Hooks> = {}): Promise<CompareReport> =>
-  services.compare(
-    { threads: 1, command: "compare() of fewbit/node", ...options, evaluation: evaluation(options.evaluation) },
-    asHooks(hooks),
-  );
+/** Runs two model files on the same samples: outputs, accuracy, size, speed, memory. */
+export function compare(options: CompareOptions, hooks: Partial<Hooks> = {}): Promise<CompareReport> {
+  const { evaluation } = options;
+  const request = { threads: 1, command: "compare()", ...options };
+  return isInMemory(evaluation)
+    ? services.compare({ ...request, evaluation: { metrics: [] } }, asHooks(hooks), { metrics: [], ...evaluation })
+    : services.compare({ ...request, evaluation: evaluationRequest(evaluation) }, asHooks(hooks));
+}
 
-/** Latency, throughput and memory of models that take turns; the first is what the others are measured against. */
+/** Latency, throughput and memory of model files that take turns; the first is what the others are measured against. */
 export const bench = ({ data, ...rest }: BenchOptions, hooks: Partial<Hooks> = {}): Promise<BenchReport> =>
   services.bench(
-    { threads: 1, batch: 1, ...rest, ...(data === undefined ? {} : { data: samples(data) }) },
+    { threads: 1, batch: 1, ...rest, ...(data === undefined ? {} : { data: dataRequest(data) }) },
     asHooks(hooks),
   );
 

@@ -42,8 +42,8 @@ const MAX_RECIPE_BYTES = 16 * 1024 * 1024;
 
 /** Samples that are in memory already, in place of those a request names. */
 export interface GivenSamples {
-  readonly calibration: Samples;
-  readonly evaluation: Evaluation;
+  readonly calibration?: Samples;
+  readonly evaluation?: Evaluation;
 }
 
 /** Makes, runs and writes one model per scheme; see `QuantizeReport` for what comes back. */
@@ -55,7 +55,7 @@ export async function quantizeFile(
   const start = performance.now();
   const source = await openSource(request.model);
   try {
-    const schemes = await chosenSchemes(request, source.model);
+    const schemes = await chosenSchemes(request, source.model, given.samples?.calibration !== undefined);
     const outputs = outputPaths(request, schemes.names);
     for (const path of outputs.values()) await refuseSource(path);
     const job = await openJob(request, source, hooks, given, dirname([...outputs.values()][0]!));
@@ -94,7 +94,7 @@ async function openJob(
   const rules = await rulesOf(request);
   const calibration =
     samples?.calibration ?? (request.calibration && (await openSamples(request.calibration, source.model)));
-  const evaluation = samples
+  const evaluation = samples?.evaluation
     ? { evaluation: samples.evaluation, random: false }
     : await openEvaluation(request.evaluation, calibration, source.model);
   await withIoErrors("write", folder, () => mkdir(folder, { recursive: true }));
@@ -104,11 +104,11 @@ async function openJob(
 }
 
 /** The schemes asked for, of the recipe, or one that needs nothing the user did not give. */
-async function chosenSchemes(request: QuantizeRequest, model: Model) {
+async function chosenSchemes(request: QuantizeRequest, model: Model, given = false) {
   if (request.schemes.length > 0) return { names: request.schemes, findings: [] };
   const named = request.recipe === undefined ? undefined : (await readRecipe(request.recipe)).scheme;
   if (named !== undefined) return { names: [named], findings: [] };
-  const name = request.calibration || request.stats ? "w8a8" : hasConvolutions(model) ? "w8" : "w8a8-dynamic";
+  const name = given || request.calibration || request.stats ? "w8a8" : hasConvolutions(model) ? "w8" : "w8a8-dynamic";
   const why = name === "w8a8" ? "samples to calibrate with were given" : "no samples to calibrate with were given";
   const message = `no scheme was named, so ${name} was taken: ${why}`;
   return { names: [name], findings: [{ severity: "info", code: "default-scheme", message }] satisfies Finding[] };

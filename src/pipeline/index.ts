@@ -116,6 +116,8 @@ export type * from "./result.ts";
 /** The report as one HTML page that needs nothing else. The charting library is loaded with the first page. */
 export const renderHtml = async (report: QuantizeReport): Promise<string> =>
   (await import("./report.ts")).renderHtml(report);
+/** Draws characters like those the demo's model was trained on: images to try things out with. */
+export { type Characters, type DrawRequest, drawCharacters } from "./demo/draw.ts";
 export { memoryDataset } from "./samples.ts";
 export {
   compareOutputs,

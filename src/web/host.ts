@@ -1,0 +1,49 @@
+/** What a browser lends the pipeline: an engine in WebAssembly, and memory in place of files. */
+import { encodeOnnx } from "../containers/onnx/index.ts";
+import { type MemoryPlace, type OrtWebOptions, openOrtWeb } from "../engines/ort-web.ts";
+import type { Model } from "../ir/model.ts";
+import { fail } from "../numeric/errors.ts";
+import type { Host, Staged } from "../pipeline/host.ts";
+import { sha256 } from "./digest.ts";
+
+/** A model in memory; `place.bytes` is the file to offer for download. */
+export interface StagedBytes extends Staged {
+  readonly place: MemoryPlace;
+}
+
+/** A host without files and processes: memory is not measured. */
+export interface WebHost extends Host {
+  stage(model: Model, name: string): Promise<StagedBytes>;
+}
+
+/** One buffer with all bytes of a file whose size is known. */
+async function gather(size: number, chunks: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
+  const bytes = new Uint8Array(size);
+  let at = 0;
+  for await (const chunk of chunks) {
+    bytes.set(chunk, at);
+    at += chunk.length;
+  }
+  return bytes;
+}
+
+/** Writes a model to memory, weights inside; more than 2 GiB is an error of code "limit". */
+export async function stageInMemory(model: Model, name: string): Promise<StagedBytes> {
+  const { main } = encodeOnnx(model, { name });
+  const bytes = await gather(main.size, main.chunks());
+  return {
+    place: { bytes },
+    files: [{ name, size: bytes.length, sha256: await sha256(bytes) }],
+    size: bytes.length,
+    async [Symbol.asyncDispose]() {},
+  };
+}
+
+/**
+ * The host for browsers and workers. `options` go to the engine: threads need a cross-origin isolated page. Fails with
+ * code "engine" where onnxruntime-web can't be loaded.
+ */
+export async function webHost(options: OrtWebOptions = {}): Promise<WebHost> {
+  const { engine, reason } = await openOrtWeb(options);
+  return engine ? { engine, threads: options.threads ?? 1, stage: stageInMemory } : fail("engine", reason);
+}
