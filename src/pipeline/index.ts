@@ -105,7 +105,16 @@ export type { Footprint, Host, Staged } from "./host.ts";
 export { type Contents, inspectModel, realInputs } from "./inspect.ts";
 export { listSchemes } from "./list-schemes.ts";
 // All of them in order, and the report.
-export { brokenPromise, type Made, type MakeInput, make, type Planned, planFor } from "./make.ts";
+export {
+  brokenPromise,
+  calibratePlan,
+  type Made,
+  type MakeInput,
+  make,
+  observedValues,
+  type Planned,
+  planFor,
+} from "./make.ts";
 export { planModel } from "./plan.ts";
 export { type Prepared, type PrepareOptions, type PrepareStep, prepare } from "./prepare.ts";
 export { type Hooks, noHooks, type Progress, type ProgressStep, silent, stopIfAborted } from "./progress.ts";

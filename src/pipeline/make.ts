@@ -11,7 +11,7 @@ import { fail } from "../numeric/errors.ts";
 import type { ValueType } from "../passes/index.ts";
 import type { Recipe } from "../recipes/recipe.ts";
 import { refuseBadWeights } from "./bad-weights.ts";
-import { calibrate } from "./calibrate.ts";
+import { type CalibrateOptions, calibrate } from "./calibrate.ts";
 import type { Host, Staged } from "./host.ts";
 import { planModel } from "./plan.ts";
 import { prepare } from "./prepare.ts";
@@ -121,8 +121,8 @@ export async function make(host: Host, input: MakeInput, hooks: Hooks): Promise<
   }
 }
 
-/** Values whose range must be observed; the others follow from their op or from another value. */
-const observed = (plan: Plan): readonly string[] =>
+/** Values of a plan whose range must be observed; the others follow from their op or from another value. */
+export const observedValues = (plan: Plan): readonly string[] =>
   plan.values.filter(({ range, sameAs }) => range === undefined && sameAs === undefined).map(({ value }) => value);
 
 async function statistics(
@@ -132,17 +132,29 @@ async function statistics(
   plan: Plan,
   hooks: Hooks,
 ): Promise<Stats | undefined> {
-  const wanted = observed(plan);
+  const wanted = observedValues(plan);
   if (wanted.length === 0) return undefined;
   const missing = wanted.filter((name) => stats?.values[name] === undefined);
   if (stats !== undefined && missing.length === 0) return stats;
   if (calibration === undefined) return fail("usage", needsData(recipe, stats, missing));
+  return calibratePlan(host, prepared, plan, calibration, { model: digest, hooks });
+}
+
+/** Step 4 for a plan: runs the float model it was made for over samples and watches every value that needs a range. */
+export async function calibratePlan(
+  host: Pick<Host, "engine" | "stage" | "threads">,
+  prepared: Model,
+  plan: Plan,
+  samples: Dataset,
+  options: CalibrateOptions = {},
+): Promise<Stats> {
+  const wanted = observedValues(plan);
   const fed = new Set(prepared.graph.inputs.map(({ name }) => name));
   const taps = wanted.filter((name) => !fed.has(name));
   await using staged = await host.stage(withTaps(prepared, taps), "calibrate.onnx");
   const session = await host.engine.open(staged.place, { threads: host.threads });
   try {
-    return await calibrate(session, wanted, calibration, { model: digest, hooks });
+    return await calibrate(session, wanted, samples, options);
   } finally {
     await session.close();
   }

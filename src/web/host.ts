@@ -16,6 +16,12 @@ export interface WebHost extends Host {
   stage(model: Model, name: string): Promise<StagedBytes>;
 }
 
+/** Safari has no such symbol yet; what is staged is disposed of by this name. */
+function ensureDisposal(): void {
+  if (Symbol.asyncDispose === undefined)
+    Object.defineProperty(Symbol, "asyncDispose", { value: Symbol("Symbol.asyncDispose") });
+}
+
 /** One buffer with all bytes of a file whose size is known. */
 async function gather(size: number, chunks: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
   const bytes = new Uint8Array(size);
@@ -29,6 +35,7 @@ async function gather(size: number, chunks: AsyncIterable<Uint8Array>): Promise<
 
 /** Writes a model to memory, weights inside; more than 2 GiB is an error of code "limit". */
 export async function stageInMemory(model: Model, name: string): Promise<StagedBytes> {
+  ensureDisposal();
   const { main } = encodeOnnx(model, { name });
   const bytes = await gather(main.size, main.chunks());
   return {
