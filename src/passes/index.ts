@@ -10,6 +10,7 @@ import type { Pass } from "./pass.ts";
 import { poolToConv } from "./pool-to-conv.ts";
 import { splitClips } from "./split-clips.ts";
 import { unlistInitializers } from "./unlist-initializers.ts";
+import { widenBias } from "./widen-bias.ts";
 
 /** Before the operator set is raised: a newer IR version would give listed initializers another meaning. */
 export const FIRST: readonly Pass[] = [unlistInitializers];
@@ -29,7 +30,7 @@ export const GENERAL: readonly Pass[] = [
 ];
 
 /** For graphs that will run in integers from end to end; weight-only forms want MatMul as it is. */
-export const STATIC: readonly Pass[] = [fuseMatMulAdd, poolToConv, splitClips];
+export const STATIC: readonly Pass[] = [fuseMatMulAdd, widenBias, poolToConv, splitClips, dropUnused];
 
 export { type Bounds, dropClamps, removableActivation } from "./clamps.ts";
 export type { Pass, PassContext, ValueType } from "./pass.ts";

@@ -6,6 +6,7 @@ import { openOrtNode } from "../engines/ort-node.ts";
 import { openOrtWeb } from "../engines/ort-web.ts";
 import { assertLegal } from "../ir/check.ts";
 import type { Feeds, Model, NDArray, ValueInfo } from "../ir/model.ts";
+import { tempScratch } from "../node/scratch.ts";
 import { floatsOf } from "../numeric/convert.ts";
 import { elementCount } from "../numeric/dtypes.ts";
 import { rng } from "../numeric/rng.ts";
@@ -15,7 +16,7 @@ let opened: Promise<Engine> | undefined;
 
 /** The engine tests run on: native where it is installed, WebAssembly otherwise. */
 export function testEngine(): Promise<Engine> {
-  opened ??= openOrtNode().then(async ({ engine }) => engine ?? (await openOrtWeb()).engine!);
+  opened ??= openOrtNode({ scratch: tempScratch }).then(async ({ engine }) => engine ?? (await openOrtWeb()).engine!);
   return opened;
 }
 
