@@ -57,11 +57,14 @@ type Lender = Pick<Host, "engine" | "stage">;
 export async function planFor(model: Model, recipe: Recipe, host: Lender, data?: Dataset): Promise<Planned> {
   const { scheme } = recipe;
   if (scheme.suffix !== undefined) return { prepared: model, plan: planModel(model, recipe) };
-  const types = scheme.static && data ? await productTypes(model, host, data) : undefined;
   const { model: prepared, log } = await prepare(
     model,
-    { evaluate: (part, feeds) => runOnce(host, part, feeds), ...(types ? { types } : {}) },
-    { static: scheme.static !== undefined, ...(scheme.opset === undefined ? {} : { opset: scheme.opset }) },
+    { evaluate: (part, feeds) => runOnce(host, part, feeds) },
+    {
+      static: scheme.static !== undefined,
+      ...(scheme.opset === undefined ? {} : { opset: scheme.opset }),
+      ...(data === undefined ? {} : { typesOf: (current: Model) => productTypes(current, host, data) }),
+    },
   );
   const plan = planModel(prepared, recipe);
   return {
@@ -70,11 +73,16 @@ export async function planFor(model: Model, recipe: Recipe, host: Lender, data?:
   };
 }
 
-/** Types of what MatMul reads, where the model is silent: a product of matrices takes another form than one of stacks. */
+/**
+ * Types of what MatMul and AveragePool read, where the model is silent: a product of matrices takes another form than one
+ * of stacks, and a pool becomes a convolution of as many channels.
+ */
 async function productTypes(model: Model, host: Lender, data: Dataset): Promise<ReadonlyMap<string, ValueType>> {
   const known = declaredTypes(model);
-  const products = model.graph.nodes.filter(({ op, inputs }) => op === "MatMul" && model.graph.tensors.has(inputs[1]!));
-  const open = new Set(products.map(({ inputs }) => inputs[0]!).filter((name) => !known.has(name)));
+  const asking = model.graph.nodes.filter(
+    ({ op, inputs }) => op === "AveragePool" || (op === "MatMul" && model.graph.tensors.has(inputs[1]!)),
+  );
+  const open = new Set(asking.map(({ inputs }) => inputs[0]!).filter((name) => !known.has(name)));
   for (const { name } of model.graph.inputs) open.delete(name);
   if (open.size === 0) return known;
   for await (const feeds of data.batches(1)) {

@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { float, floatTensor, node, onnxModel, valueInfo } from "../ir/build.ts";
 import { assertLegal } from "../ir/check.ts";
+import type { Model } from "../ir/model.ts";
 import { context, difference, normalFeeds, opsOf, run } from "../passes/same-outputs.case.ts";
 import { prepare } from "./prepare.ts";
 
@@ -50,6 +51,28 @@ test("the prepared model computes the same, rounding of the folded weights aside
   const { model } = await prepare(old, context, { opset: 13, static: true });
   const feeds = normalFeeds(model.graph.inputs);
   expect(difference((await run(old, feeds)).y!, (await run(assertLegal(model), feeds)).y!)).toBeLessThan(1e-6);
+});
+
+test("types are asked for once the names have settled, and only for graphs that run in integers", async () => {
+  const matmul = onnxModel({
+    inputs: [valueInfo("x")],
+    outputs: [valueInfo("y")],
+    nodes: [
+      node("Relu", ["x"], ["r"]),
+      node("Identity", ["r"], ["i"]),
+      node("MatMul", ["i", "w"], ["m"]),
+      node("Add", ["m", "b"], ["y"]),
+    ],
+    tensors: [floatTensor("w", [2, 2], [1, 2, 3, 4]), floatTensor("b", [2], [5, 6])],
+  });
+  const seen: (readonly string[])[] = [];
+  const typesOf = async (current: Model) => {
+    seen.push(opsOf(current));
+    return new Map([["r", { dtype: "float32", shape: [3, 2] } as const]]);
+  };
+  expect(opsOf((await prepare(matmul, context, { static: true, typesOf })).model)).toEqual(["Relu", "Gemm"]);
+  expect(opsOf((await prepare(matmul, context, { typesOf })).model)).toEqual(["Relu", "MatMul", "Add"]);
+  expect(seen).toEqual([["Relu", "MatMul", "Add"]]);
 });
 
 test("a model with nothing to do comes back as the same object with an empty log", async () => {

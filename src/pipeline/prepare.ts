@@ -1,13 +1,15 @@
 /** Step 2: float rewrites that keep what the model computes and let the quantizer and the engine do their best. */
 import { graphs } from "../ir/edit.ts";
 import type { Model } from "../ir/model.ts";
-import { FIRST, GENERAL, type Pass, type PassContext, raiseOpset, STATIC } from "../passes/index.ts";
+import { FIRST, GENERAL, type Pass, type PassContext, raiseOpset, STATIC, type ValueType } from "../passes/index.ts";
 
 export interface PrepareOptions {
   /** The graph will run in integers from end to end (w8a8): rewrites for that too. */
   readonly static?: boolean;
   /** Operator set the scheme needs at least (13 for per-channel Q/DQ, 21 for 4-bit or blocked DequantizeLinear). */
   readonly opset?: number;
+  /** Types of values as seen in a run of the model as it is before the rewrites for `static`; names are its own. */
+  readonly typesOf?: (model: Model) => Promise<ReadonlyMap<string, ValueType> | undefined>;
 }
 
 export interface PrepareStep {
@@ -24,12 +26,15 @@ export interface Prepared {
 
 /** Runs the passes in order. Fails with code "unsupported" when the opset can't be raised, and says which op is why. */
 export async function prepare(model: Model, context: PassContext, options: PrepareOptions = {}): Promise<Prepared> {
-  const passes: readonly Pass[] = [
-    ...FIRST,
-    ...(options.opset === undefined ? [] : [raiseOpset(options.opset)]),
-    ...GENERAL,
-    ...(options.static ? STATIC : []),
-  ];
+  const raise = options.opset === undefined ? [] : [raiseOpset(options.opset)];
+  const general = await runPasses(model, context, [...FIRST, ...raise, ...GENERAL]);
+  if (!options.static) return general;
+  const types = await options.typesOf?.(general.model);
+  const fixed = await runPasses(general.model, types === undefined ? context : { ...context, types }, STATIC);
+  return { model: fixed.model, log: [...general.log, ...fixed.log] };
+}
+
+async function runPasses(model: Model, context: PassContext, passes: readonly Pass[]): Promise<Prepared> {
   const log: PrepareStep[] = [];
   let current = model;
   for (const pass of passes) {
