@@ -1,6 +1,6 @@
 /** Files as byte sources, and which of them are being read: those must not be written over. */
 import { createHash } from "node:crypto";
-import { createReadStream } from "node:fs";
+import { type BigIntStats, createReadStream } from "node:fs";
 import { type FileHandle, open, stat } from "node:fs/promises";
 import { pipeline } from "node:stream/promises";
 import type { ByteSource } from "../ir/source.ts";
@@ -14,10 +14,13 @@ export interface FileSource extends ByteSource {
 /** Most bytes asked of the system at once; Linux reads at most 2,147,479,552. */
 const READ_BYTES = 1024 * 1024 * 1024;
 
-/** Files being read, by device and inode: the same file under another name is still the same. */
+/**
+ * Files being read, by device, inode and birth: the same file under another name is still the same, a new file with the
+ * inode of a deleted one is not.
+ */
 const reading = new Map<string, number>();
 
-const identity = ({ dev, ino }: { readonly dev: bigint; readonly ino: bigint }): string => `${dev}:${ino}`;
+const identity = ({ dev, ino, birthtimeNs }: BigIntStats): string => `${dev}:${ino}:${birthtimeNs}`;
 
 function hold(key: string): () => void {
   reading.set(key, (reading.get(key) ?? 0) + 1);

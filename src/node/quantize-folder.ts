@@ -1,5 +1,4 @@
 /** fewbit quantize for a transformers.js model folder: every session in every dtype, and config.json kept true. */
-import { mkdir } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { fail } from "../numeric/errors.ts";
 import type { Hooks } from "../pipeline/progress.ts";
@@ -20,7 +19,6 @@ export async function quantizeFolder(request: QuantizeRequest, hooks: Hooks): Pr
   const dtypes = request.schemes.length > 0 ? request.schemes : DEFAULT_DTYPES;
   const folder = await inspectFolder(request.model);
   const { groups } = planFolder(folder, dtypes);
-  await mkdir(join(folder.path, "onnx"), { recursive: true });
   const reports: QuantizeReport[] = [];
   for (const { name, path } of folder.sessions) {
     hooks.progress.note(`session ${name}`);

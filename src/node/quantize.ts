@@ -1,5 +1,5 @@
 /** fewbit quantize for one model file: every scheme asked for, each run before it is handed over. */
-import { mkdir, readFile, stat } from "node:fs/promises";
+import { readFile, stat } from "node:fs/promises";
 import { basename, dirname, extname, join, relative } from "node:path";
 import type { Dataset } from "../containers/data.ts";
 import { graphs } from "../ir/edit.ts";
@@ -17,12 +17,14 @@ import { DEFAULT_OBSERVER, parseRecipe, type Recipe, type Rule } from "../recipe
 import { schemeNamed } from "../recipes/schemes.ts";
 import { forModel } from "../recipes/transformers-js.ts";
 import { tune } from "../recipes/tune.ts";
+import { makeFolders, removeEmptyFolders } from "./folders.ts";
 import { type NodeHost, nodeHost } from "./host.ts";
 import { withIoErrors } from "./io-errors.ts";
+import { checkTarget } from "./output-checks.ts";
 import type { KeepRule, QuantizeRequest } from "./requests.ts";
 import { openEvaluation, openSamples, type Samples, summaryOf } from "./samples.ts";
 import { refuseSource, type StagedFiles } from "./stage.ts";
-import { environmentOf, openSource, type SourceModel } from "./surroundings.ts";
+import { environmentOf, openLegalSource, type SourceModel } from "./surroundings.ts";
 import { writeText } from "./write-text.ts";
 
 /** Everything that is the same for all schemes of one request. */
@@ -53,13 +55,14 @@ export async function quantizeFile(
   given: { readonly samples?: GivenSamples; readonly modelType?: string } = {},
 ): Promise<QuantizeReport> {
   const start = performance.now();
-  const source = await openSource(request.model);
+  const source = await openLegalSource(request.model);
   try {
     const schemes = await chosenSchemes(request, source.model, given.samples?.calibration !== undefined);
     const outputs = outputPaths(request, schemes.names);
-    for (const path of outputs.values()) await refuseSource(path);
-    const job = await openJob(request, source, hooks, given, dirname([...outputs.values()][0]!));
-    const results = await makeAll(job, outputs);
+    for (const path of outputs.values()) await checkOutput(path);
+    const folder = dirname([...outputs.values()][0]!);
+    const job = await openJob(request, source, hooks, given, folder);
+    const results = await makeAllIn(job, outputs, folder);
     return report(job, results, [...schemes.findings, ...job.host.notes.map(note)], start);
   } finally {
     await source.close();
@@ -68,7 +71,7 @@ export async function quantizeFile(
 
 /** The plans of the same request; nothing is calibrated or written. */
 export async function planFile(request: QuantizeRequest, hooks: Hooks): Promise<DryRun> {
-  const source = await openSource(request.model);
+  const source = await openLegalSource(request.model);
   try {
     const schemes = await chosenSchemes(request, source.model);
     const host = await nodeHost(request, hooks.signal);
@@ -80,6 +83,12 @@ export async function planFile(request: QuantizeRequest, hooks: Hooks): Promise<
   } finally {
     await source.close();
   }
+}
+
+/** Before anything is computed: nothing of the user's is in the way. */
+async function checkOutput(path: string): Promise<void> {
+  await refuseSource(path);
+  await checkTarget(path);
 }
 
 const note = (message: string): Finding => ({ severity: "info", code: "engine", message });
@@ -97,7 +106,8 @@ async function openJob(
   const evaluation = samples?.evaluation
     ? { evaluation: samples.evaluation, random: false }
     : await openEvaluation(request.evaluation, calibration, source.model);
-  await withIoErrors("write", folder, () => mkdir(folder, { recursive: true }));
+  if (request.maxDrop !== undefined && evaluation.random)
+    fail("usage", "--max-drop needs real samples to hold the model to; give them with --data");
   const host = await nodeHost(request, hooks.signal, folder);
   for (const sentence of host.notes) hooks.progress.note(sentence);
   return { request, source, host, hooks, rules, calibration, evaluation, ...(modelType ? { modelType } : {}) };
@@ -182,6 +192,16 @@ interface Results {
   readonly refused: QuantizeReport["refused"];
 }
 
+/** Makes the folder for the results; it does not stay when nothing is put into it. */
+async function makeAllIn(job: Job, outputs: ReadonlyMap<string, string>, folder: string): Promise<Results> {
+  const made = await makeFolders(folder);
+  try {
+    return await makeAll(job, outputs);
+  } finally {
+    await removeEmptyFolders(made);
+  }
+}
+
 /** One failure among several schemes is a line of the report; when all fail, the first one is the answer. */
 async function makeAll(job: Job, outputs: ReadonlyMap<string, string>): Promise<Results> {
   const candidates: Candidate[] = [];
@@ -227,15 +247,13 @@ async function makeOne(job: Job, name: string, output: string, stats: Stats | un
 
 /** Puts the model in its place if it kept its promises; else removes it and says so. */
 async function handOver(
-  { request, evaluation }: Job,
+  { request }: Job,
   name: string,
   output: string,
   { staged, verified }: Made,
   start: number,
 ): Promise<Candidate> {
   const contract = request.maxDrop === undefined ? undefined : contractOf(verified, request.maxDrop);
-  if (contract && evaluation.random)
-    await refuse(staged, "--max-drop needs real samples to hold the model to; give them with --data");
   const broken = verified.findings.some(({ severity }) => severity === "error");
   const keep = !broken && (contract?.met !== false || request.force);
   await (keep ? (staged as StagedFiles).commit() : staged[Symbol.asyncDispose]());
@@ -249,17 +267,18 @@ async function handOver(
   };
 }
 
-async function refuse(staged: Made["staged"], message: string): Promise<never> {
-  await staged[Symbol.asyncDispose]();
-  return fail("usage", message);
-}
-
 async function savedStats({ request, source }: Job): Promise<Stats | undefined> {
   const { stats: path } = request;
   if (path === undefined || !(await exists(path))) return undefined;
-  const stats = await withIoErrors("read", path, async () => parseStats(await readFile(path, "utf8")));
-  checkStats(stats, source.summary.sha256);
-  return stats;
+  const text = await withIoErrors("read", path, () => readFile(path, "utf8"));
+  try {
+    const stats = parseStats(text);
+    checkStats(stats, source.summary.sha256);
+    return stats;
+  } catch (error) {
+    if (!(error instanceof FewbitError)) throw error;
+    return fail(error.code, `${path}: ${error.message}`, error);
+  }
 }
 
 async function saveStats({ request }: Job, stats: Stats | undefined): Promise<void> {

@@ -1,7 +1,6 @@
 /** One function per command: what the command line calls and a program can call too. */
 import { stat } from "node:fs/promises";
 import { ALGORITHMS } from "../algorithms/index.ts";
-import { assertLegal } from "../ir/check.ts";
 import { fail } from "../numeric/errors.ts";
 import { OBSERVERS } from "../observers/index.ts";
 import { findBadWeights } from "../pipeline/bad-weights.ts";
@@ -15,7 +14,7 @@ import { ENGINE_NAMES } from "./engines.ts";
 import { planFile, quantizeFile } from "./quantize.ts";
 import { quantizeFolder } from "./quantize-folder.ts";
 import type { QuantizeRequest } from "./requests.ts";
-import { openSource } from "./surroundings.ts";
+import { openLegalSource } from "./surroundings.ts";
 
 export { benchFiles as bench, compareFiles as compare } from "./compare.ts";
 export { runDemo as demo } from "./demo.ts";
@@ -53,9 +52,8 @@ export const plan = async (request: QuantizeRequest, hooks: Hooks): Promise<DryR
 
 /** What is inside a model. */
 export async function inspect({ model: path }: { readonly model: string }, _hooks: Hooks): Promise<InspectReport> {
-  const source = await openSource(path);
+  const source = await openLegalSource(path);
   try {
-    assertLegal(source.model);
     const findings: readonly Finding[] = (await findBadWeights(source.model)).map((message) => ({
       severity: "warning",
       code: "bad-weights",
@@ -71,7 +69,7 @@ export async function inspect({ model: path }: { readonly model: string }, _hook
 /** All schemes; with a model, those that fit it. */
 export async function schemes({ model: path }: { readonly model?: string }, _hooks: Hooks): Promise<SchemesReport> {
   if (path === undefined) return { kind: "schemes", schemes: listSchemes() };
-  const source = await openSource(path);
+  const source = await openLegalSource(path);
   try {
     return { kind: "schemes", model: source.summary, schemes: listSchemes(source.model) };
   } finally {

@@ -27,7 +27,7 @@ export async function stageModel(
   const inner = temporaryPath(target);
   const dispose = () => removeTemporary(inner);
   try {
-    await withIoErrors("write", target, () => mkdir(inner, { recursive: true, mode: 0o700 }));
+    await withIoErrors("write", target, () => mkdir(inner, { mode: 0o700 }));
     const written = await writeModel(model, join(inner, name), signal ? { signal } : {});
     return {
       place: { path: join(inner, name) },

@@ -4,6 +4,7 @@ import { stat } from "node:fs/promises";
 import { cpus } from "node:os";
 import { basename } from "node:path";
 import type { Engine } from "../engines/contract.ts";
+import { assertLegal } from "../ir/check.ts";
 import { modelFacts } from "../pipeline/inspect.ts";
 import type { Environment, ModelSummary } from "../pipeline/result.ts";
 import { type OpenedModel, openModelFile, sha256File } from "./files.ts";
@@ -25,6 +26,18 @@ export const environmentOf = ({ name, version }: Pick<Engine, "name" | "version"
 export interface SourceModel extends OpenedModel {
   readonly path: string;
   readonly summary: ModelSummary;
+}
+
+/** A model to be worked on: what is not legal is refused, and says where. */
+export async function openLegalSource(path: string): Promise<SourceModel> {
+  const source = await openSource(path);
+  try {
+    assertLegal(source.model);
+    return source;
+  } catch (error) {
+    await source.close();
+    throw error;
+  }
 }
 
 export async function openSource(path: string): Promise<SourceModel> {

@@ -1,13 +1,14 @@
 /** Text files, whole or not at all. */
-import { mkdir, rename, writeFile } from "node:fs/promises";
+import { rename, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
+import { makeFolders } from "./folders.ts";
 import { withIoErrors } from "./io-errors.ts";
 import { forgetTemporary, removeTemporary, temporaryPath } from "./temporaries.ts";
 
 /** Written beside and renamed, so that a reader sees the old text or the new one; makes the folder. */
 export const writeText = (path: string, text: string): Promise<void> =>
   withIoErrors("write", path, async () => {
-    await mkdir(dirname(path), { recursive: true });
+    await makeFolders(dirname(path));
     const temporary = temporaryPath(dirname(path));
     try {
       await writeFile(temporary, text, { flush: true });

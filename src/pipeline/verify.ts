@@ -8,6 +8,7 @@ import { computeShare } from "../engines/histogram.ts";
 import type { Feeds, Model } from "../ir/model.ts";
 import type { Plan } from "../ir/plan.ts";
 import type { Stats } from "../ir/stats.ts";
+import { FewbitError, fail } from "../numeric/errors.ts";
 import type { Host, Staged } from "./host.ts";
 import type { Hooks } from "./progress.ts";
 import { type Candidate, type Finding, ratioOf } from "./result.ts";
@@ -112,6 +113,19 @@ async function userMetric(
   model: string,
 ) {
   const of = async (session: Session): Promise<number> =>
-    Number(await evaluate({ run: (feeds) => session.run(feeds), model }));
-  return { before: await of(before), after: await of(after), higherIsBetter: true, unit: "number" } as const;
+    checkedScore(await evaluate({ run: (feeds) => session.run(feeds), model }));
+  try {
+    return { before: await of(before), after: await of(after), higherIsBetter: true, unit: "number" } as const;
+  } catch (error) {
+    const code = error instanceof FewbitError ? error.code : "data";
+    return fail(code, `--eval: ${error instanceof Error ? error.message : String(error)}`, error);
+  }
 }
+
+const checkedScore = (score: unknown): number =>
+  typeof score === "number" && Number.isFinite(score)
+    ? score
+    : fail(
+        "data",
+        `expected a number from the metric, found ${typeof score === "string" ? `"${score}"` : String(score)}`,
+      );

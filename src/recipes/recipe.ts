@@ -79,9 +79,10 @@ export function parseRecipe(
   const rules = json.rules ?? [];
   if (!Array.isArray(rules) || rules.length > MAX_RULES)
     fail("usage", `${where}: "rules" must be a list of at most ${MAX_RULES} rules`);
-  if (json.scheme !== undefined) schemeNamed(String(json.scheme));
+  const scheme = optionalText(json.scheme, `${where}: "scheme"`);
+  if (scheme !== undefined) schemeNamed(scheme);
   return {
-    ...(json.scheme === undefined ? {} : { scheme: String(json.scheme) }),
+    ...(scheme === undefined ? {} : { scheme }),
     rules: rules.map((rule, index) => parseRule(rule, `${where}: rules[${index}]`)),
   };
 }
@@ -91,17 +92,19 @@ function parseRule(json: unknown, where: string): Rule {
     return fail("usage", `${where}: expected { "match": {..}, "scheme": ".." }`);
   unknownKeys(json, ["match", "scheme", "reason"], where);
   unknownKeys(json.match, ["op", "node", "pattern"], `${where}.match`);
-  const scheme = String(json.scheme ?? "");
+  const scheme = optionalText(json.scheme, `${where}.scheme`) ?? "";
   if (scheme !== "keep") schemeNamed(scheme);
-  const { op, node, pattern } = json.match;
+  const { op, node } = json.match;
+  const pattern = optionalText(json.match.pattern, `${where}.match.pattern`);
+  const reason = optionalText(json.reason, `${where}.reason`);
   return {
     match: {
       ...(op === undefined ? {} : { op: strings(op, `${where}.match.op`) }),
       ...(node === undefined ? {} : { node: strings(node, `${where}.match.node`) }),
-      ...(pattern === undefined ? {} : { pattern: checkedPattern(String(pattern), `${where}.match.pattern`) }),
+      ...(pattern === undefined ? {} : { pattern: checkedPattern(pattern, `${where}.match.pattern`) }),
     },
     scheme,
-    ...(json.reason === undefined ? {} : { reason: String(json.reason) }),
+    ...(reason === undefined ? {} : { reason }),
   };
 }
 
@@ -123,6 +126,11 @@ function strings(json: unknown, where: string): readonly string[] {
   if (!Array.isArray(list) || !list.every((item) => typeof item === "string"))
     return fail("usage", `${where}: expected a name or a list of names`);
   return list;
+}
+
+function optionalText(json: unknown, where: string): string | undefined {
+  if (json === undefined || typeof json === "string") return json;
+  return fail("usage", `${where}: expected a text, found ${describe(json)}`);
 }
 
 function unknownKeys(json: Record<string, unknown>, known: readonly string[], where: string): void {

@@ -85,11 +85,13 @@ describe("w8a8", () => {
     expect(worst(json)).toBeGreaterThan(25);
   });
 
-  it("keeps a transposed convolution in float, says so, and runs the others in integers", async () => {
+  it("stores a transposed convolution, which no engine runs in integers, in 8 bits and says so", async () => {
     const { folder, model, data } = await cnnFolder(transposed());
     const json = await quantized([model, "-s", "w8a8", "-c", data, "-o", join(folder, "small.onnx")]);
     expect(json.opHistogram.after.QLinearConv).toBe(2);
-    expect(json.kept).toMatchObject([{ node: "up", op: "ConvTranspose" }]);
+    expect(json.integerShare).toBeCloseTo(2 / 3);
+    expect(json.findings.map(({ code }: Json) => code)).toContain("float-left");
+    expect(json.size.ratio).toBeGreaterThan(1.5);
     expect(worst(json)).toBeGreaterThan(25);
   });
 });

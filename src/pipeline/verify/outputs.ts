@@ -121,10 +121,16 @@ function addBatch(
   }
   const main = names[0];
   const scores = main === undefined ? undefined : before[main];
-  const classes = scores?.shape.at(-1) ?? 0;
-  if (scores?.shape.length === 2 && classes > 1 && (labels !== undefined || metrics.includes("agreement")))
+  const classes = scores?.shape.length === 2 ? scores.shape[1]! : 0;
+  if (labels !== undefined && classes < 2) refuseLabels(main, scores);
+  if (scores !== undefined && classes > 1 && (labels !== undefined || metrics.includes("agreement")))
     addClasses(tally, numbers(scores), numbers(after[main!]!), labels, classes, samples);
   tally.samples += samples;
+}
+
+function refuseLabels(name: string | undefined, scores: NDArray | undefined): never {
+  const found = scores === undefined ? "no output in numbers" : `output "${name}" of shape [${scores.shape}]`;
+  return fail("data", `labels need a first output of shape [samples, classes], found ${found}; leave --labels out`);
 }
 
 function addClasses(
