@@ -209,6 +209,11 @@ def table():
         out = u.node("MatMul", [u.input((1, 4, 32)), u.weight("w", (32, 16), 1)])
         return [add_bias(u, out)]
 
+    @row("MatMul rank 3 -> float bias Add [1,1,N], no Q on output")
+    def _(u):
+        out = u.node("MatMul", [u.input((1, 4, 32)), u.weight("w", (32, 16), 1)])
+        return [u.node("Add", [out, u.const("fb", np.ones((1, 1, 16), np.float32))])]
+
     @row("Gemm, no Q on output")
     def _(u):
         return [u.node("Gemm", [u.input((4, 32)), u.weight("w", (32, 16), 1), u.bias("b", 16)])]
