@@ -4,7 +4,7 @@ import { FewbitError } from "../numeric/errors.ts";
 import type { NamedScheme } from "../recipes/named-scheme.ts";
 import { plainRecipe } from "../recipes/recipe.ts";
 import { SCHEMES } from "../recipes/schemes.ts";
-import { planModel } from "./plan.ts";
+import { planModel, SEE_SCHEMES } from "./plan.ts";
 import type { SchemeSummary } from "./result.ts";
 
 /** Values outside the tensors (graph, names) are small; float16 halves what no step takes. */
@@ -25,7 +25,7 @@ function fitting(model: Model, scheme: NamedScheme): Pick<SchemeSummary, "fits" 
     const taken = nodes.reduce((sum, { weight }) => sum + (weight?.bytes.after ?? 0), 0);
     return { fits: true, bytes: scheme.float16 ? taken + Math.round((bytes.after - taken) * HALF) : bytes.after };
   } catch (error) {
-    if (error instanceof FewbitError) return { fits: false, reason: error.message };
+    if (error instanceof FewbitError) return { fits: false, reason: error.message.replace(SEE_SCHEMES, "") };
     throw error;
   }
 }

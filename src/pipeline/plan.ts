@@ -130,12 +130,14 @@ const sharedNotes = (stored: readonly Stored[]): readonly string[] =>
     .filter(({ others }) => others > 0)
     .map(({ tensor, others }) => `weight "${tensor}" is stored twice: ${others} other nodes read its float values`);
 
+/** How a refusal ends; the list of schemes itself leaves it out. */
+export const SEE_SCHEMES = "; fewbit schemes MODEL lists those that fit";
+
 /** Nothing to do is an answer, not a model. */
 function refuse({ scheme }: Recipe, kept: readonly Kept[]): never {
   const why = [...new Set(kept.map(({ op, reason }) => `${op}: ${reason}`))].slice(0, 3).join("; ");
   return fail(
     "unsupported",
-    `scheme ${scheme.name} fits no node of this model (${why || "it has no weights of two or more dimensions"}); ` +
-      "fewbit schemes MODEL lists those that fit",
+    `scheme ${scheme.name} fits no node of this model (${why || "it has no weights of two or more dimensions"})${SEE_SCHEMES}`,
   );
 }

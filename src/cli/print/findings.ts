@@ -2,6 +2,7 @@
 import type { Kept } from "../../ir/plan.ts";
 import { count, list, shorten } from "../../pipeline/report/format.ts";
 import { groupKept } from "../../pipeline/report/kept.ts";
+import type { Told } from "../../pipeline/report/told.ts";
 import type { Finding, Severity } from "../../pipeline/result.ts";
 import { type Io, paint, type Style } from "../io.ts";
 import { wrap } from "../table.ts";
@@ -17,14 +18,16 @@ const MAX_WIDTH = 100;
 const MIN_WIDTH = 40;
 export const textWidth = ({ width }: Pick<Io, "width">): number => Math.max(MIN_WIDTH, Math.min(width - 1, MAX_WIDTH));
 
-/** "warning: message -> remedy", wrapped; the same finding once. */
-export function printFindings(io: Io, findings: readonly Finding[]): void {
-  const seen = new Set<string>();
-  for (const { severity, message, remedy } of findings) {
+/** "warning (w4): message -> remedy", wrapped; schemes are named where there are several. */
+export function printFindings(io: Io, findings: readonly (Finding & Partial<Told>)[], several = false): void {
+  for (const { severity, message, remedy, schemes = [] } of findings) {
     const [label, style] = LABELS[severity];
-    const text = wrap(`${label}: ${message}${remedy === undefined ? "" : ` -> ${remedy}`}`, textWidth(io), "  ");
-    if (seen.has(text)) continue;
-    seen.add(text);
+    const about = several && schemes.length > 0 ? ` (${list(schemes)})` : "";
+    const text = wrap(
+      `${label}${about}: ${message}${remedy === undefined ? "" : ` -> ${remedy}`}`,
+      textWidth(io),
+      "  ",
+    );
     io.stdout.write(`${paint(io, style, label)}${text.slice(label.length)}\n`);
   }
 }

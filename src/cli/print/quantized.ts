@@ -10,6 +10,7 @@ import {
   printable,
   times,
 } from "../../pipeline/report/format.ts";
+import { told } from "../../pipeline/report/told.ts";
 import { headline, verdictOf, worstOutput } from "../../pipeline/report/verdict.ts";
 import type { Candidate, CompareReport, QuantizeReport } from "../../pipeline/result.ts";
 import { type Io, paint } from "../io.ts";
@@ -103,12 +104,11 @@ function printWritten(io: Io, report: QuantizeReport, page: string | undefined):
 }
 
 export function printQuantized(io: Io, report: QuantizeReport, page: string | undefined): void {
-  const { candidates, recommended, refused, findings } = report;
+  const { candidates, recommended, refused } = report;
   if (candidates.length > 0) printCandidates(io, "original", candidates);
-  for (const { scheme, reason } of refused) io.stdout.write(`${wrap(`${scheme}: ${reason}`, textWidth(io), "  ")}\n`);
   printVerdicts(io, candidates);
   for (const candidate of candidates.length === 1 ? candidates : []) printKept(io, candidate.kept);
-  printFindings(io, [...findings, ...candidates.flatMap((candidate) => candidate.findings)]);
+  printFindings(io, told(report), candidates.length + refused.length > 1);
   if (candidates.length > 1 && recommended !== undefined)
     io.stdout.write(
       `\n${paint(io, "bold", "take ")}${wrap(`${recommended.scheme}: ${recommended.reason}`, textWidth(io))}\n`,

@@ -1,30 +1,13 @@
 /** The rest of the page: findings, what was kept, what the engine runs, how to reproduce it. */
-import type { Candidate, Finding, QuantizeReport, Severity } from "../result.ts";
+import type { Candidate, QuantizeReport, Severity } from "../result.ts";
 import { bytes, count, list, shorten } from "./format.ts";
 import { type Html, html } from "./html.ts";
 import { groupKept } from "./kept.ts";
 import { full, head, number, table } from "./parts.ts";
+import { told } from "./told.ts";
 
 const WORDS: { readonly [S in Severity]: string } = { error: "Error", warning: "Warning", info: "Note" };
-const ORDER: readonly Severity[] = ["error", "warning", "info"];
 const FINDINGS_SHOWN = 100;
-
-interface Told extends Finding {
-  readonly schemes: readonly string[];
-}
-
-/** The same finding of several candidates is told once, with their names. */
-function told(report: QuantizeReport): readonly Told[] {
-  const all = new Map<string, Told>();
-  const add = (finding: Finding, scheme: readonly string[]): void => {
-    const key = JSON.stringify([finding.code, finding.message]);
-    all.set(key, { ...finding, schemes: [...(all.get(key)?.schemes ?? []), ...scheme] });
-  };
-  for (const finding of report.findings) add(finding, []);
-  for (const { scheme, findings } of report.candidates) for (const finding of findings) add(finding, [scheme]);
-  for (const { scheme, code, reason } of report.refused) add({ severity: "warning", code, message: reason }, [scheme]);
-  return [...all.values()].sort((a, b) => ORDER.indexOf(a.severity) - ORDER.indexOf(b.severity));
-}
 
 /** What a person should know, the gravest first, with what to do about it. */
 export function findings(report: QuantizeReport): Html {
