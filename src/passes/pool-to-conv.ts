@@ -1,6 +1,6 @@
 /**
  * AveragePool over small windows becomes a depthwise convolution: its equal weights are exact in 8 bits, and the engine's
- * integer pool is many times slower than either (7 to 12 times on ONNX Runtime 1.30 CPU, windows of 2x2 and 3x3).
+ * integer pool is some 15 times slower (3x3 windows, ONNX Runtime 1.30 CPU, scripts/peers/qdq-speed.py).
  */
 import { intAttribute, intsAttribute, stringAttribute } from "../ir/attributes.ts";
 import { floatTensor } from "../ir/build.ts";
