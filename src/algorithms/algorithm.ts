@@ -24,6 +24,7 @@ export interface Codes {
   readonly zeroPoints?: Uint8Array;
 }
 
+/** One way to turn weights into codes. */
 export interface AlgorithmRow {
   readonly name: string;
   /** One line for people. */

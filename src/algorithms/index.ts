@@ -7,6 +7,7 @@ import { quantizeChannels } from "./channels.ts";
 import { quantizeCodebook } from "./codebooks.ts";
 import { quantizeGroups } from "./groups.ts";
 
+/** The table of algorithms, by the names that --algorithm takes. */
 export const ALGORITHMS: readonly AlgorithmRow[] = [
   {
     name: "rtn",

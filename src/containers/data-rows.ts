@@ -81,6 +81,7 @@ function lengthOf(columns: readonly Column[]): number {
   return length;
 }
 
+/** Which of the samples to use. */
 export interface RowsOptions {
   /** Use at most this many samples, evenly spread. */
   readonly samples?: number;

@@ -30,6 +30,7 @@ const CODES: Readonly<Record<string, DType>> = {
   b1: "bool",
 };
 
+/** What the header of a .npy says of its array. */
 export interface NpyHeader {
   readonly dtype: DType;
   readonly shape: readonly number[];

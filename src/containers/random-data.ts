@@ -10,6 +10,7 @@ import type { ArraySource } from "./data-arrays.ts";
 import { fixedBatch } from "./data-fit.ts";
 import { rowsDataset } from "./data-rows.ts";
 
+/** How many made-up samples, and which. */
 export interface RandomOptions {
   /** 32 unless told. */
   readonly samples?: number;

@@ -9,6 +9,7 @@ export type ModelPlace =
       readonly external?: readonly { readonly location: string; readonly bytes: Uint8Array }[];
     };
 
+/** How an engine opens a model. */
 export interface OpenOptions {
   /** Threads inside one operator; 1 by default, so that runs repeat. */
   readonly threads?: number;
@@ -26,6 +27,7 @@ export interface NodeTime {
   readonly runs: number;
 }
 
+/** A model that is open and can be run; whoever opened it closes it. */
 export interface Session {
   /** Threads this session really runs with. */
   readonly threads: number;
@@ -38,6 +40,7 @@ export interface Session {
   close(): Promise<void>;
 }
 
+/** Something that runs models. */
 export interface Engine {
   readonly name: "ort-node" | "ort-web" | (string & {});
   readonly version: string;

@@ -15,6 +15,7 @@ import { zeros } from "./ort-values.ts";
 /** A model in memory, its external data with it. */
 export type MemoryPlace = Exclude<ModelPlace, { readonly path: string }>;
 
+/** What the WebAssembly engine needs of the place it runs in. */
 export interface OrtWebOptions {
   /** 1 by default; more need worker threads, and in browsers a cross-origin isolated page. */
   readonly threads?: number;

@@ -1,11 +1,13 @@
 /** Comparing speed fairly: the runners take turns, so that whatever else the machine does hits all of them alike. */
 import { fail } from "../numeric/errors.ts";
 
+/** One of the things whose speed is compared. */
 export interface Runner {
   readonly name: string;
   run(): Promise<unknown>;
 }
 
+/** How long to measure. */
 export interface InterleaveOptions {
   /** Untimed rounds before the first timed one; 3 by default. */
   readonly warmup?: number;

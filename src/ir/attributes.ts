@@ -14,20 +14,25 @@ function typed<T extends Attribute["type"]>(node: Node, name: string, type: T): 
   return found.value as Values[T];
 }
 
+/** An integer attribute as a number; of another type it is an error of code "graph", as for all of these. */
 export const intAttribute = (node: Node, name: string, otherwise: number): number =>
   Number(typed(node, name, "int") ?? otherwise);
 
+/** A float attribute. */
 export const floatAttribute = (node: Node, name: string, otherwise: number): number =>
   typed(node, name, "float") ?? otherwise;
 
+/** A string attribute, decoded as UTF-8. */
 export const stringAttribute = (node: Node, name: string, otherwise: string): string => {
   const bytes = typed(node, name, "string");
   return bytes === undefined ? otherwise : utf8.decode(bytes);
 };
 
+/** A list of integers as numbers; undefined when absent. */
 export const intsAttribute = (node: Node, name: string): readonly number[] | undefined =>
   typed(node, name, "ints")?.map(Number);
 
+/** A tensor attribute; undefined when absent. */
 export const tensorAttribute = (node: Node, name: string): Tensor | undefined => typed(node, name, "tensor");
 
 /** Sub-graphs of a node with the attribute that holds each: If, Loop, Scan. */

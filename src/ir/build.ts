@@ -8,7 +8,9 @@ const utf8 = new TextEncoder();
 /** What `node()` accepts as an attribute: a plain number is an int when integral, write `float(1)` for 1.0. */
 export type AttributeInit = number | bigint | string | readonly number[] | Tensor | Graph | Attribute;
 
+/** A float attribute, also for whole numbers. */
 export const float = (value: number): Attribute => ({ type: "float", value });
+/** A list of floats as an attribute. */
 export const floats = (value: readonly number[]): Attribute => ({ type: "floats", value });
 
 const isAttribute = (init: object): init is Attribute => "type" in init && "value" in init;
@@ -24,12 +26,14 @@ function attribute(init: AttributeInit): Attribute {
   return { type: "tensor", value: init as Tensor };
 }
 
+/** What a node has besides op, inputs and outputs. */
 export interface NodeInit {
   readonly name?: string;
   readonly domain?: string;
   readonly attributes?: Readonly<Record<string, AttributeInit>>;
 }
 
+/** A node: `node("Gemm", ["x", "w", "b"], ["y"], { attributes: { transB: 1 } })`. */
 export const node = (op: string, inputs: readonly string[], outputs: readonly string[], init: NodeInit = {}): Node => ({
   name: init.name ?? "",
   op,
@@ -39,6 +43,7 @@ export const node = (op: string, inputs: readonly string[], outputs: readonly st
   attributes: Object.fromEntries(Object.entries(init.attributes ?? {}).map(([key, value]) => [key, attribute(value)])),
 });
 
+/** The type of a graph input, output or inner value; without a shape its rank is unknown. */
 export const valueInfo = (name: string, dtype: DType = "float32", shape?: readonly Dim[]): ValueInfo =>
   shape === undefined ? { name, dtype } : { name, dtype, shape };
 
@@ -50,15 +55,18 @@ export const tensor = (name: string, dtype: DType, shape: readonly number[], dat
   data: bytesSource(new Uint8Array(data.buffer, data.byteOffset, data.byteLength)),
 });
 
+/** A float32 tensor. */
 export const floatTensor = (name: string, shape: readonly number[], values: ArrayLike<number>): Tensor =>
   tensor(name, "float32", shape, Float32Array.from(values));
 
+/** An int64 tensor, by default a vector. */
 export const intTensor = (
   name: string,
   values: readonly number[],
   shape: readonly number[] = [values.length],
 ): Tensor => tensor(name, "int64", shape, BigInt64Array.from(values, BigInt));
 
+/** What `graph()` makes a graph of. */
 export interface GraphInit {
   readonly name?: string;
   readonly inputs: readonly ValueInfo[];
@@ -71,6 +79,7 @@ export interface GraphInit {
 const byName = <T extends { readonly name: string }>(items: readonly T[]): ReadonlyMap<string, T> =>
   new Map(items.map((item) => [item.name, item]));
 
+/** A graph; nodes must come in topological order. */
 export const graph = (init: GraphInit): Graph => ({
   name: init.name ?? "graph",
   inputs: init.inputs,
@@ -80,6 +89,7 @@ export const graph = (init: GraphInit): Graph => ({
   values: byName(init.values ?? []),
 });
 
+/** What an ONNX model has besides its graph. */
 export interface ModelInit {
   readonly opsets?: Readonly<Record<string, number>>;
   readonly functions?: readonly FunctionDef[];

@@ -36,6 +36,7 @@ export type Static =
 /** Indices of inputs or outputs, or all of them. */
 export type Slots = readonly number[] | "all";
 
+/** What quantization knows of one op. */
 export interface OpRow {
   /** Inputs that can be weights; empty for ops without any. */
   readonly weights: readonly WeightInput[];
@@ -49,6 +50,7 @@ export interface OpRow {
   readonly range?: readonly [number, number];
 }
 
+/** The ops of one container. */
 export interface Dialect {
   /** Row of a node's op, by domain and name; undefined for any other string. */
   row(node: Pick<Node, "op" | "domain">): OpRow | undefined;

@@ -58,6 +58,7 @@ export interface Node {
   readonly extra?: unknown;
 }
 
+/** Nodes with the values that go in and out, and the constants they read. */
 export interface Graph {
   readonly name: string;
   readonly inputs: readonly ValueInfo[];
@@ -86,8 +87,10 @@ export interface FunctionDef {
   readonly extra?: unknown;
 }
 
+/** File formats by name; only "onnx" is read and written so far. */
 export type ContainerName = "onnx" | "tflite" | "gguf" | "safetensors";
 
+/** One model, whatever file it came from. */
 export interface Model {
   readonly container: ContainerName;
   readonly graph: Graph;
@@ -108,6 +111,7 @@ export interface NDArray {
   readonly data: TypedArray;
 }
 
+/** Arrays that hold elements; those of less than a byte stay packed in a Uint8Array. */
 export type TypedArray =
   | Float32Array
   | Float64Array

@@ -214,4 +214,5 @@ function deterministic(node: Node): boolean {
   return subgraphs(node).every(({ graph }) => graph.nodes.every(deterministic));
 }
 
+/** The op table of ONNX: domains "" and "com.microsoft". */
 export const ONNX: Dialect = { row, deterministic };

@@ -56,6 +56,7 @@ export interface Kept extends Place {
   readonly byUser?: boolean;
 }
 
+/** All that was decided for one model. */
 export interface Plan {
   /** Name of the scheme asked for: "w8a8", "q4", ... */
   readonly scheme: string;

@@ -10,6 +10,7 @@ export type Granularity =
 /** Codebook formats that are not an affine grid (QLoRA, arXiv:2305.14314; FP4 of bitsandbytes). */
 export type Codebook = "nf4" | "fp4";
 
+/** How one tensor is stored: type of the codes, grid, and how many elements share a scale. */
 export interface Scheme {
   /** Type of the stored codes. */
   readonly dtype: DType;

@@ -25,6 +25,7 @@ export interface ValueStats {
   readonly histogram: Histogram | null;
 }
 
+/** Statistics of all values watched in one calibration. */
 export interface Stats {
   readonly version: 1;
   /** SHA-256 of the model file the statistics belong to, hexadecimal; empty when unknown. */

@@ -54,6 +54,7 @@ export interface LowerContext extends Site {
   need(domain: string, version: number): void;
 }
 
+/** One form: which nodes it fits, what it costs, how it is written. */
 export interface FormRow {
   readonly form: Form;
   /** One line for people. */

@@ -14,6 +14,7 @@ import { reopeningSource } from "./file-source.ts";
 import { IMAGE_EXTENSIONS, imageArray } from "./images.ts";
 import type { DataRequest } from "./requests.ts";
 
+/** How samples are read: image settings, how many, seed. */
 export type DataOptions = Partial<Omit<DataRequest, "path">>;
 
 /** Labels are short; a larger text is something else. */

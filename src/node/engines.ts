@@ -7,8 +7,10 @@ import { captured } from "./captured.ts";
 import { readModel } from "./external.ts";
 import { tempScratch } from "./scratch.ts";
 
+/** Engines by the names that --engine takes. */
 export type EngineName = "ort-node" | "ort-web";
 
+/** Which engine is wanted, and how. */
 export interface EngineWish {
   /** `ort-node` by default; the environment variable FEWBIT_ENGINE decides when nothing is asked for. */
   readonly prefer?: EngineName;
@@ -16,12 +18,14 @@ export interface EngineWish {
   readonly threads?: number;
 }
 
+/** The engine that will run models. */
 export interface AvailableEngine {
   readonly engine: Engine;
   /** What a person should know about the choice. */
   readonly notes: readonly string[];
 }
 
+/** Names that `EngineWish.prefer` and FEWBIT_ENGINE take. */
 export const ENGINE_NAMES: readonly EngineName[] = ["ort-node", "ort-web"];
 
 const isEngineName = (name: string): name is EngineName => (ENGINE_NAMES as readonly string[]).includes(name);

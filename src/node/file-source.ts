@@ -7,6 +7,7 @@ import type { ByteSource } from "../ir/source.ts";
 import { fail } from "../numeric/errors.ts";
 import { withIoErrors } from "./io-errors.ts";
 
+/** Bytes of a file that stays open until it is closed. */
 export interface FileSource extends ByteSource {
   close(): Promise<void>;
 }

@@ -6,6 +6,7 @@ import { probe } from "./probe.ts";
 import type { EngineRequest } from "./requests.ts";
 import { type StagedFiles, stageModel } from "./stage.ts";
 
+/** The host of Node: an engine, temporary files, fresh processes to measure memory in. */
 export interface NodeHost extends Host {
   /** What a person should know about the engine. */
   readonly notes: readonly string[];

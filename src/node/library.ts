@@ -26,15 +26,18 @@ export type EvaluationFiles = string | (Omit<Partial<EvaluationRequest>, "data">
 /** What to measure on, from memory; `evaluate` is a metric of your own. */
 export type EvaluationValues = Only<Evaluation, "data">;
 
+/** What `quantize` and `plan` are asked: as on the command line, only the model is required. */
 export interface QuantizeOptions extends Only<Omit<QuantizeRequest, "calibration" | "evaluation">, "model"> {
   readonly calibration?: DataFiles | Dataset;
   readonly evaluation?: EvaluationFiles | EvaluationValues;
 }
 
+/** What `compare` is asked: two model files and what to measure on. */
 export interface CompareOptions extends Only<Omit<CompareRequest, "evaluation">, "reference" | "candidate"> {
   readonly evaluation: EvaluationFiles | EvaluationValues;
 }
 
+/** What `bench` is asked: model files, and samples unless made-up ones will do. */
 export interface BenchOptions extends Only<Omit<BenchRequest, "data">, "models"> {
   readonly data?: DataFiles;
 }

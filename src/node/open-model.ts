@@ -9,6 +9,7 @@ import { type ErrorCode, FewbitError, fail } from "../numeric/errors.ts";
 import { type FileSource, fileSource, reopeningSource } from "./file-source.ts";
 import { withIoErrors } from "./io-errors.ts";
 
+/** A model whose weights are read from open files. */
 export interface OpenedModel {
   readonly model: Model;
   /** The model file and the files of external data it uses. */

@@ -23,6 +23,7 @@ export interface DataRequest {
   readonly seed: number;
 }
 
+/** What to measure on: `--data`, `--labels`, `--metric`, `--eval`. */
 export interface EvaluationRequest {
   readonly data?: DataRequest;
   readonly labels?: string;
@@ -38,12 +39,14 @@ export type KeepRule =
   | { readonly kind: "op"; readonly name: string }
   | { readonly kind: "node"; readonly name: string };
 
+/** Which engine runs the models. */
 export interface EngineRequest {
   /** The best one present by default. */
   readonly engine?: string;
   readonly threads: number;
 }
 
+/** `fewbit quantize`. */
 export interface QuantizeRequest extends EngineRequest {
   /** A model file, or a transformers.js model folder. */
   readonly model: string;
@@ -72,6 +75,7 @@ export interface QuantizeRequest extends EngineRequest {
   readonly command: string;
 }
 
+/** `fewbit compare`. */
 export interface CompareRequest extends EngineRequest {
   readonly reference: string;
   readonly candidate: string;
@@ -80,6 +84,7 @@ export interface CompareRequest extends EngineRequest {
   readonly command: string;
 }
 
+/** `fewbit bench`. */
 export interface BenchRequest extends EngineRequest {
   readonly models: readonly string[];
   /** Inputs to run; zeros of the declared shapes otherwise. */
@@ -89,6 +94,7 @@ export interface BenchRequest extends EngineRequest {
   readonly runs?: number;
 }
 
+/** `fewbit demo`. */
 export interface DemoRequest extends EngineRequest {
   /** Folder for models and report. */
   readonly output: string;

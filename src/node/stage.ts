@@ -10,6 +10,7 @@ import { withIoErrors } from "./io-errors.ts";
 import { removeTemporary, temporaryPath } from "./temporaries.ts";
 import { writeModel } from "./write-model.ts";
 
+/** A model in a temporary folder beside its later place. */
 export interface StagedFiles extends Staged {
   readonly place: { readonly path: string };
   /** Moves the files to the folder that was staged for; data files first, so that a model never lacks its weights. */

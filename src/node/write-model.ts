@@ -20,6 +20,7 @@ import { ioError, withIoErrors } from "./io-errors.ts";
 import { checkNames, checkSpace, checkTarget, makeFolder } from "./output-checks.ts";
 import { forgetTemporary, removeTemporary, temporaryPath } from "./temporaries.ts";
 
+/** How a model is written. */
 export interface WriteModelOptions {
   /**
    * Weights in files of their own: where, or `false` for never. By default `NAME_data` beside the model when it was
@@ -30,6 +31,7 @@ export interface WriteModelOptions {
   readonly signal?: AbortSignal;
 }
 
+/** A file that is in its place. */
 export interface WrittenFile {
   readonly path: string;
   readonly size: number;

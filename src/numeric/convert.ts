@@ -37,6 +37,7 @@ const ARRAYS = {
   string: Uint8Array,
 } as const satisfies Record<DType, unknown>;
 
+/** Arrays that can hold the elements of a dtype. */
 export type ElementArray =
   | Float32Array
   | Float64Array

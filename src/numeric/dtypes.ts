@@ -44,8 +44,10 @@ export const DTYPES = {
   string: { bits: 0, kind: "string", min: 0, max: 0 },
 } as const satisfies Record<string, DTypeRow>;
 
+/** Element types by name. */
 export type DType = keyof typeof DTYPES;
 
+/** Whether a name is that of an element type. */
 export const isDType = (name: string): name is DType => Object.hasOwn(DTYPES, name);
 
 /** Number of elements of a shape; a scalar has one. */

@@ -18,6 +18,7 @@ export interface ErrorSums {
   readonly badCandidate: number;
 }
 
+/** Sums over nothing. */
 export const noErrors: ErrorSums = {
   count: 0,
   signal: 0,
@@ -132,6 +133,7 @@ export interface ErrorReport {
   readonly badCandidate: number;
 }
 
+/** All distances that the sums stand for. */
 export const errorReport = (sums: ErrorSums): ErrorReport => ({
   sqnr: sqnr(sums),
   cosine: cosine(sums),
@@ -171,8 +173,10 @@ export interface Hits {
   readonly hits: number;
 }
 
+/** No samples yet. */
 export const noHits: Hits = { count: 0, hits: 0 };
 
+/** Hits of two disjoint sets of samples. */
 export const mergeHits = (a: Hits, b: Hits): Hits => ({ count: a.count + b.count, hits: a.hits + b.hits });
 
 /** Share of hits, 0 to 1; 0 without samples. */

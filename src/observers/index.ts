@@ -8,6 +8,7 @@ import { mse } from "./mse.ts";
 import type { Observer } from "./observer.ts";
 import { percentile } from "./percentile.ts";
 
+/** The observers, by the names that --observer takes. */
 export const OBSERVERS: readonly Observer[] = [minMax, movingAverage, percentile(99.99, "percentile"), entropy, mse];
 
 /** "percentile-99.9" */

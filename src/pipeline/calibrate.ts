@@ -9,6 +9,7 @@ import { FewbitError, fail } from "../numeric/errors.ts";
 import { empty, merge, update } from "../observers/accumulate.ts";
 import { type Hooks, noHooks, stopIfAborted } from "./progress.ts";
 
+/** How calibration runs. */
 export interface CalibrateOptions {
   /** Samples in one run; chosen by the memory of the values unless told. */
   readonly batch?: number;

@@ -20,6 +20,7 @@ export interface Footprint {
   readonly load: number;
 }
 
+/** Where models can be put and run. */
 export interface Host {
   readonly engine: Engine;
   readonly threads: number;

@@ -16,6 +16,7 @@ const MAX_REASONS = 5;
 /** Everything `fewbit inspect` prints but the file's own facts. */
 export type Contents = Omit<InspectReport, "kind" | "model" | "findings">;
 
+/** Inputs, outputs, weights by type, ops with what can be quantized and what can't; reads no weights. */
 export function inspectModel(model: Model): Contents {
   const tensors = [...graphs(model.graph)].flatMap(({ graph }) => [...graph.tensors.values()]);
   return {

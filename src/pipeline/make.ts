@@ -22,6 +22,7 @@ import { declaredTypes } from "./shapes.ts";
 import type { Evaluation } from "./verify/outputs.ts";
 import { type Reference, type Verified, verify } from "./verify.ts";
 
+/** One model, one recipe, and the samples to make and judge with. */
 export interface MakeInput {
   readonly model: Model;
   /** SHA-256 of the model file, hexadecimal. */
@@ -46,6 +47,7 @@ export interface Made {
   readonly stats?: Stats;
 }
 
+/** A model after its passes, and what was decided for it. */
 export interface Planned {
   readonly prepared: Model;
   readonly plan: Plan;

@@ -22,6 +22,7 @@ export interface Assigned {
   readonly kept?: string;
 }
 
+/** What of a plan runs in integers from end to end. */
 export interface StaticPlan {
   readonly nodes: readonly NodePlan[];
   readonly values: readonly ValuePlan[];

@@ -3,6 +3,7 @@ import { graphs } from "../ir/edit.ts";
 import type { Model } from "../ir/model.ts";
 import { FIRST, GENERAL, type Pass, type PassContext, raiseOpset, STATIC, type ValueType } from "../passes/index.ts";
 
+/** What the model is prepared for. */
 export interface PrepareOptions {
   /** The graph will run in integers from end to end (w8a8): rewrites for that too. */
   readonly static?: boolean;
@@ -12,12 +13,14 @@ export interface PrepareOptions {
   readonly typesOf?: (model: Model) => Promise<ReadonlyMap<string, ValueType> | undefined>;
 }
 
+/** A pass that changed something. */
 export interface PrepareStep {
   readonly pass: string;
   /** In words: "nodes 70 -> 42, initializers 120 -> 61". */
   readonly change: string;
 }
 
+/** The rewritten model; the very same object where nothing was to do. */
 export interface Prepared {
   readonly model: Model;
   /** Passes that changed something, in order. */

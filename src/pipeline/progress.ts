@@ -1,6 +1,7 @@
 /** How long-running steps tell somebody where they are and learn that they should stop. */
 import { fail } from "../numeric/errors.ts";
 
+/** One step under way. */
 export interface ProgressStep {
   /** `count` more units of the total are done; 1 by default. */
   tick(count?: number): void;
@@ -8,6 +9,7 @@ export interface ProgressStep {
   done(note?: string): void;
 }
 
+/** Somebody who wants to know how far things are. */
 export interface Progress {
   /** Begins a step, named as an activity ("calibrating"); `total` units when that is known. */
   step(title: string, total?: number): ProgressStep;

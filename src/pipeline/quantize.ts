@@ -8,6 +8,7 @@ import { lowerStatic } from "../lowering/qdq.ts";
 import { dropUnused } from "../passes/drop-unused.ts";
 import type { Finding } from "./result.ts";
 
+/** The new model, its weights still to be computed, and what there is to say about it. */
 export interface Quantized {
   readonly model: Model;
   readonly findings: readonly Finding[];

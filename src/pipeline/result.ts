@@ -6,6 +6,7 @@ import type { ContainerName, Dim } from "../ir/model.ts";
 import type { Form, Kept, Plan } from "../ir/plan.ts";
 import type { ErrorCode } from "../numeric/errors.ts";
 
+/** "error": the model must not be used; "warning": it may disappoint; "info": good to know. */
 export type Severity = "info" | "warning" | "error";
 
 /** Something a person should know. `code` is stable and short ("no-speedup"), `remedy` says what to do about it. */
@@ -16,6 +17,7 @@ export interface Finding {
   readonly remedy?: string;
 }
 
+/** A measurement of the original and of the new model. */
 export interface BeforeAfter {
   readonly before: number;
   readonly after: number;
@@ -88,6 +90,7 @@ export interface LayerResult {
   readonly histogram?: ValueHistogram;
 }
 
+/** A file that was handed over. */
 export interface OutputFile {
   /** File name, relative to the folder of the report. */
   readonly name: string;
@@ -132,6 +135,7 @@ export interface Candidate {
   readonly seconds: number;
 }
 
+/** What reports say of the original. */
 export interface ModelSummary {
   /** File name without folders. */
   readonly name: string;
@@ -143,6 +147,7 @@ export interface ModelSummary {
   readonly opset: number;
 }
 
+/** What reports say of samples. */
 export interface DataSummary {
   /** File or folder name, or "random". */
   readonly origin: string;
@@ -150,6 +155,7 @@ export interface DataSummary {
   readonly random: boolean;
 }
 
+/** What the measurements depend on. */
 export interface Environment {
   readonly fewbit: string;
   readonly node: string;
@@ -198,6 +204,7 @@ export interface DryRun {
   readonly findings: readonly Finding[];
 }
 
+/** What `fewbit bench` measured of one model. */
 export interface BenchRow {
   readonly name: string;
   readonly size: number;
@@ -214,6 +221,7 @@ export interface BenchRow {
   readonly speedup: number;
 }
 
+/** Everything `fewbit bench` found out. */
 export interface BenchReport {
   readonly kind: "bench";
   readonly environment: Environment;
@@ -241,6 +249,7 @@ export interface OpSummary {
   readonly reasons: readonly string[];
 }
 
+/** Everything `fewbit inspect` found out. */
 export interface InspectReport {
   readonly kind: "inspect";
   readonly model: ModelSummary;
@@ -272,6 +281,7 @@ export interface SchemeSummary {
   readonly reason?: string;
 }
 
+/** Everything `fewbit schemes` found out. */
 export interface SchemesReport {
   readonly kind: "schemes";
   readonly model?: ModelSummary;

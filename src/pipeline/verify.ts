@@ -24,6 +24,7 @@ export interface Reference {
   readonly size: number;
 }
 
+/** Two models and the samples to compare them on. */
 export interface VerifyInput {
   readonly reference: Reference;
   readonly candidate: Staged;
@@ -43,6 +44,7 @@ export interface VerifyInput {
 /** Everything of a candidate that comes from running it. */
 export type Verified = Omit<Candidate, "scheme" | "output" | "files" | "contract" | "seconds">;
 
+/** Runs both models: outputs, metrics, speed, memory, optimized ops, error by layer, and what follows from it. */
 export async function verify(host: Host, input: VerifyInput, hooks: Hooks): Promise<Verified> {
   const { reference, candidate } = input;
   const options = { threads: host.threads };

@@ -18,6 +18,7 @@ export interface StaticGrids {
   readonly weights: Scheme;
 }
 
+/** One row of the table of schemes. */
 export interface NamedScheme {
   readonly name: string;
   readonly summary: string;

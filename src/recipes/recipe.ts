@@ -14,6 +14,7 @@ export interface Match {
   readonly pattern?: string;
 }
 
+/** Nodes that match get this scheme. */
 export interface Rule {
   readonly match: Match;
   /** Name of a scheme, or "keep" to leave the nodes as they are. */
@@ -21,6 +22,7 @@ export interface Rule {
   readonly reason?: string;
 }
 
+/** All that a plan is made from besides the model. */
 export interface Recipe {
   readonly scheme: NamedScheme;
   readonly rules: readonly Rule[];

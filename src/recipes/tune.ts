@@ -3,6 +3,7 @@ import type { Scheme } from "../ir/scheme.ts";
 import { fail } from "../numeric/errors.ts";
 import type { NamedScheme, Step } from "./named-scheme.ts";
 
+/** What can be changed about fewbit's own schemes. */
 export interface Settings {
   readonly activations?: "symmetric" | "asymmetric";
   readonly weights?: "symmetric" | "asymmetric";

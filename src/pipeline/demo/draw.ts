@@ -9,12 +9,14 @@ const PIXELS = SIDE * SIDE;
 /** Lines are cut into pieces of at most this length of the unit box, so that they can bend. */
 const PIECE = 0.15;
 
+/** How many characters to draw, and which. */
 export interface DrawRequest {
   /** Images of one seed are a fixed sequence: a larger `count` adds to it. */
   readonly seed: number;
   readonly count: number;
 }
 
+/** Drawn characters with their classes. */
 export interface Characters {
   /** float32 [count, 1, 32, 32], from 0 (black) to 1. */
   readonly images: NDArray;

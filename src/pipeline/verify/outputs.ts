@@ -27,6 +27,7 @@ export type Run = (feeds: Readonly<Record<string, NDArray>>) => Promise<Readonly
 /** The user's own metric, from `--eval`; higher is better. */
 export type EvalFunction = (context: { readonly run: Run; readonly model: string }) => Promise<number> | number;
 
+/** Samples to compare on, and how to judge. */
 export interface Evaluation {
   readonly data: Dataset;
   /** One class index per sample. */
@@ -36,6 +37,7 @@ export interface Evaluation {
   readonly evaluate?: EvalFunction;
 }
 
+/** What comparing the outputs gave. */
 export interface OutputFindings {
   readonly outputs: readonly OutputError[];
   readonly metrics: Readonly<Record<string, Metric>>;
