@@ -68,3 +68,13 @@ it("recommends nothing where nothing was recommended", () => {
   const { recommended: _r, ...report } = sampleReport();
   expect(headline(report)).toEqual({ tone: "bad", sentence: "None of w8a8, w8 and w4 is worth taking." });
 });
+
+it("says that accuracy was not measured rather than that no model is worth taking", () => {
+  const findings = [{ severity: "info" as const, code: "no-data", message: "run on made-up inputs" }];
+  const { recommended: _r, ...report } = sampleReport();
+  const candidates = report.candidates.map((made) => ({ ...made, findings }));
+  expect(headline({ ...report, candidates })).toEqual({
+    tone: "mixed",
+    sentence: "Made w8a8, w8 and w4; accuracy was not measured, so none is recommended.",
+  });
+});

@@ -128,7 +128,10 @@ export function headline(report: QuantizeReport): { readonly tone: Tone; readonl
   const best = headlineCandidate(report);
   if (best === undefined) {
     const tried = list(report.candidates.map(({ scheme }) => scheme));
-    return { tone: "bad", sentence: tried === "" ? "No model was made." : `None of ${tried} is worth taking.` };
+    if (tried === "") return { tone: "bad", sentence: "No model was made." };
+    if (report.candidates.every(onMadeUpInputs))
+      return { tone: "mixed", sentence: `Made ${tried}; accuracy was not measured, so none is recommended.` };
+    return { tone: "bad", sentence: `None of ${tried} is worth taking.` };
   }
   const { tone, sentence } = verdictOf(best);
   return { tone, sentence: `${best.scheme}: ${sentence}.` };
