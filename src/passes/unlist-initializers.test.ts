@@ -23,7 +23,22 @@ test("weights of an old file stop being inputs, and the model computes the same"
   expect(difference((await run(before, feeds)).y!, (await run(after, feeds)).y!)).toBe(0);
 });
 
-test("in newer files they are defaults the caller may replace, and stay", async () => {
+test("in newer files vectors are defaults the caller may replace, and stay", async () => {
   const before = model(4);
   expect(await unlistInitializers.apply(before, {})).toBe(before);
+});
+
+test("in newer files listed matrices become constants", async () => {
+  const before = onnxModel(
+    {
+      inputs: [valueInfo("x", "float32", [1, 2]), valueInfo("w", "float32", [2, 2])],
+      outputs: [valueInfo("y", "float32", [1, 2])],
+      nodes: [node("MatMul", ["x", "w"], ["y"])],
+      tensors: [floatTensor("w", [2, 2], [1, 2, 3, 4])],
+    },
+    { formatVersion: 8 },
+  );
+  const after = await unlistInitializers.apply(before, {});
+  expect(after.graph.inputs.map(({ name }) => name)).toEqual(["x"]);
+  expect(after.formatVersion).toBe(8);
 });
