@@ -13,9 +13,10 @@ import { type Made, make, planFor } from "../pipeline/make.ts";
 import type { Hooks } from "../pipeline/progress.ts";
 import type { Candidate, DryRun, Finding, QuantizeReport } from "../pipeline/result.ts";
 import type { Evaluation } from "../pipeline/verify/outputs.ts";
+import type { NamedScheme } from "../recipes/named-scheme.ts";
 import { DEFAULT_OBSERVER, parseRecipe, type Recipe, type Rule } from "../recipes/recipe.ts";
 import { schemeNamed } from "../recipes/schemes.ts";
-import { forModel } from "../recipes/transformers-js.ts";
+import { forModel, transformersJsScheme } from "../recipes/transformers-js.ts";
 import { tune } from "../recipes/tune.ts";
 import { makeFolders, removeEmptyFolders } from "./folders.ts";
 import { type NodeHost, nodeHost } from "./host.ts";
@@ -36,9 +37,20 @@ interface Job {
   readonly rules: readonly Rule[];
   readonly calibration: Samples | undefined;
   readonly evaluation: Awaited<ReturnType<typeof openEvaluation>>;
-  /** `model_type` of a transformers.js folder. */
-  readonly modelType?: string;
+  readonly folder?: InFolder;
 }
+
+/** What a transformers.js folder adds to the request for one of its models. */
+export interface InFolder {
+  /** Of config.json. */
+  readonly modelType?: string;
+  /** Takes a finished model that will be put in its place, or not, once all models of the folder are made. */
+  hold(scheme: string, staged: StagedFiles): void;
+}
+
+/** What a name stands for: `fp16` has rules of its own in a transformers.js folder. */
+const schemeOf = (name: string, folder: InFolder | undefined): NamedScheme =>
+  folder ? transformersJsScheme(name) : schemeNamed(name);
 
 const MAX_RECIPE_BYTES = 16 * 1024 * 1024;
 
@@ -48,21 +60,22 @@ export interface GivenSamples {
   readonly evaluation?: Evaluation;
 }
 
+interface Given {
+  readonly samples?: GivenSamples;
+  readonly folder?: InFolder;
+}
+
 /** Makes, runs and writes one model per scheme; see `QuantizeReport` for what comes back. */
-export async function quantizeFile(
-  request: QuantizeRequest,
-  hooks: Hooks,
-  given: { readonly samples?: GivenSamples; readonly modelType?: string } = {},
-): Promise<QuantizeReport> {
+export async function quantizeFile(request: QuantizeRequest, hooks: Hooks, given: Given = {}): Promise<QuantizeReport> {
   const start = performance.now();
   const source = await openLegalSource(request.model);
   try {
     const schemes = await chosenSchemes(request, source.model, given.samples?.calibration !== undefined);
-    const outputs = outputPaths(request, schemes.names);
+    const outputs = outputPaths(request, schemes.names, given.folder);
     for (const path of outputs.values()) await checkOutput(path);
-    const folder = dirname([...outputs.values()][0]!);
-    const job = await openJob(request, source, hooks, given, folder);
-    const results = await makeAllIn(job, outputs, folder);
+    const target = dirname([...outputs.values()][0]!);
+    const job = await openJob(request, source, hooks, given, target);
+    const results = await makeAllIn(job, outputs, target);
     return report(job, results, [...schemes.findings, ...job.host.notes.map(note)], start);
   } finally {
     await source.close();
@@ -97,8 +110,8 @@ async function openJob(
   request: QuantizeRequest,
   source: SourceModel,
   hooks: Hooks,
-  { samples, modelType }: { readonly samples?: GivenSamples; readonly modelType?: string },
-  folder: string,
+  { samples, folder }: Given,
+  target: string,
 ): Promise<Job> {
   const rules = await rulesOf(request);
   const calibration =
@@ -108,9 +121,9 @@ async function openJob(
     : await openEvaluation(request.evaluation, calibration, source.model);
   if (request.maxDrop !== undefined && evaluation.random)
     fail("usage", "--max-drop needs real samples to hold the model to; give them with --data");
-  const host = await nodeHost(request, hooks.signal, folder);
+  const host = await nodeHost(request, hooks.signal, target);
   for (const sentence of host.notes) hooks.progress.note(sentence);
-  return { request, source, host, hooks, rules, calibration, evaluation, ...(modelType ? { modelType } : {}) };
+  return { request, source, host, hooks, rules, calibration, evaluation, ...(folder ? { folder } : {}) };
 }
 
 /** The schemes asked for, of the recipe, or one that needs nothing the user did not give. */
@@ -131,9 +144,10 @@ const hasConvolutions = (model: Model): boolean =>
 export function outputPaths(
   { model, output, schemes }: QuantizeRequest,
   names: readonly string[],
+  inside?: InFolder,
 ): ReadonlyMap<string, string> {
   const stem = basename(model, extname(model));
-  const fileName = (name: string): string => `${stem}${schemeNamed(name).suffix ?? `.${name}`}.onnx`;
+  const fileName = (name: string): string => `${stem}${schemeOf(name, inside).suffix ?? `.${name}`}.onnx`;
   const folder = output === undefined ? dirname(model) : output;
   const single = names.length === 1 && output !== undefined && extname(output) !== "";
   if (!single && extname(folder) === ".onnx")
@@ -167,7 +181,7 @@ export function recipeFor(
   rules: readonly Rule[],
   name: string,
   model: Model,
-  modelType?: string,
+  folder?: InFolder,
 ): Recipe {
   const { activations, weights, groupSize, algorithm, embeddings, observer } = request;
   const settings = {
@@ -178,9 +192,9 @@ export function recipeFor(
     ...(algorithm ? { algorithm } : {}),
   };
   const ops = new Set([...graphs(model.graph)].flatMap(({ graph }) => graph.nodes.map(({ op }) => op)));
-  const facts = { ops, ...(modelType === undefined ? {} : { modelType }) };
+  const facts = { ops, ...(folder?.modelType === undefined ? {} : { modelType: folder.modelType }) };
   return {
-    scheme: forModel(tune(schemeNamed(name), settings), facts),
+    scheme: forModel(tune(schemeOf(name, folder), settings), facts),
     rules,
     tune: (scheme) => tune(scheme, settings),
     observer: observer ?? DEFAULT_OBSERVER,
@@ -193,8 +207,8 @@ interface Results {
 }
 
 /** Makes the folder for the results; it does not stay when nothing is put into it. */
-async function makeAllIn(job: Job, outputs: ReadonlyMap<string, string>, folder: string): Promise<Results> {
-  const made = await makeFolders(folder);
+async function makeAllIn(job: Job, outputs: ReadonlyMap<string, string>, target: string): Promise<Results> {
+  const made = await makeFolders(target);
   try {
     return await makeAll(job, outputs);
   } finally {
@@ -226,9 +240,9 @@ async function makeAll(job: Job, outputs: ReadonlyMap<string, string>): Promise<
 }
 
 async function makeOne(job: Job, name: string, output: string, stats: Stats | undefined) {
-  const { request, source, host, hooks, rules, calibration, evaluation, modelType } = job;
+  const { request, source, host, hooks, rules, calibration, evaluation, folder } = job;
   const start = performance.now();
-  const recipe = recipeFor(request, rules, name, source.model, modelType);
+  const recipe = recipeFor(request, rules, name, source.model, folder);
   const reference = { name: source.summary.name, place: { path: source.path }, size: source.summary.size };
   const input = {
     model: source.model,
@@ -247,7 +261,7 @@ async function makeOne(job: Job, name: string, output: string, stats: Stats | un
 
 /** Puts the model in its place if it kept its promises; else removes it and says so. */
 async function handOver(
-  { request }: Job,
+  { request, folder }: Job,
   name: string,
   output: string,
   { staged, verified }: Made,
@@ -256,7 +270,9 @@ async function handOver(
   const contract = request.maxDrop === undefined ? undefined : contractOf(verified, request.maxDrop);
   const broken = verified.findings.some(({ severity }) => severity === "error");
   const keep = !broken && (contract?.met !== false || request.force);
-  await (keep ? (staged as StagedFiles).commit() : staged[Symbol.asyncDispose]());
+  if (!keep) await staged[Symbol.asyncDispose]();
+  else if (folder) folder.hold(name, staged as StagedFiles);
+  else await (staged as StagedFiles).commit();
   return {
     scheme: name,
     ...(keep ? { output: relative(".", output) || output } : {}),
