@@ -1,7 +1,7 @@
 /**
  * Reads, prepares, plans, quantizes and writes, without running the result: what is left of `fewbit quantize` when the
  * measuring is taken away. For comparing with tools that don't measure.
- *   node bench/convert.js SCHEME[:ALGORITHM] MODEL.onnx OUTPUT.onnx
+ *   node bench/convert.js SCHEME[:ALGORITHM[:GROUP_SIZE]] MODEL.onnx OUTPUT.onnx
  */
 import { openModelFile } from "../dist/node/open-model.js";
 import { writeModel } from "../dist/node/write-model.js";
@@ -14,11 +14,12 @@ import { forModel } from "../dist/recipes/transformers-js.js";
 import { tune } from "../dist/recipes/tune.js";
 
 const [wish, source, output] = process.argv.slice(2);
-if (output === undefined) throw new Error("usage: node bench/convert.js SCHEME[:ALGORITHM] MODEL.onnx OUTPUT.onnx");
-const [name, algorithm] = wish.split(":");
+if (output === undefined)
+  throw new Error("usage: node bench/convert.js SCHEME[:ALGORITHM[:GROUP_SIZE]] MODEL.onnx OUTPUT.onnx");
+const [name, algorithm, group] = wish.split(":");
 const opened = await openModelFile(source);
 const ops = new Set(opened.model.graph.nodes.map(({ op }) => op));
-const settings = { embeddings: false, ...(algorithm && { algorithm }) };
+const settings = { embeddings: false, ...(algorithm && { algorithm }), ...(group && { groupSize: Number(group) }) };
 const scheme = forModel(tune(schemeNamed(name), settings), { ops });
 const { model } = await prepare(opened.model, {}, { static: false, opset: scheme.opset });
 const recipe = { scheme, rules: [], tune: (other) => tune(other, settings), observer: DEFAULT_OBSERVER };

@@ -28,6 +28,8 @@ import {
 } from "./tools.js";
 
 const SCHEMES = ["w8a8-dynamic", "w4"];
+/** Larger groups: faster and smaller, less accurate. Only what the result is worth is measured. */
+const FAST = "w4:mse:128";
 const CONVERT = fileURLToPath(new URL("convert.js", import.meta.url));
 const ROWS = [1, 16, 128];
 const INPUT = "input_ids";
@@ -98,7 +100,10 @@ async function latencies(paths) {
 }
 
 async function worth() {
-  const paths = [model, ...SCHEMES.map((scheme) => outputOf("fewbit", scheme))];
+  const fast = outputOf("converting", FAST.replaceAll(":", "-"));
+  mkdirSync(join(fast, ".."), { recursive: true });
+  timedProcess(...convert(FAST)(FAST, fast));
+  const paths = [model, ...SCHEMES.map((scheme) => outputOf("fewbit", scheme)), fast];
   const memory = [];
   for (const path of paths) memory.push(await footprint(path, [INPUT], 1));
   const times = await latencies(paths);
@@ -106,7 +111,7 @@ async function worth() {
     const ratio = memory[0].resident / memory[i].resident;
     const speed = times.map((timings) => timings[0].median / timings[i].median);
     return {
-      model: ["fp32", ...SCHEMES][i],
+      model: ["fp32", ...SCHEMES, FAST][i],
       "resident MB": megabytes(memory[i].resident),
       "load ms": memory[i].load.toFixed(0),
       ...Object.fromEntries(ROWS.map((rows, k) => [`ms, M=${rows}`, times[k][i].median.toFixed(2)])),
