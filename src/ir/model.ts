@@ -2,6 +2,7 @@
  * The nouns every container is read into. All of it is immutable: an edit makes new objects and shares the rest,
  * so `===` proves that something did not change, and writers copy unchanged parts from the file they came from.
  */
+import type { TypedArray } from "../numeric/convert.ts";
 import type { DType } from "../numeric/dtypes.ts";
 import type { ByteSource } from "./source.ts";
 
@@ -104,6 +105,8 @@ export interface Model {
   readonly extra?: unknown;
 }
 
+export type { TypedArray } from "../numeric/convert.ts";
+
 /** Data that flows through a model: inputs, outputs, samples. float16 and bfloat16 travel as their bits in a Uint16Array, bool as 0/1. */
 export interface NDArray {
   readonly dtype: DType;
@@ -112,17 +115,5 @@ export interface NDArray {
 }
 
 /** Arrays that hold elements; those of less than a byte stay packed in a Uint8Array. */
-export type TypedArray =
-  | Float32Array
-  | Float64Array
-  | Int8Array
-  | Uint8Array
-  | Int16Array
-  | Uint16Array
-  | Int32Array
-  | Uint32Array
-  | BigInt64Array
-  | BigUint64Array;
-
 /** Values by input or output name. */
 export type Feeds = Readonly<Record<string, NDArray>>;

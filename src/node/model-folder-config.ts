@@ -1,11 +1,10 @@
 /** config.json and quantize_config.json of a transformers.js model folder. */
-import { readdir, readFile, rename, writeFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { fail } from "../numeric/errors.ts";
 import { SUFFIXES, usesPerChannelReduceRange } from "../recipes/transformers-js.ts";
-import { withIoErrors } from "./io-errors.ts";
 import { setJson } from "./json-edit.ts";
-import { forgetTemporary, removeTemporary, temporaryPath } from "./temporaries.ts";
+import { writeText } from "./write-text.ts";
 
 /** Larger than any known config.json by a factor of a hundred; a bigger one is something else. */
 const MAX_CONFIG_BYTES = 16 * 1024 * 1024;
@@ -100,22 +99,8 @@ export async function updateConfig(folder: string, external: Readonly<Record<str
   const declared = isRecord(before) ? (before as Declared) : before ? await chunksOnDisk(folder) : {};
   const after = merged(declared, external);
   if (JSON.stringify(after) === JSON.stringify(isRecord(before) ? before : before ? undefined : {})) return;
-  await writeAtomically(path, setJson(text, ["transformers.js_config", "use_external_data_format"], after, path));
+  await writeText(path, setJson(text, ["transformers.js_config", "use_external_data_format"], after, path));
 }
-
-/** Written beside and renamed, so that a reader sees the old text or the new one. */
-const writeAtomically = (path: string, text: string): Promise<void> =>
-  withIoErrors("write", path, async () => {
-    const temporary = temporaryPath(dirname(path));
-    try {
-      await writeFile(temporary, text, { flush: true });
-      await rename(temporary, path);
-      forgetTemporary(temporary);
-    } catch (cause) {
-      await removeTemporary(temporary);
-      throw cause;
-    }
-  });
 
 /** The settings in the form of the transformers.js scripts, with fewbit's own under "fewbit". */
 export function quantizeConfig(dtypes: readonly string[], modelType: string | undefined, fewbit: unknown): unknown {
@@ -135,4 +120,4 @@ export function quantizeConfig(dtypes: readonly string[], modelType: string | un
 
 /** Writes quantize_config.json beside config.json, as convert.py did. */
 export const writeQuantizeConfig = (folder: string, config: unknown): Promise<void> =>
-  writeAtomically(join(folder, "quantize_config.json"), `${JSON.stringify(config, null, 4)}\n`);
+  writeText(join(folder, "quantize_config.json"), `${JSON.stringify(config, null, 4)}\n`);

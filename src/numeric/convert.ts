@@ -38,7 +38,7 @@ const ARRAYS = {
 } as const satisfies Record<DType, unknown>;
 
 /** Arrays that can hold the elements of a dtype. */
-export type ElementArray =
+export type TypedArray =
   | Float32Array
   | Float64Array
   | Int8Array
@@ -51,13 +51,13 @@ export type ElementArray =
   | BigUint64Array;
 
 /** A fresh array for `count` elements of `dtype`; packed bytes for sub-byte types. */
-export const emptyArray = (dtype: DType, count: number): ElementArray => {
+export const emptyArray = (dtype: DType, count: number): TypedArray => {
   const Type = ARRAYS[dtype];
   return new Type(Math.ceil(byteLength(dtype, count) / Type.BYTES_PER_ELEMENT));
 };
 
 /** The bytes as the dtype's typed array: a view where they are aligned, a copy where not. */
-export function typedView(bytes: Uint8Array, dtype: DType): ElementArray {
+export function typedView(bytes: Uint8Array, dtype: DType): TypedArray {
   const Type = ARRAYS[dtype];
   const size = Type.BYTES_PER_ELEMENT;
   if (bytes.byteLength % size !== 0)
@@ -67,7 +67,7 @@ export function typedView(bytes: Uint8Array, dtype: DType): ElementArray {
 }
 
 /** The bytes of a typed array, shared. */
-export const bytesOf = (array: ElementArray): Uint8Array =>
+export const bytesOf = (array: TypedArray): Uint8Array =>
   new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
 
 const elementsIn = (bytes: Uint8Array, dtype: DType): number => Math.floor((bytes.byteLength * 8) / DTYPES[dtype].bits);
@@ -88,7 +88,7 @@ function checkNumeric(dtype: DType): void {
 }
 
 /** Numbers of a typed array of `dtype`; 64-bit integers beyond 2^53 are rounded. */
-function numbersOf<T extends Float32Array | Float64Array>(array: ElementArray, out: T): T {
+function numbersOf<T extends Float32Array | Float64Array>(array: TypedArray, out: T): T {
   for (let i = 0; i < out.length; i++) out[i] = Number(array[i]!);
   return out;
 }
@@ -105,7 +105,7 @@ export function decodeFloats(bytes: Uint8Array, dtype: DType, count = elementsIn
 }
 
 /** Elements of a typed array of `dtype` as float32 values; a float32 array comes back itself. */
-export function floatsOf(array: ElementArray, dtype: DType): Float32Array {
+export function floatsOf(array: TypedArray, dtype: DType): Float32Array {
   if (dtype === "float32") return array as Float32Array;
   if (dtype === "float16") return decodeHalf(array as Uint16Array);
   if (dtype === "bfloat16") return decodeBfloat16(array as Uint16Array);
