@@ -40,7 +40,7 @@ beforeAll(() => void node("scripts/setup.js"), 300_000);
 
 describe("the packed files", () => {
   const ALLOWED =
-    /^(package\.json|README\.md|LICENSE|CHANGELOG\.md|bin\/fewbit\.js|demo\/[a-z-]+\.onnx|dist\/.+\.(js|d\.ts|wasm))$/;
+    /^(package\.json|README\.md|LICENSE|CHANGELOG\.md|bin\/fewbit\.js|demo\/[a-z-]+\.onnx|docs\/recipe\.schema\.json|dist\/.+\.(js|d\.ts|wasm))$/;
   const FORBIDDEN = /\.(test|case)\./;
 
   test("are the program, its types, the demo's model and the papers, nothing else", () => {
