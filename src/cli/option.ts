@@ -130,7 +130,10 @@ export const SAMPLE_OPTIONS: readonly OptionRow[] = [
 
 export const EVALUATION_OPTIONS: readonly OptionRow[] = [
   { flags: "--data <data>", summary: "samples to compare the models on: .npy, .npz, a folder, or random" },
-  { flags: "--labels <file>", summary: "right answers for --data: .npy, .csv or .json" },
+  {
+    flags: "--labels <file>",
+    summary: "right answers for --data: .npy, .csv, .json, or a folder of images with a sub-folder for each class",
+  },
   {
     flags: "--metric <names>",
     summary: "what to measure with --data: top1, top5, agreement, mse, cosine",

@@ -6,6 +6,8 @@ export interface Dataset {
   readonly length: number;
   /** What it came from, for reports: file name, "random". */
   readonly origin: string;
+  /** Present when the samples are made up. */
+  readonly random?: true;
   /** Present when only some rows of the source are used: which, in order, and out of how many. */
   readonly chosen?: { readonly rows: readonly number[]; readonly of: number };
   /**

@@ -89,5 +89,5 @@ export function randomDataset(inputs: readonly ValueInfo[], options: RandomOptio
   const batch = fixedBatch(inputs) ?? 1;
   const count = Math.ceil(samples / batch) * batch;
   const columns = inputs.map((input, index) => ({ input, array: randomArray(input, index, count, seed) }));
-  return rowsDataset(columns, `random (seed ${seed})`);
+  return { ...rowsDataset(columns, `random (seed ${seed})`), random: true };
 }

@@ -25,7 +25,7 @@ export async function compareFiles(request: CompareRequest, hooks: Hooks, given?
   try {
     const host = await nodeHost(request, hooks.signal);
     const { evaluation, random } = given
-      ? { evaluation: given, random: false }
+      ? { evaluation: given, random: given.data.random === true }
       : await openEvaluation(request.evaluation, undefined, reference.model);
     const files = await Promise.all(candidate.files.map(fileFacts));
     const staged = {

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { drawCharacters, memoryDataset, type NDArray } from "../pipeline/index.ts";
+import { drawCharacters, memoryDataset, type NDArray, randomDataset } from "../pipeline/index.ts";
 import { compare, inspect, openModelFile, plan, quantize, schemes } from "./index.ts";
 
 const MODEL = fileURLToPath(new URL("../../demo/characters.onnx", import.meta.url));
@@ -44,6 +44,17 @@ describe("the commands as functions", () => {
     });
     expect(both.candidate.metrics.eval).toEqual({ before: 26, after: 26, higherIsBetter: true, unit: "number" });
     expect(both.candidate.agreement).toBe(candidate?.agreement);
+  });
+
+  test("made-up samples are marked as such, also when a program brings them", async () => {
+    const { model, close } = await openModelFile(MODEL);
+    const random = randomDataset(model.graph.inputs, { samples: 4 });
+    await close();
+    const output = join(folder, "random.onnx");
+    const report = await quantize({ model: MODEL, calibration: random, evaluation: { data: random }, output });
+    expect(report.calibration?.random).toBe(true);
+    expect(report.evaluation?.random).toBe(true);
+    expect(report.candidates[0]?.findings.map(({ code }) => code)).toContain("no-data");
   });
 
   test("plan chooses the scheme that quantize would", async () => {

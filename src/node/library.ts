@@ -60,7 +60,7 @@ function evaluationRequest(wish: EvaluationFiles): EvaluationRequest {
 function split({ calibration, evaluation, ...rest }: QuantizeOptions): [QuantizeRequest, GivenSamples | undefined] {
   const defaults = { schemes: [], keep: [], force: false, embeddings: false, threads: 1, command: "quantize()" };
   const inMemory = {
-    ...(isDataset(calibration) ? { calibration: { data: calibration, random: false } } : {}),
+    ...(isDataset(calibration) ? { calibration: { data: calibration, random: calibration.random === true } } : {}),
     ...(evaluation && isInMemory(evaluation) ? { evaluation: { metrics: [], ...evaluation } } : {}),
   };
   const onDisk = {

@@ -117,7 +117,7 @@ async function openJob(
   const calibration =
     samples?.calibration ?? (request.calibration && (await openSamples(request.calibration, source.model)));
   const evaluation = samples?.evaluation
-    ? { evaluation: samples.evaluation, random: false }
+    ? { evaluation: samples.evaluation, random: samples.evaluation.data.random === true }
     : await openEvaluation(request.evaluation, calibration, source.model);
   if (request.maxDrop !== undefined && evaluation.random)
     fail("usage", "--max-drop needs real samples to hold the model to; give them with --data");

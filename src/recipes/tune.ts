@@ -16,6 +16,8 @@ export interface Settings {
 }
 
 const GROUP_SIZES = [16, 32, 64, 128, 256];
+/** Algorithms for weights on a grid in groups; the others are tables that belong to schemes of their own. */
+const GRID_ALGORITHMS = ["rtn", "mse"];
 
 /** Embeddings in blocks along a row; 2-bit tables have no kernel on WebGPU, so 4 bits are the least. */
 const embeddingStep = (bits: number, size: number): Step => ({
@@ -47,7 +49,12 @@ export function tune(scheme: NamedScheme, settings: Settings): NamedScheme {
       "usage",
       `scheme ${scheme.name} is a fixed contract of transformers.js; use w8, w4 or w8a8-dynamic to change ${changed[0]![0]}`,
     );
-  const { groupSize, embeddings, activations, reduceRange } = settings;
+  const { groupSize, embeddings, activations, reduceRange, algorithm } = settings;
+  if (algorithm !== undefined && !GRID_ALGORITHMS.includes(algorithm))
+    fail(
+      "usage",
+      `algorithm ${algorithm} belongs to a scheme of its own; weights in groups take ${GRID_ALGORITHMS.join(" or ")}`,
+    );
   if (groupSize !== undefined && !GROUP_SIZES.includes(groupSize))
     fail("usage", `group size ${groupSize}: the engine has kernels for ${GROUP_SIZES.join(", ")}`);
   const steps = scheme.steps.map((step) => tuneStep(step, settings));

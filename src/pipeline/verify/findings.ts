@@ -1,5 +1,6 @@
 /** From measurements to sentences: what a person should know before using the model. */
 import type { Plan } from "../../ir/plan.ts";
+import { milliseconds } from "../report/format.ts";
 import type { Candidate, Finding } from "../result.ts";
 
 /** What the rules look at. */
@@ -59,7 +60,7 @@ const RULES: readonly Rule[] = [
       ? {
           severity: "warning",
           code: "slower",
-          message: `smaller, but slower here: ${m.latency.after.toFixed(2)} ms instead of ${m.latency.before.toFixed(2)} ms`,
+          message: `smaller, but slower here: ${milliseconds(m.latency.after)} instead of ${milliseconds(m.latency.before)}`,
           remedy: "measure on the machine that will run it (fewbit bench), or choose w8a8 or w8a8-dynamic for speed",
         }
       : undefined,

@@ -1,0 +1,29 @@
+import { expect, test } from "vitest";
+import { schemeNamed } from "./schemes.ts";
+import { tune } from "./tune.ts";
+
+test("no settings give the same scheme back", () => {
+  expect(tune(schemeNamed("w4"), { embeddings: false })).toBe(schemeNamed("w4"));
+});
+
+test("group size and symmetry reach weights in groups", () => {
+  const [step] = tune(schemeNamed("w4"), { groupSize: 128, weights: "symmetric" }).steps;
+  expect(step?.scheme).toMatchObject({ dtype: "uint4", symmetric: true, granularity: { per: "group", size: 128 } });
+});
+
+test("an algorithm that is a table of its own is refused", () => {
+  expect(() => tune(schemeNamed("w8"), { algorithm: "nf4" })).toThrow(/rtn or mse/);
+  expect(tune(schemeNamed("w8"), { algorithm: "mse" }).steps[0]?.algorithm).toBe("mse");
+});
+
+test("embedding tables take four bits under schemes of fewer than eight", () => {
+  expect(tune(schemeNamed("w4"), { embeddings: true }).steps[0]).toMatchObject({
+    form: "gather",
+    scheme: { dtype: "uint4" },
+  });
+  expect(tune(schemeNamed("w8"), { embeddings: true }).steps[0]?.scheme.dtype).toBe("uint8");
+});
+
+test("the names of transformers.js are a contract", () => {
+  expect(() => tune(schemeNamed("q4"), { groupSize: 64 })).toThrow(/fixed contract/);
+});
