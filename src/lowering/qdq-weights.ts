@@ -16,11 +16,14 @@ type WeightPlan = NonNullable<NodePlan["weight"]>;
 export interface StaticWeight {
   readonly names: readonly string[];
   readonly tensors: readonly Tensor[];
+  /** Axis of the output channels. */
+  readonly axis: number;
   /** One per output channel. */
   readonly scales: Float32Array;
 }
 
-const INT32_MAX = 2 ** 31 - 1;
+/** Codes of a bias take at most half of what int32 holds: the products are added to them. */
+const BIAS_MAX = 2 ** 30;
 
 const floats = async (tensor: Tensor): Promise<Float32Array> => decodeFloats(await readAll(tensor.data), tensor.dtype);
 
@@ -40,13 +43,14 @@ function layoutOf({ shape, axis, scheme, tensor }: WeightPlan): Layout {
 
 /**
  * Reads a weight once for its scales; codes are computed when the file is written. A bias that would not fit int32
- * widens its channel's scale (its products then count in larger steps).
+ * widens its channel's scale (its products then count in larger steps). `fresh` gives unused names.
  */
 export async function staticWeight(
   tensor: Tensor,
   plan: WeightPlan,
   bias: Tensor | undefined,
   dataScale: number | undefined,
+  fresh: (wish: string) => string,
 ): Promise<StaticWeight> {
   const layout = layoutOf(plan);
   const grid = gridOf(plan.scheme);
@@ -58,45 +62,51 @@ export async function staticWeight(
     quantize(await floats(tensor), layout, params, grid, dtype === "int8" ? out : new Uint8Array(out.buffer));
     return new Uint8Array(out.buffer);
   });
-  return {
-    ...parameterTensors(tensor.name, params, plan),
-    tensors: [
-      { name: `${tensor.name}/q`, dtype, shape: tensor.shape, data: codes },
-      ...parameterTensors(tensor.name, params, plan).tensors,
-    ],
-    scales: params.scale,
-  };
+  const tensors = [
+    { name: fresh(`${tensor.name}/q`), dtype, shape: tensor.shape, data: codes },
+    ...parameterTensors(tensor.name, params, plan, fresh),
+  ];
+  return { names: tensors.map(({ name }) => name), tensors, axis: plan.axis, scales: params.scale };
 }
 
-function parameterTensors(name: string, params: QParams, { scheme }: WeightPlan) {
+function parameterTensors(name: string, params: QParams, { scheme }: WeightPlan, fresh: (wish: string) => string) {
   const shape = scheme.granularity.per === "tensor" ? [] : [params.scale.length];
-  return {
-    names: [`${name}/q`, `${name}/s`, `${name}/z`],
-    tensors: [
-      makeTensor(`${name}/s`, "float32", shape, params.scale),
-      makeTensor(`${name}/z`, scheme.dtype, shape, Int8Array.from(params.zeroPoint)),
-    ],
-  };
+  return [
+    makeTensor(fresh(`${name}/s`), "float32", shape, params.scale),
+    makeTensor(fresh(`${name}/z`), scheme.dtype, shape, Int8Array.from(params.zeroPoint)),
+  ];
 }
 
+/** Scales at least as large as the biases of their channels need. */
 function fitBias(scales: Float32Array, bias: Float32Array, dataScale: number): Float32Array {
-  return scales.map((scale, channel) =>
-    Math.max(scale, Math.abs(bias[channel % bias.length]!) / (dataScale * INT32_MAX)),
-  );
+  const fitted = scales.slice();
+  for (let i = 0; i < bias.length; i++) {
+    const channel = i % scales.length;
+    fitted[channel] = Math.max(fitted[channel]!, Math.abs(bias[i]!) / (dataScale * BIAS_MAX));
+  }
+  return fitted;
+}
+
+/** Whether the codes of a bias stay within int32 on these scales. */
+export async function biasFits(bias: Tensor, dataScale: number, scales: Float32Array): Promise<boolean> {
+  const fitted = fitBias(scales, await floats(bias), dataScale);
+  return fitted.every((scale, channel) => scale === scales[channel]);
 }
 
 /** Codes and scale of a bias; no zero point, which WebGPU refuses for int32. */
 export async function staticBias(
   bias: Tensor,
-  name: string,
   dataScale: number,
   weightScales: Float32Array,
+  fresh: (wish: string) => string,
 ): Promise<readonly Tensor[]> {
   const values = await floats(bias);
+  const bad = values.findIndex((value) => !Number.isFinite(value));
+  if (bad >= 0) fail("data", `bias "${bias.name}" holds ${values[bad]} at index ${bad}; keep it in float or repair it`);
   const scales = Float32Array.from(values, (_, i) => dataScale * weightScales[i % weightScales.length]!);
   const codes = Int32Array.from(values, (value, i) => roundHalfEven(value / scales[i]!));
   return [
-    makeTensor(name, "int32", [values.length], codes),
-    makeTensor(`${name}/s`, "float32", [values.length], scales),
+    makeTensor(fresh(`${bias.name}/q`), "int32", [values.length], codes),
+    makeTensor(fresh(`${bias.name}/q/s`), "float32", [values.length], scales),
   ];
 }

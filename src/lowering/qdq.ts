@@ -14,7 +14,7 @@ import { DTYPES } from "../numeric/dtypes.ts";
 import { fail } from "../numeric/errors.ts";
 import { type Affine, affine } from "../numeric/qparams.ts";
 import { observerNamed } from "../observers/index.ts";
-import { type StaticWeight, staticBias, staticWeight } from "./qdq-weights.ts";
+import { biasFits, type StaticWeight, staticBias, staticWeight } from "./qdq-weights.ts";
 
 /** A value with its grid: names of the tensors that hold scale and zero point. */
 interface QuantizedValue {
@@ -33,7 +33,8 @@ interface State {
   /** Output of a removed clamp by the value that takes its place. */
   readonly unclamped: ReadonlyMap<string, string>;
   readonly dequantized: Map<string, string>;
-  readonly weights: Map<string, StaticWeight>;
+  /** By tensor: on one grid for each axis of channels, and for biases that need a wider one. */
+  readonly weights: Map<string, readonly StaticWeight[]>;
   readonly tensors: Map<string, Tensor>;
 }
 
@@ -65,11 +66,12 @@ const isRemoved = (entry: NodePlan): boolean => entry.options?.removed === 1;
 function initialState(model: Model, plan: Plan, plans: ReadonlyMap<Node, NodePlan>, stats: Stats | undefined): State {
   const { graph } = model;
   const tensors = new Map<string, Tensor>();
-  const values = quantizedValues(plan, stats, tensors);
+  const fresh = freshNames(graph);
+  const values = quantizedValues(plan, stats, tensors, fresh);
   const planned = graph.nodes.flatMap((node) => (plans.has(node) ? [{ node, entry: plans.get(node)! }] : []));
   return {
     graph,
-    fresh: freshNames(graph),
+    fresh,
     values,
     fromIntegers: new Set(planned.flatMap(({ node }) => node.outputs)),
     unclamped: new Map(
@@ -85,6 +87,7 @@ function quantizedValues(
   plan: Plan,
   stats: Stats | undefined,
   tensors: Map<string, Tensor>,
+  fresh: (wish: string) => string,
 ): Map<string, QuantizedValue> {
   const byName = new Map(plan.values.map((value) => [value.value, value]));
   const root = (value: ValuePlan): ValuePlan => {
@@ -93,21 +96,29 @@ function quantizedValues(
       at = byName.get(next) ?? fail("graph", `plan: value "${at.value}" shares the scale of unplanned "${next}"`);
     return at;
   };
-  const found = new Map<string, QuantizedValue>();
-  for (const value of plan.values) {
-    const owner = root(value);
-    const scaleName = `${owner.value}/s`;
-    const zeroName = `${owner.value}/z`;
-    const { scale, zeroPoint } = gridOf(owner, stats);
-    const { dtype } = owner.scheme;
-    tensors.set(scaleName, makeTensor(scaleName, "float32", [], Float32Array.of(scale)));
-    tensors.set(
-      zeroName,
-      makeTensor(zeroName, dtype, [], dtype === "int8" ? Int8Array.of(zeroPoint) : Uint8Array.of(zeroPoint)),
-    );
-    found.set(value.value, { plan: value, scale, scaleName, zeroName });
-  }
-  return found;
+  const grids = new Map<ValuePlan, Omit<QuantizedValue, "plan">>();
+  const gridFor = (owner: ValuePlan) => {
+    const grid = grids.get(owner) ?? addGrid(owner, stats, tensors, fresh);
+    grids.set(owner, grid);
+    return grid;
+  };
+  return new Map(plan.values.map((value) => [value.value, { plan: value, ...gridFor(root(value)) }]));
+}
+
+/** Adds the tensors that hold scale and zero point of a value. */
+function addGrid(
+  owner: ValuePlan,
+  stats: Stats | undefined,
+  tensors: Map<string, Tensor>,
+  fresh: (wish: string) => string,
+): Omit<QuantizedValue, "plan"> {
+  const { scale, zeroPoint } = gridOf(owner, stats);
+  const { dtype } = owner.scheme;
+  const [scaleName, zeroName] = [fresh(`${owner.value}/s`), fresh(`${owner.value}/z`)];
+  const zero = dtype === "int8" ? Int8Array.of(zeroPoint) : Uint8Array.of(zeroPoint);
+  tensors.set(scaleName, makeTensor(scaleName, "float32", [], Float32Array.of(scale)));
+  tensors.set(zeroName, makeTensor(zeroName, dtype, [], zero));
+  return { scale, scaleName, zeroName };
 }
 
 /** Scale and zero point of a value from the op's fixed range or from what calibration saw. */
@@ -171,15 +182,10 @@ async function lowerWeight(
     fail("graph", `node "${nodeLabel(node)}": ${node.op} has no weight at input ${weight.input} in the op table`);
   const data = state.values.get(node.inputs[0]!);
   const bias = row.bias === undefined ? undefined : state.graph.tensors.get(node.inputs[row.bias] ?? "");
-  const codes =
-    state.weights.get(weight.tensor) ??
-    (await staticWeight(state.graph.tensors.get(weight.tensor)!, weight, bias, data?.scale));
-  state.weights.set(weight.tensor, codes);
-  for (const tensor of codes.tensors) state.tensors.set(tensor.name, tensor);
+  const codes = await sharedWeight(state, weight, bias, data?.scale);
   inputs[weight.input] = dequantize(state, front, codes.names, weight.tensor, weight.axis);
   if (bias === undefined || data === undefined) return;
-  const name = state.fresh(`${bias.name}/q`);
-  const quantized = await staticBias(bias, name, data.scale, codes.scales);
+  const quantized = await staticBias(bias, data.scale, codes.scales, state.fresh);
   for (const tensor of quantized) state.tensors.set(tensor.name, tensor);
   inputs[row.bias!] = dequantize(
     state,
@@ -188,6 +194,22 @@ async function lowerWeight(
     bias.name,
     0,
   );
+}
+
+/** Codes of a weight; nodes that share it share them where channels and biases allow it. */
+async function sharedWeight(
+  state: State,
+  plan: NonNullable<NodePlan["weight"]>,
+  bias: Tensor | undefined,
+  dataScale: number | undefined,
+): Promise<StaticWeight> {
+  const known = state.weights.get(plan.tensor) ?? [];
+  for (const found of known.filter(({ axis }) => axis === plan.axis))
+    if (bias === undefined || dataScale === undefined || (await biasFits(bias, dataScale, found.scales))) return found;
+  const made = await staticWeight(state.graph.tensors.get(plan.tensor)!, plan, bias, dataScale, state.fresh);
+  for (const tensor of made.tensors) state.tensors.set(tensor.name, tensor);
+  state.weights.set(plan.tensor, [...known, made]);
+  return made;
 }
 
 function dequantize(state: State, front: Node[], names: readonly string[], base: string, axis: number): string {

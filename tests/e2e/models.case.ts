@@ -174,6 +174,33 @@ export const CONV_CASES: Readonly<Record<string, () => Model>> = {
       [conv("a", "x"), conv("b", "x"), node("Concat", ["a", "b"], ["c"], { attributes: { axis: 1 } }), conv("y", "c")],
       [...convWeights("a", 8, 8), ...convWeights("b", 8, 8), ...convWeights("y", 8, 16)],
     ),
+  "a bias a million times larger than its products": () => {
+    const [weight] = convWeights("a", 8, 8);
+    return around(
+      [conv("a", "x"), conv("y", "a")],
+      [weight!, floatTensor("a.b", [8], [1e6, -1e6, 1e6, 3e5, -1e6, 1e5, 2e5, 1e6]), ...convWeights("y", 8, 8)],
+    );
+  },
+  "names that quantization likes to give": () =>
+    around(
+      [
+        node("Conv", ["x", "a", "a/z"], ["a/dq"], {
+          name: "a/DQ",
+          attributes: { kernel_shape: [3, 3], pads: [1, 1, 1, 1] },
+        }),
+        node("Relu", ["a/dq"], ["x/dq"]),
+        node("Conv", ["x/dq", "a/q", "x/s"], ["y"], {
+          name: "x/Q",
+          attributes: { kernel_shape: [3, 3], pads: [1, 1, 1, 1] },
+        }),
+      ],
+      [
+        weights("a", [8, 8, 3, 3], 72),
+        weights("a/z", [8], 16),
+        weights("a/q", [8, 8, 3, 3], 72),
+        weights("x/s", [8], 16),
+      ],
+    ),
   "operator set 21": () =>
     around(
       [conv("a", "x"), node("Relu", ["a"], ["r"]), conv("y", "r")],
@@ -269,6 +296,19 @@ export const transformer = (options: ModelOptions = {}): Model =>
     },
     versions(options),
   );
+
+/** One square matrix, read as it is and transposed, with a bias each time: the channels lie on different axes. */
+export const tied = (): Model =>
+  onnxModel({
+    inputs: [valueInfo("x", "float32", ["batch", WIDTH])],
+    outputs: [valueInfo("y", "float32", ["batch", WIDTH])],
+    nodes: [
+      node("Gemm", ["x", "w", "b"], ["h"], { name: "down" }),
+      node("Relu", ["h"], ["r"]),
+      node("Gemm", ["r", "w", "b"], ["y"], { name: "up", attributes: { transB: 1 } }),
+    ],
+    tensors: [weights("w", [WIDTH, WIDTH], WIDTH), weights("b", [WIDTH], 16)],
+  });
 
 /** A branch for each sign of the input's sum, each with weights of its own; one more weight outside is read inside. */
 export const branching = (): Model =>

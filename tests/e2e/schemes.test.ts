@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 import { openModelFile } from "../../src/node/files.ts";
 import { SCHEMES } from "../../src/recipes/schemes.ts";
 import { indices, type Json, listing, quantized, samples, saved, savedArray, workspace } from "./cli.case.ts";
-import { branching, CONV_CASES, cnn, looping, transformer, transposed } from "./models.case.ts";
+import { branching, CONV_CASES, cnn, looping, tied, transformer, transposed } from "./models.case.ts";
 
 /**
  * Least signal to noise in dB on bell-shaped random weights. An evenly spaced grid with step s errs by s/sqrt(12); bell-shaped
@@ -83,6 +83,15 @@ describe("w8a8", () => {
       count(json.opHistogram.before, "Conv", "FusedConv", "NhwcFusedConv"),
     );
     expect(worst(json)).toBeGreaterThan(25);
+  });
+
+  it("gives a matrix that is read both ways a grid for each", async () => {
+    const folder = await workspace();
+    const model = await saved(folder, tied());
+    const data = await savedArray(folder, "x.npy", samples([32, 64]));
+    const json = await quantized([model, "-s", "w8a8", "-c", data, "-o", join(folder, "small.onnx")]);
+    expect(json.integerShare).toBe(1);
+    expect(worst(json)).toBeGreaterThan(30);
   });
 
   it("stores a transposed convolution, which no engine runs in integers, in 8 bits and says so", async () => {

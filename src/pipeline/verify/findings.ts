@@ -27,6 +27,9 @@ const NOISE = 0.03;
 const faster = ({ latency }: Measured): boolean => (latency?.ratio ?? 0) > 1 + NOISE;
 const smaller = ({ size }: Measured): boolean => size.ratio > 1 + NOISE;
 
+/** The error is half as large as the values: hardly any use of a model bears that. */
+const FAR_DB = 6;
+
 const RULES: readonly Rule[] = [
   ({ broken }) =>
     broken.length === 0
@@ -37,6 +40,19 @@ const RULES: readonly Rule[] = [
           message: `output ${quote(broken)} holds NaN or infinity where the original's values are finite`,
           remedy: "do not use this model; keep the layers named as worst in float with --keep, or choose w8 or w8a8",
         },
+  ({ outputs, broken }) => {
+    const worst = outputs
+      .filter(({ name, sqnr }) => sqnr !== null && sqnr < FAR_DB && !broken.includes(name))
+      .sort((a, b) => a.sqnr! - b.sqnr!)[0];
+    return worst === undefined
+      ? undefined
+      : {
+          severity: "warning",
+          code: "far-off",
+          message: `output "${worst.name}" is far from the original's: signal to noise ${worst.sqnr!.toFixed(1)} dB, cosine ${worst.cosine.toFixed(3)}`,
+          remedy: "choose a scheme with more bits or smaller groups, or keep the worst layers in float with --keep",
+        };
+  },
   (m) =>
     smaller(m) || faster(m)
       ? undefined
