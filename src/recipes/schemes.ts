@@ -54,7 +54,7 @@ const FEWBIT: readonly NamedScheme[] = [
   },
   {
     name: "w8",
-    summary: "weights 8 bit in groups, float activations: smaller with next to no loss",
+    summary: "weights 8 bit in groups, float32 between nodes: smaller with next to no loss",
     bits: 8,
     steps: [nbits("uint8", 16, true, "rtn"), tables, storedInt8],
     opset: 13,
