@@ -102,14 +102,17 @@ describe("failures end with code 1 and one line without a stack", () => {
     expect((await runCli("inspect m.onnx", { inspect })).stderr).not.toContain("\u001b");
   });
 
-  it("ends with code 130 and says that nothing was written when interrupted", async () => {
+  it("ends with code 130 and says that nothing unfinished is left when interrupted", async () => {
     const stop = new AbortController();
     const quantize = async () => {
       stop.abort();
       throw new Error("session was torn down");
     };
     const { code, stderr, calls } = await runCli("quantize m.onnx", { quantize }, fakeIo({ signal: stop.signal }));
-    expect({ code, stderr }).toEqual({ code: 130, stderr: "fewbit: interrupted; nothing was written\n" });
+    expect({ code, stderr }).toEqual({
+      code: 130,
+      stderr: "fewbit: interrupted; nothing unfinished was left behind\n",
+    });
     expect(calls).toContainEqual(["cleanup", undefined]);
   });
 });

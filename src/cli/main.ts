@@ -64,7 +64,7 @@ function report(io: Io, problem: Problem, json: boolean): number {
 const INTERRUPTED: Problem = {
   exit: EXIT.interrupted,
   code: "cancelled",
-  message: "interrupted; nothing was written",
+  message: "interrupted; nothing unfinished was left behind",
 };
 
 /** Says that the user stopped it; for a run that can't be waited for. */

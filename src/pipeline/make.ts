@@ -113,7 +113,7 @@ export async function make(host: Host, input: MakeInput, hooks: Hooks): Promise<
   const step = hooks.progress.step(`planning ${input.recipe.scheme.name}`);
   const { prepared, plan } = await planFor(input.model, input.recipe, host, input.evaluation.data);
   step.done(`${plan.nodes.length} nodes`);
-  await refuseBadWeights(prepared, new Set(plan.nodes.flatMap(({ weight }) => (weight ? [weight.tensor] : []))));
+  await refuseBadWeights(prepared);
   const stats = await statistics(host, input, prepared, plan, hooks);
   stopIfAborted(hooks.signal);
   const quantized = await quantize(prepared, plan, stats);

@@ -2,6 +2,7 @@
 import { mkdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { writeModel } from "../../src/node/files.ts";
 import {
   fewbit,
   fewbitJson,
@@ -13,7 +14,7 @@ import {
   savedArray,
   workspace,
 } from "./cli.case.ts";
-import { cnn, matrices } from "./models.case.ts";
+import { cnn, matrices, weights } from "./models.case.ts";
 
 async function folderWithData() {
   const folder = await workspace();
@@ -75,6 +76,27 @@ describe("quantize", () => {
     expect(partly.code).toBe(0);
     expect(partly.json.refused).toMatchObject([{ scheme: "w8a8", code: "usage", reason: expect.stringMatching(/-c/) }]);
     expect(await names(join(folder, "partly"))).toEqual(["model.w8.onnx"]);
+  });
+
+  it("keeps weights outside the model where they were outside before", async () => {
+    const folder = await workspace();
+    const model = join(folder, "model.onnx");
+    await writeModel(matrices(), model, { external: { location: "model.onnx_data" } });
+    const json = await quantized([model, "-s", "w8", "--keep", "node:two"]);
+    expect(json.files.map(({ name }: Json) => name)).toEqual(["model.w8.onnx", "model.w8.onnx_data"]);
+    expect(json.size.ratio).toBeGreaterThan(1.5);
+    const files = await listing(folder);
+    expect(Object.keys(files)).toEqual(["model.onnx", "model.onnx_data", "model.w8.onnx", "model.w8.onnx_data"]);
+    for (const { name, sha256 } of json.files) expect(files[name]).toBe(sha256);
+  });
+
+  it("warns of a model that is far from the original", async () => {
+    const folder = await workspace();
+    const model = await saved(folder, matrices(weights("first", [64, 64], 1e-6)));
+    const data = await savedArray(folder, "x.npy", samples([8, 64]));
+    const json = await quantized([model, "-s", "w2", "--data", data, "-o", join(folder, "small.onnx")]);
+    expect(json.metrics.sqnr).toBeLessThan(6);
+    expect(json.findings).toContainEqual(expect.objectContaining({ code: "far-off", severity: "warning" }));
   });
 
   it("chooses a scheme by itself and says which, and why", async () => {

@@ -58,6 +58,17 @@ describe("Ctrl-C", () => {
     expect(await listing(folder)).toEqual(before);
   });
 
+  it("between two schemes keeps the first, which was finished", async () => {
+    const { folder, model, data } = await folderWithData();
+    const ran = await fewbit(
+      ["quantize", model, "-s", "w8,w8a8", "-c", data, "-o", join(folder, "out")],
+      stopAt("planning w8a8"),
+    );
+    expect(ran.code).toBe(130);
+    expect(ran.stderr).not.toContain("nothing was written");
+    expect(Object.keys(await listing(folder))).toEqual(["model.onnx", "out", "out/model.w8.onnx", "x.npy"]);
+  });
+
   it("keeps the file that was there under the output's name", async () => {
     const { folder, model, data } = await folderWithData();
     await writeFile(join(folder, "old.onnx"), "the user's own");

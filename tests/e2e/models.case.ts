@@ -189,16 +189,18 @@ export const CONV_CASES: Readonly<Record<string, () => Model>> = {
           attributes: { kernel_shape: [3, 3], pads: [1, 1, 1, 1] },
         }),
         node("Relu", ["a/dq"], ["x/dq"]),
-        node("Conv", ["x/dq", "a/q", "x/s"], ["y"], {
+        node("Conv", ["x/dq", "a/q", "x/s"], ["h"], {
           name: "x/Q",
           attributes: { kernel_shape: [3, 3], pads: [1, 1, 1, 1] },
         }),
+        node("PRelu", ["h", "a/s"], ["y"]),
       ],
       [
         weights("a", [8, 8, 3, 3], 72),
         weights("a/z", [8], 16),
         weights("a/q", [8, 8, 3, 3], 72),
         weights("x/s", [8], 16),
+        weights("a/s", [8, 1, 1], 1),
       ],
     ),
   "operator set 21": () =>
