@@ -177,8 +177,6 @@ export interface Hits {
 export const noHits: Hits = { count: 0, hits: 0 };
 
 /** Hits of two disjoint sets of samples. */
-export const mergeHits = (a: Hits, b: Hits): Hits => ({ count: a.count + b.count, hits: a.hits + b.hits });
-
 /** Share of hits, 0 to 1; 0 without samples. */
 export const share = ({ hits, count }: Hits): number => (count === 0 ? 0 : hits / count);
 

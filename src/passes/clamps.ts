@@ -1,10 +1,8 @@
 /** ReLU and Clip in front of a QuantizeLinear: the grid clamps by itself, and the engine fuses only without them. */
 import { floatAttribute } from "../ir/attributes.ts";
-import { withGraph } from "../ir/edit.ts";
-import type { Model, Node } from "../ir/model.ts";
+import type { Node } from "../ir/model.ts";
 import { readAll } from "../ir/source.ts";
 import { decodeFloats } from "../numeric/convert.ts";
-import { forward } from "./forward.ts";
 import type { FindConstant } from "./values.ts";
 
 /** Bounds of an output; either may be infinite. */
@@ -40,10 +38,4 @@ export async function removableActivation(node: Node, constant: FindConstant): P
   const min = await bound(node, 1, "min", Number.NEGATIVE_INFINITY, constant);
   const max = await bound(node, 2, "max", Number.POSITIVE_INFINITY, constant);
   return min === undefined || max === undefined || Number.isNaN(min) || Number.isNaN(max) ? undefined : { min, max };
-}
-
-/** `model` without the nodes that make these values of the main graph; their input takes the place of their output. */
-export function dropClamps(model: Model, outputs: ReadonlySet<string>): Model {
-  const found = model.graph.nodes.filter((node) => outputs.has(node.outputs[0] ?? ""));
-  return withGraph(model, forward(model.graph, new Map(found.map((node) => [node, node.inputs[0]!]))));
 }

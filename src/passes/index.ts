@@ -32,6 +32,6 @@ export const GENERAL: readonly Pass[] = [
 /** For graphs that will run in integers from end to end; weight-only forms want MatMul as it is. */
 export const STATIC: readonly Pass[] = [fuseMatMulAdd, widenBias, poolToConv, splitClips, dropUnused];
 
-export { type Bounds, dropClamps, removableActivation } from "./clamps.ts";
+export { type Bounds, removableActivation } from "./clamps.ts";
 export type { Pass, PassContext, ValueType } from "./pass.ts";
 export { raiseOpset } from "./raise-opset.ts";

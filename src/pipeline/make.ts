@@ -18,7 +18,7 @@ import { prepare } from "./prepare.ts";
 import { type Hooks, stopIfAborted } from "./progress.ts";
 import { quantize } from "./quantize.ts";
 import type { Finding } from "./result.ts";
-import { declaredTypes } from "./shapes.ts";
+import { valueTypes } from "./shapes.ts";
 import type { Evaluation } from "./verify/outputs.ts";
 import { type Reference, type Verified, verify } from "./verify.ts";
 
@@ -76,22 +76,18 @@ export async function planFor(model: Model, recipe: Recipe, host: Lender, data?:
 }
 
 /**
- * Types of what MatMul and AveragePool read, where the model is silent: a product of matrices takes another form than one
- * of stacks, and a pool becomes a convolution of as many channels.
+ * Types of what MatMul and AveragePool read: a product of matrices takes another form than one of stacks, and a pool
+ * becomes a convolution of as many channels.
  */
 async function productTypes(model: Model, host: Lender, data: Dataset): Promise<ReadonlyMap<string, ValueType>> {
-  const known = declaredTypes(model);
   const asking = model.graph.nodes.filter(
     ({ op, inputs }) => op === "AveragePool" || (op === "MatMul" && model.graph.tensors.has(inputs[1]!)),
   );
-  const open = new Set(asking.map(({ inputs }) => inputs[0]!).filter((name) => !known.has(name)));
-  for (const { name } of model.graph.inputs) open.delete(name);
-  if (open.size === 0) return known;
-  for await (const feeds of data.batches(1)) {
-    const found = await runOnce(host, withTaps(model, [...open]), feeds);
-    return new Map([...known, ...[...open].flatMap((name) => (found[name] ? [[name, found[name]] as const] : []))]);
-  }
-  return known;
+  const names = asking.map(({ inputs }) => inputs[0]!);
+  return valueTypes(model, names, async (tapped) => {
+    for await (const feeds of data.batches(1)) return runOnce(host, tapped, feeds);
+    return {};
+  });
 }
 
 async function runOnce(

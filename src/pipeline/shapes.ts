@@ -1,12 +1,10 @@
 /** Types of inner values: declared where complete, otherwise seen in one run of the engine. */
-import type { Feeds, Model, NDArray, ValueInfo } from "../ir/model.ts";
+import { withTaps } from "../engines/taps.ts";
+import type { Model, NDArray, ValueInfo } from "../ir/model.ts";
 import type { ValueType } from "../passes/index.ts";
 
-/** Runs the model on one sample and returns the values asked for, inner ones too. */
-export type Probe = (feeds: Feeds, fetches: readonly string[]) => Promise<Readonly<Record<string, NDArray>>>;
-
-/** Values fetched in one run: bounds the memory of large activations. */
-const VALUES_PER_RUN = 32;
+/** Runs a model on one sample and returns its outputs. */
+export type RunOnce = (model: Model) => Promise<Readonly<Record<string, NDArray>>>;
 
 const complete = ({ dtype, shape }: ValueInfo): ValueType | undefined =>
   dtype !== undefined && shape?.every((dim) => typeof dim === "number")
@@ -14,7 +12,7 @@ const complete = ({ dtype, shape }: ValueInfo): ValueType | undefined =>
     : undefined;
 
 /** Types that the model itself states in full, constants included. */
-export function declaredTypes({ graph }: Model): ReadonlyMap<string, ValueType> {
+function declaredTypes({ graph }: Model): ReadonlyMap<string, ValueType> {
   const found = new Map<string, ValueType>();
   for (const { name, dtype, shape } of graph.tensors.values()) found.set(name, { dtype, shape });
   for (const info of [...graph.values.values(), ...graph.outputs, ...graph.inputs]) {
@@ -25,35 +23,21 @@ export function declaredTypes({ graph }: Model): ReadonlyMap<string, ValueType> 
 }
 
 /**
- * Type of every value of the main graph, for the sizes of `feeds`. Values that the engine can't hand out (sequences,
- * strings) are absent. An engine that can't run the model at all makes this fail with its own error.
+ * Types of all values the model states, and of those of `names` that it does not state, from one run with taps. Inputs
+ * and values that the engine can't hand out (sequences, strings) are left as they are.
  */
-export async function valueTypes(model: Model, feeds: Feeds, probe: Probe): Promise<ReadonlyMap<string, ValueType>> {
-  const found = new Map(declaredTypes(model));
-  for (const [name, { dtype, shape }] of Object.entries(feeds)) found.set(name, { dtype, shape });
-  const open = model.graph.nodes.flatMap((node) => node.outputs).filter((name) => name !== "" && !found.has(name));
-  const known = found.size;
-  for (let at = 0; at < open.length; at += VALUES_PER_RUN) {
-    const error = await probeTypes(open.slice(at, at + VALUES_PER_RUN), feeds, probe, found);
-    if (found.size === known) throw error;
-  }
-  return found;
+export async function valueTypes(
+  model: Model,
+  names: readonly string[],
+  run: RunOnce,
+): Promise<ReadonlyMap<string, ValueType>> {
+  const known = declaredTypes(model);
+  const fed = new Set(model.graph.inputs.map(({ name }) => name));
+  const open = [...new Set(names)].filter((name) => !known.has(name) && !fed.has(name));
+  if (open.length === 0) return known;
+  const found = await run(withTaps(model, open));
+  const seen = open.flatMap((name) => (found[name] ? [[name, typeOf(found[name])] as const] : []));
+  return new Map([...known, ...seen]);
 }
 
-/** One value that can't be fetched must not hide the others: halves are tried apart. Gives back the last error. */
-async function probeTypes(
-  names: readonly string[],
-  feeds: Feeds,
-  probe: Probe,
-  found: Map<string, ValueType>,
-): Promise<unknown> {
-  try {
-    for (const [name, { dtype, shape }] of Object.entries(await probe(feeds, names))) found.set(name, { dtype, shape });
-    return undefined;
-  } catch (error) {
-    if (names.length === 1) return error;
-    const half = names.length >> 1;
-    const first = await probeTypes(names.slice(0, half), feeds, probe, found);
-    return (await probeTypes(names.slice(half), feeds, probe, found)) ?? first;
-  }
-}
+const typeOf = ({ dtype, shape }: NDArray): ValueType => ({ dtype, shape });
