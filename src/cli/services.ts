@@ -19,7 +19,6 @@ export interface Vocabulary {
   readonly algorithms: readonly string[];
   readonly metrics: readonly string[];
   readonly engines: readonly string[];
-  readonly targets: readonly string[];
 }
 
 export interface Services {

@@ -6,6 +6,7 @@ import { graphs } from "../ir/edit.ts";
 import type { Model } from "../ir/model.ts";
 import type { Stats } from "../ir/stats.ts";
 import { FewbitError, fail } from "../numeric/errors.ts";
+import { observerNamed } from "../observers/index.ts";
 import { formatStats, parseStats } from "../observers/stats-json.ts";
 import { checkStats } from "../pipeline/calibrate.ts";
 import { contractOf, recommend } from "../pipeline/contract.ts";
@@ -17,7 +18,7 @@ import type { NamedScheme } from "../recipes/named-scheme.ts";
 import { DEFAULT_OBSERVER, parseRecipe, type Recipe, type Rule } from "../recipes/recipe.ts";
 import { schemeNamed } from "../recipes/schemes.ts";
 import { forModel, transformersJsScheme } from "../recipes/transformers-js.ts";
-import { tune } from "../recipes/tune.ts";
+import { ignoredSettings, type Settings, tune } from "../recipes/tune.ts";
 import { makeFolders, removeEmptyFolders } from "./folders.ts";
 import { type NodeHost, nodeHost } from "./host.ts";
 import { withIoErrors } from "./io-errors.ts";
@@ -183,22 +184,42 @@ export function recipeFor(
   model: Model,
   folder?: InFolder,
 ): Recipe {
-  const { activations, weights, groupSize, algorithm, embeddings, observer } = request;
-  const settings = {
-    embeddings,
-    ...(activations ? { activations } : {}),
-    ...(weights ? { weights } : {}),
-    ...(groupSize ? { groupSize } : {}),
-    ...(algorithm ? { algorithm } : {}),
-  };
+  const settings = settingsOf(request);
+  const observer = observerNamed(request.observer ?? DEFAULT_OBSERVER).name;
   const ops = new Set([...graphs(model.graph)].flatMap(({ graph }) => graph.nodes.map(({ op }) => op)));
   const facts = { ops, ...(folder?.modelType === undefined ? {} : { modelType: folder.modelType }) };
   return {
     scheme: forModel(tune(schemeOf(name, folder), settings), facts),
     rules,
     tune: (scheme) => tune(scheme, settings),
-    observer: observer ?? DEFAULT_OBSERVER,
+    observer,
   };
+}
+
+const settingsOf = ({
+  activations,
+  weights,
+  groupSize,
+  algorithm,
+  embeddings,
+  reduceRange,
+}: QuantizeRequest): Settings => ({
+  embeddings,
+  ...(activations ? { activations } : {}),
+  ...(weights ? { weights } : {}),
+  ...(groupSize ? { groupSize } : {}),
+  ...(algorithm ? { algorithm } : {}),
+  ...(reduceRange ? { reduceRange } : {}),
+});
+
+/** Settings that were given and change nothing about this scheme. */
+function ignored(request: QuantizeRequest, { scheme }: Recipe): readonly Finding[] {
+  const observer = request.observer !== undefined && scheme.static === undefined ? ["observer"] : [];
+  return [...ignoredSettings(scheme, settingsOf(request)), ...observer].map((name) => ({
+    severity: "info",
+    code: "setting-ignored",
+    message: `setting "${name}" changes nothing about ${scheme.name}`,
+  }));
 }
 
 interface Results {
@@ -256,7 +277,8 @@ async function makeOne(job: Job, name: string, output: string, stats: Stats | un
   };
   const made = await make(host, input, hooks);
   const candidate = await handOver(job, name, output, made, start);
-  return { candidate, stats: made.stats };
+  const findings = [...candidate.findings, ...ignored(request, recipe)];
+  return { candidate: { ...candidate, findings }, stats: made.stats };
 }
 
 /** Puts the model in its place if it kept its promises; else removes it and says so. */

@@ -55,7 +55,6 @@ export interface QuantizeRequest extends EngineRequest {
   readonly calibration?: DataRequest;
   readonly evaluation?: EvaluationRequest;
   readonly recipe?: string;
-  readonly target?: string;
   readonly keep: readonly KeepRule[];
   /** File for one scheme, folder for several; absent = beside the model. */
   readonly output?: string;
@@ -69,6 +68,8 @@ export interface QuantizeRequest extends EngineRequest {
   readonly algorithm?: string;
   readonly observer?: string;
   readonly embeddings: boolean;
+  /** Leave one bit of int8 weights unused, for CPUs whose 8-bit products saturate. */
+  readonly reduceRange?: boolean;
   /** Read calibration statistics from this file when it exists, else write them there. */
   readonly stats?: string;
   /** The command line for the report, without absolute paths. */

@@ -28,7 +28,6 @@ export const names = {
   algorithms: ALGORITHMS.map(({ name }) => name),
   metrics: Object.keys(METRICS),
   engines: ENGINE_NAMES,
-  targets: [] as readonly string[],
 };
 
 const isFolder = (path: string): Promise<boolean> =>

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { schemeNamed } from "./schemes.ts";
-import { tune } from "./tune.ts";
+import { ignoredSettings, tune } from "./tune.ts";
 
 test("no settings give the same scheme back", () => {
   expect(tune(schemeNamed("w4"), { embeddings: false })).toBe(schemeNamed("w4"));
@@ -26,4 +26,22 @@ test("embedding tables take four bits under schemes of fewer than eight", () => 
 
 test("the names of transformers.js are a contract", () => {
   expect(() => tune(schemeNamed("q4"), { groupSize: 64 })).toThrow(/fixed contract/);
+});
+
+test("settings that a scheme takes no notice of are named", () => {
+  const all = {
+    activations: "symmetric",
+    weights: "symmetric",
+    groupSize: 64,
+    algorithm: "mse",
+    reduceRange: true,
+  } as const;
+  expect(ignoredSettings(schemeNamed("w8"), all)).toEqual(["activations", "reduceRange"]);
+  expect(ignoredSettings(schemeNamed("w8a8"), all)).toEqual(["weights", "algorithm"]);
+  expect(ignoredSettings(schemeNamed("fp16"), { embeddings: true, ...all })).toHaveLength(6);
+});
+
+test("a reduced range reaches static and dynamic integer weights", () => {
+  expect(tune(schemeNamed("w8a8"), { reduceRange: true }).static?.weights.reduceRange).toBe(true);
+  expect(tune(schemeNamed("w8a8-dynamic"), { reduceRange: true }).steps[0]?.scheme.reduceRange).toBe(true);
 });

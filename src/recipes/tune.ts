@@ -27,12 +27,13 @@ const embeddingStep = (bits: number, size: number): Step => ({
   ops: ["Gather"],
 });
 
-function tuneStep(step: Step, { weights, groupSize, algorithm }: Settings): Step {
+function tuneStep(step: Step, { weights, groupSize, algorithm, reduceRange }: Settings): Step {
   const grouped = step.scheme.granularity.per === "group";
   const scheme: Scheme = {
     ...step.scheme,
     ...(weights !== undefined && step.form === "nbits" ? { symmetric: weights === "symmetric" } : {}),
     ...(groupSize !== undefined && grouped ? { granularity: { per: "group", size: groupSize } } : {}),
+    ...(reduceRange && step.form === "dynamic" ? { reduceRange } : {}),
   };
   return { ...step, scheme, ...(algorithm !== undefined && step.form === "nbits" ? { algorithm } : {}) };
 }
@@ -68,3 +69,19 @@ export function tune(scheme: NamedScheme, settings: Settings): NamedScheme {
     ...(fixed ? { static: fixed } : {}),
   };
 }
+
+const hasForm = (scheme: NamedScheme, form: Step["form"]): boolean => scheme.steps.some((step) => step.form === form);
+
+/** What each setting acts on; a scheme without it takes no notice. */
+const ACTS_ON: { readonly [S in keyof Settings]-?: (scheme: NamedScheme) => boolean } = {
+  activations: (scheme) => scheme.static !== undefined,
+  weights: (scheme) => hasForm(scheme, "nbits"),
+  groupSize: (scheme) => scheme.steps.some(({ scheme: { granularity } }) => granularity.per === "group"),
+  algorithm: (scheme) => hasForm(scheme, "nbits"),
+  embeddings: (scheme) => scheme.steps.length > 0,
+  reduceRange: (scheme) => scheme.static !== undefined || hasForm(scheme, "dynamic"),
+};
+
+/** Names of the settings that change nothing about this scheme. */
+export const ignoredSettings = (scheme: NamedScheme, settings: Settings): readonly string[] =>
+  (Object.keys(ACTS_ON) as (keyof Settings)[]).filter((name) => settings[name] && !ACTS_ON[name](scheme));

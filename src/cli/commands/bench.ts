@@ -24,7 +24,10 @@ export const bench: Command = {
   summary: "measure latency, throughput and memory of models, taking turns between them",
   arguments: [{ name: "<models...>", summary: "model files; the first one is what the others are measured against" }],
   options: [
-    { flags: "--data <data>", summary: "samples to run; zeros by default" },
+    {
+      flags: "--data <data>",
+      summary: "samples to run; made-up values by default, since speed does not depend on them",
+    },
     { flags: "--batch <n>", summary: "samples in one run", parse: integer(1, 65536), otherwise: 1 },
     { flags: "--runs <n>", summary: "timed runs of each model", parse: integer(1, 1e6) },
     ...SAMPLE_OPTIONS,

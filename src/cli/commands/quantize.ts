@@ -31,7 +31,6 @@ interface QuantizeFlags extends EngineFlags, EvaluationFlags {
   readonly calibrate?: string;
   readonly output?: string;
   readonly recipe?: string;
-  readonly target?: string;
   readonly keep?: readonly KeepRule[];
   readonly maxDrop?: number;
   readonly force?: boolean;
@@ -42,6 +41,7 @@ interface QuantizeFlags extends EngineFlags, EvaluationFlags {
   readonly algorithm?: string;
   readonly observer?: string;
   readonly embeddings?: boolean;
+  readonly reduceRange?: boolean;
   readonly stats?: string;
   readonly dryRun?: boolean;
   /** false with --no-report. */
@@ -65,7 +65,6 @@ const OPTIONS: readonly OptionRow[] = [
     parse: keepRules,
   },
   { flags: "--recipe <file>", summary: "ordered rules in JSON: which nodes get which scheme" },
-  { flags: "--target <name>", summary: "place the model is for" },
   ...EVALUATION_OPTIONS,
   MAX_DROP,
   { flags: "--force", summary: "write even when --max-drop was not met" },
@@ -77,6 +76,7 @@ const OPTIONS: readonly OptionRow[] = [
   { flags: "--algorithm <name>", summary: "how weights are rounded" },
   { flags: "--observer <name>", summary: "how ranges are chosen from what calibration saw" },
   { flags: "--embeddings", summary: "quantize embedding tables too" },
+  { flags: "--reduce-range", summary: "weights of 7 bits, for CPUs without VNNI, where 8-bit products saturate" },
   { flags: "--stats <file>", summary: "read calibration statistics from this file, or save them there" },
   ...SAMPLE_OPTIONS,
   ...ENGINE_OPTIONS,
@@ -90,7 +90,6 @@ function request(model: string, flags: QuantizeFlags, { services, command }: Con
     calibration: flags.calibrate === undefined ? undefined : dataRequest(flags.calibrate, flags),
     evaluation: evaluationRequest(flags, services),
     weights: flags.symmetric ? ("symmetric" as const) : flags.asymmetric ? ("asymmetric" as const) : undefined,
-    target: optionalName("target", flags.target, known.targets),
     algorithm: optionalName("algorithm", flags.algorithm, known.algorithms),
     // "percentile-99.9" and its like are names too, so the table of observers is the judge
     observer: flags.observer,
@@ -100,6 +99,7 @@ function request(model: string, flags: QuantizeFlags, { services, command }: Con
     activations: flags.activations,
     groupSize: flags.groupSize,
     stats: flags.stats,
+    reduceRange: flags.reduceRange,
   });
   return {
     ...engineRequest(flags, services),
