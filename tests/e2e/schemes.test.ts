@@ -82,6 +82,7 @@ describe("w8a8", () => {
     expect(json.opHistogram.after.QLinearConv).toBe(
       count(json.opHistogram.before, "Conv", "FusedConv", "NhwcFusedConv"),
     );
+    expect(count(json.opHistogram.after, "BatchNormalization")).toBe(0);
     expect(worst(json)).toBeGreaterThan(25);
   });
 
