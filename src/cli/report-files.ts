@@ -5,11 +5,12 @@ import type { Services } from "./services.ts";
 
 const withoutExtension = (path: string): string => path.slice(0, path.length - extname(path).length);
 
-/** Beside the only output, or in the folder of several; undefined when nothing was written. */
+/** At home, else beside the only output or in the folder of several; undefined when nothing was written. */
 export function defaultReportPath(report: QuantizeReport): string | undefined {
   const outputs = report.candidates.flatMap(({ output }) => (output === undefined ? [] : [output]));
   const [first] = outputs;
   if (first === undefined) return undefined;
+  if (report.home !== undefined) return join(report.home, "fewbit.report.html");
   if (report.candidates.length === 1) return `${withoutExtension(first)}.report.html`;
   return join(dirname(first), `${withoutExtension(basename(report.model.name))}.report.html`);
 }

@@ -1,5 +1,5 @@
 /** fewbit quantize for a transformers.js model folder: every session in every dtype, and config.json kept true. */
-import { basename, join } from "node:path";
+import { basename, join, relative } from "node:path";
 import { fail } from "../numeric/errors.ts";
 import type { Hooks } from "../pipeline/progress.ts";
 import type { Candidate, Finding, QuantizeReport } from "../pipeline/result.ts";
@@ -38,7 +38,7 @@ export async function quantizeFolder(request: QuantizeRequest, hooks: Hooks): Pr
     for (const { dtype, staged } of waiting) if (complete.includes(dtype)) await staged.commit();
     const written = reports.map((report) => withoutIncomplete(report, complete));
     if (complete.length > 0) await finish(folder, complete, written);
-    return joined(written, basename(folder.path));
+    return { ...joined(written, basename(folder.path)), home: relative(".", folder.path) || "." };
   } finally {
     for (const { staged } of waiting) await staged[Symbol.asyncDispose]();
     await removeEmptyFolders(made);

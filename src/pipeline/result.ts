@@ -182,6 +182,8 @@ interface ReportHead {
 /** Everything `fewbit quantize` found out; the HTML page is drawn from this alone. */
 export interface QuantizeReport extends ReportHead {
   readonly kind: "quantize";
+  /** Folder that the report belongs in where it is not that of the models: a transformers.js folder. */
+  readonly home?: string;
   readonly calibration?: DataSummary;
   readonly evaluation?: DataSummary;
   readonly candidates: readonly Candidate[];
