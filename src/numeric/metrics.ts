@@ -176,7 +176,6 @@ export interface Hits {
 /** No samples yet. */
 export const noHits: Hits = { count: 0, hits: 0 };
 
-/** Hits of two disjoint sets of samples. */
 /** Share of hits, 0 to 1; 0 without samples. */
 export const share = ({ hits, count }: Hits): number => (count === 0 ? 0 : hits / count);
 
@@ -202,7 +201,7 @@ export function addTopK(
     if (!(label >= 0 && label < classes))
       fail(
         "data",
-        `label ${label} of sample ${i} is not one of the ${classes} classes of the output, 0 to ${classes - 1}`,
+        `label ${label} of sample ${hits.count + i} is not one of the ${classes} classes of the output, 0 to ${classes - 1}`,
       );
     if (rank(scores, label, i * classes, classes) < k) found++;
   }

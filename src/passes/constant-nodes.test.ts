@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { float, floats, floatTensor, graph, node, onnxModel, valueInfo } from "../ir/build.ts";
 import { readAll } from "../ir/source.ts";
-import { constantNodes, constantOf } from "./constant-nodes.ts";
+import { constantNodes, constantOf, weightConstants } from "./constant-nodes.ts";
 import { applied, context, opsOf } from "./same-outputs.case.ts";
 
 const constant = (name: string, attributes: NonNullable<Parameters<typeof node>[3]>["attributes"]) =>
@@ -64,4 +64,20 @@ test("a model without Constant nodes comes back as the same object", async () =>
     nodes: [node("Relu", ["x"], ["y"])],
   });
   expect(await constantNodes.apply(model, context)).toBe(model);
+});
+
+test("for contracts only weights leave their Constant nodes", async () => {
+  const model = onnxModel({
+    inputs: [valueInfo("x", "float32", [1, 2])],
+    outputs: [valueInfo("y", "float32", [1, 2])],
+    nodes: [
+      constant("w", { value: floatTensor("", [2, 2], [1, 2, 3, 4]) }),
+      constant("b", { value: floatTensor("", [2], [1, 2]) }),
+      node("MatMul", ["x", "w"], ["p"]),
+      node("Add", ["p", "b"], ["y"]),
+    ],
+  });
+  const after = await applied(weightConstants, model);
+  expect(opsOf(after)).toEqual(["Constant", "MatMul", "Add"]);
+  expect([...after.graph.tensors.keys()]).toEqual(["w"]);
 });

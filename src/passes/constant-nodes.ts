@@ -2,12 +2,30 @@
 import { mapGraphs, withGraph, withTensors } from "../ir/edit.ts";
 import type { Attribute, Graph, Node, Tensor } from "../ir/model.ts";
 import { bytesSource } from "../ir/source.ts";
+import { DTYPES } from "../numeric/dtypes.ts";
 import type { Pass } from "./pass.ts";
 
 export const constantNodes: Pass = {
   name: "constant-nodes",
   summary: "make initializers of Constant nodes",
-  apply: (model) => withGraph(model, mapGraphs(model.graph, toInitializers)),
+  apply: (model) =>
+    withGraph(
+      model,
+      mapGraphs(model.graph, (graph) => toInitializers(graph, () => true)),
+    ),
+};
+
+const isMatrix = ({ dtype, shape }: Tensor): boolean => DTYPES[dtype].kind === "float" && shape.length >= 2;
+
+/** For contracts that leave everything else of a model as it is. */
+export const weightConstants: Pass = {
+  name: "weight-constants",
+  summary: "make initializers of Constant nodes that hold weights",
+  apply: (model) =>
+    withGraph(
+      model,
+      mapGraphs(model.graph, (graph) => toInitializers(graph, isMatrix)),
+    ),
 };
 
 const utf8 = (values: readonly Uint8Array[]) => ({ data: bytesSource(new Uint8Array(0)), strings: values });
@@ -56,12 +74,12 @@ export function constantOf(node: Node): Tensor | undefined {
 }
 
 /** A graph output stays a node: engines want outputs, of sub-graphs above all, to be made by nodes. */
-function toInitializers(graph: Graph): Graph {
+function toInitializers(graph: Graph, wanted: (tensor: Tensor) => boolean): Graph {
   const outputs = new Set(graph.outputs.map((output) => output.name));
   const found = new Map<Node, Tensor>();
   for (const node of graph.nodes) {
     const tensor = constantOf(node);
-    if (tensor !== undefined && !outputs.has(tensor.name)) found.set(node, tensor);
+    if (tensor !== undefined && !outputs.has(tensor.name) && wanted(tensor)) found.set(node, tensor);
   }
   if (found.size === 0) return graph;
   const nodes = graph.nodes.filter((node) => !found.has(node));

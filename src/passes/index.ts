@@ -33,5 +33,6 @@ export const GENERAL: readonly Pass[] = [
 export const STATIC: readonly Pass[] = [fuseMatMulAdd, widenBias, poolToConv, splitClips, dropUnused];
 
 export { type Bounds, removableActivation } from "./clamps.ts";
+export { weightConstants } from "./constant-nodes.ts";
 export type { Pass, PassContext, ValueType } from "./pass.ts";
 export { raiseOpset } from "./raise-opset.ts";

@@ -8,7 +8,7 @@ import type { Feeds, Model, NDArray } from "../ir/model.ts";
 import type { Plan } from "../ir/plan.ts";
 import type { Stats } from "../ir/stats.ts";
 import { fail } from "../numeric/errors.ts";
-import type { ValueType } from "../passes/index.ts";
+import { type ValueType, weightConstants } from "../passes/index.ts";
 import type { Recipe } from "../recipes/recipe.ts";
 import { refuseBadWeights } from "./bad-weights.ts";
 import { type CalibrateOptions, calibrate } from "./calibrate.ts";
@@ -58,7 +58,10 @@ type Lender = Pick<Host, "engine" | "stage">;
 /** Steps 2 and 3: what would become what. `data` lends one sample, to learn the types that the model does not state. */
 export async function planFor(model: Model, recipe: Recipe, host: Lender, data?: Dataset): Promise<Planned> {
   const { scheme } = recipe;
-  if (scheme.suffix !== undefined) return { prepared: model, plan: planModel(model, recipe) };
+  if (scheme.suffix !== undefined) {
+    const prepared = await weightConstants.apply(model, {});
+    return { prepared, plan: planModel(prepared, recipe) };
+  }
   const { model: prepared, log } = await prepare(
     model,
     { evaluate: (part, feeds) => runOnce(host, part, feeds) },
