@@ -7,7 +7,7 @@ import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { graphs } from "../src/ir/edit.ts";
+import { opTypes } from "../src/ir/edit.ts";
 import type { Tensor } from "../src/ir/model.ts";
 import { readAll } from "../src/ir/source.ts";
 import { openModelFile, sha256File } from "../src/node/files.ts";
@@ -47,7 +47,7 @@ test.skipIf(reason !== undefined).each(["q8", "q4"] as const)(
   "%s holds the tensors of the Python tool, byte for byte",
   async (name) => {
     const { model, close } = await openModelFile(path);
-    const ops = new Set([...graphs(model.graph)].flatMap(({ graph }) => graph.nodes.map(({ op }) => op)));
+    const ops = opTypes(model);
     const plan = planModel(model, plainRecipe(forModel(schemeNamed(name), { ops })));
     const { tensors } = (await quantize(model, plan)).model.graph;
     const found: Record<string, string> = {};

@@ -15,6 +15,7 @@ test.each([
   ["<html>", "web page"],
   ['@\0\0\0\0\0\0\0{"w":', "safetensors"],
   ['{"error":"not found"}', "JSON"],
+  ["# fewbit\n\nturns an ONNX model", "text"],
   ["\x93NUMPY\x01\0", "NumPy"],
 ])("bytes %j are told apart as %s", (start, what) => {
   expect(looksLike(bytes(start))).toContain(what);

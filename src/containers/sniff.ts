@@ -34,12 +34,17 @@ const LOOKS: readonly Look[] = [
 
 const text = (bytes: Uint8Array): string => String.fromCharCode(...bytes.subarray(0, SNIFF_BYTES));
 
+/** Control characters that texts do not hold; every ONNX file begins with one. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+const NO_TEXT = /[\0-\x08\x0e-\x1a\x1c-\x1f\x7f]/;
+const SHORTEST_TEXT = 8;
+
 function textLook(start: string): string | undefined {
   const trimmed = start.trimStart().toLowerCase();
   if (trimmed.startsWith("<!doctype html") || trimmed.startsWith("<html"))
     return "a web page, perhaps an error page saved in place of a download";
   if (trimmed.startsWith("{") || trimmed.startsWith("[")) return "a JSON file";
-  return undefined;
+  return start.length >= SHORTEST_TEXT && !NO_TEXT.test(start) ? "a text file" : undefined;
 }
 
 /** What the file seems to be instead of an ONNX model, as the end of "it looks like ..."; undefined when unknown. */

@@ -16,6 +16,10 @@ export function* graphs(root: Graph, scope = ""): Generator<{ readonly scope: st
     for (const sub of subgraphs(node)) yield* graphs(sub.graph, childScope(scope, node, sub.attribute));
 }
 
+/** Op types anywhere in the model. */
+export const opTypes = ({ graph }: Model): ReadonlySet<string> =>
+  new Set([...graphs(graph)].flatMap(({ graph: { nodes } }) => nodes.map(({ op }) => op)));
+
 /** Names a node reads, those its sub-graphs capture from outside included. */
 export function reads(node: Node): readonly string[] {
   const captured = subgraphs(node).flatMap(({ graph }) => freeNames(graph));

@@ -2,7 +2,7 @@
 import { readFile, stat } from "node:fs/promises";
 import { basename, dirname, extname, join, relative } from "node:path";
 import type { Dataset } from "../containers/data.ts";
-import { graphs } from "../ir/edit.ts";
+import { opTypes } from "../ir/edit.ts";
 import type { Model } from "../ir/model.ts";
 import type { Stats } from "../ir/stats.ts";
 import { FewbitError, fail } from "../numeric/errors.ts";
@@ -138,8 +138,7 @@ async function chosenSchemes(request: QuantizeRequest, model: Model, given = fal
   return { names: [name], findings: [{ severity: "info", code: "default-scheme", message }] satisfies Finding[] };
 }
 
-const hasConvolutions = (model: Model): boolean =>
-  [...graphs(model.graph)].some(({ graph }) => graph.nodes.some(({ op }) => op === "Conv"));
+const hasConvolutions = (model: Model): boolean => opTypes(model).has("Conv");
 
 /** Where each scheme's model goes: `-o FILE` for one, a folder for several, beside the model without `-o`. */
 export function outputPaths(
@@ -186,7 +185,7 @@ export function recipeFor(
 ): Recipe {
   const settings = settingsOf(request);
   const observer = observerNamed(request.observer ?? DEFAULT_OBSERVER).name;
-  const ops = new Set([...graphs(model.graph)].flatMap(({ graph }) => graph.nodes.map(({ op }) => op)));
+  const ops = opTypes(model);
   const facts = { ops, ...(folder?.modelType === undefined ? {} : { modelType: folder.modelType }) };
   return {
     scheme: forModel(tune(schemeOf(name, folder), settings), facts),

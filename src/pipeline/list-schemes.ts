@@ -1,9 +1,11 @@
 /** Which schemes fit a model, and how small each makes it. */
+import { opTypes } from "../ir/edit.ts";
 import type { Model } from "../ir/model.ts";
 import { FewbitError } from "../numeric/errors.ts";
 import type { NamedScheme } from "../recipes/named-scheme.ts";
 import { plainRecipe } from "../recipes/recipe.ts";
 import { SCHEMES } from "../recipes/schemes.ts";
+import { forModel } from "../recipes/transformers-js.ts";
 import { planModel, SEE_SCHEMES } from "./plan.ts";
 import type { SchemeSummary } from "./result.ts";
 
@@ -21,7 +23,7 @@ export const listSchemes = (model?: Model): readonly SchemeSummary[] =>
 
 function fitting(model: Model, scheme: NamedScheme): Pick<SchemeSummary, "fits" | "bytes" | "reason"> {
   try {
-    const { bytes, nodes } = planModel(model, plainRecipe(scheme));
+    const { bytes, nodes } = planModel(model, plainRecipe(forModel(scheme, { ops: opTypes(model) })));
     const taken = nodes.reduce((sum, { weight }) => sum + (weight?.bytes.after ?? 0), 0);
     return { fits: true, bytes: scheme.float16 ? taken + Math.round((bytes.after - taken) * HALF) : bytes.after };
   } catch (error) {

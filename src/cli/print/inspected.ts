@@ -39,7 +39,7 @@ function ops(io: Io, rows: readonly OpSummary[]): void {
     row.op,
     String(row.count),
     row.weightBytes === 0 ? undefined : bytes(row.weightBytes),
-    quantizable(row),
+    row.weightBytes === 0 && row.quantizable === 0 ? undefined : quantizable(row),
   ]);
   section(io, [{ title: "op" }, right("nodes"), right("weights"), { title: "quantizable" }], lines);
   for (const { op, reasons } of rows)
