@@ -41,7 +41,7 @@ function wished(prefer: string | undefined): EngineName {
 }
 
 const slower = (reason: string): string =>
-  `Models run on WebAssembly because ${reason}; \`npm install onnxruntime-node\` makes them several times faster.`;
+  `Models run on WebAssembly because ${reason}; \`npm install onnxruntime-node --ignore-scripts\` makes them several times faster.`;
 
 /** The native engine where it is installed, else WebAssembly, with a note that says so. */
 export async function availableEngines(wish: EngineWish = {}): Promise<AvailableEngine> {

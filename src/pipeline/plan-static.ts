@@ -75,7 +75,7 @@ function candidate(entry: Assigned): Candidate | Kept | { readonly skip: true } 
   const weight = row?.weights.find(({ input }) => site.constant(site.node.inputs[input] ?? "") !== undefined);
   if (place.scope !== "") return weight && as === "compute" ? { ...place, reason: SUBGRAPH } : { skip: true };
   if (as === "compute") {
-    const reason = weight === undefined ? "both inputs are computed at run time" : whyNotCompute(site, weight);
+    const reason = weight === undefined ? noWeight(site) : whyNotCompute(site, weight);
     return reason === undefined ? { ...entry, grids, weight: weight! } : { ...place, reason };
   }
   if (as === "float") return { skip: true };
@@ -83,6 +83,12 @@ function candidate(entry: Assigned): Candidate | Kept | { readonly skip: true } 
     ? { ...entry, grids }
     : { skip: true };
 }
+
+/** A constant in another place than the op table names has no integer kernel. */
+const noWeight = ({ node, constant }: Site): string =>
+  node.inputs.some((name) => constant(name) !== undefined)
+    ? "its constant is the first factor; integer kernels take it as the second"
+    : "both inputs are computed at run time";
 
 const SUBGRAPH =
   "inside a sub-graph, where values can't be observed for calibration; a dynamic or weight-only scheme fits";
