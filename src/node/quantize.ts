@@ -10,7 +10,7 @@ import { observerNamed } from "../observers/index.ts";
 import { formatStats, parseStats } from "../observers/stats-json.ts";
 import { checkStats } from "../pipeline/calibrate.ts";
 import { contractOf, recommend } from "../pipeline/contract.ts";
-import { type Made, make, planFor } from "../pipeline/make.ts";
+import { brokenPromise, type Made, make, planFor } from "../pipeline/make.ts";
 import type { Hooks } from "../pipeline/progress.ts";
 import type { Candidate, DryRun, Finding, QuantizeReport } from "../pipeline/result.ts";
 import type { Evaluation } from "../pipeline/verify/outputs.ts";
@@ -289,7 +289,7 @@ async function handOver(
   start: number,
 ): Promise<Candidate> {
   const contract = request.maxDrop === undefined ? undefined : contractOf(verified, request.maxDrop);
-  const broken = verified.findings.some(({ severity }) => severity === "error");
+  const broken = brokenPromise(verified) !== undefined;
   const keep = !broken && (contract?.met !== false || request.force);
   if (!keep) await staged[Symbol.asyncDispose]();
   else if (folder) folder.hold(name, staged as StagedFiles);

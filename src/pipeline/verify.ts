@@ -69,6 +69,7 @@ async function runBoth(
   hooks: Hooks,
 ): Promise<Verified> {
   const { reference, candidate, evaluation, made, random } = input;
+  if (random) await tryMadeUp(before, evaluation.data);
   const outputs = await compareOutputs(before, after, evaluation, hooks);
   const own = evaluation.evaluate && (await userMetric(evaluation.evaluate, before, after, reference.name));
   const sample = await oneSample(evaluation.data);
@@ -85,7 +86,7 @@ async function runBoth(
     latency,
     ...(memory ? { memory } : {}),
     outputs: outputs.outputs,
-    metrics: { ...outputs.metrics, ...(own ? { eval: own } : {}) },
+    metrics: { ...(own ? { eval: own } : {}), ...outputs.metrics },
     ...(outputs.agreement === undefined ? {} : { agreement: outputs.agreement }),
     ...(share ? { integerShare: share.share } : {}),
     ...(opHistogram ? { opHistogram } : {}),
@@ -95,6 +96,16 @@ async function runBoth(
   };
   const findings = judge({ ...measured, broken: outputs.broken, random, engine: host.engine.name, plan: made?.plan });
   return { ...measured, findings: [...(made?.findings ?? []), ...findings] };
+}
+
+/** Made-up inputs may be nonsense to a model (lengths that must agree, indices); the user's own then have to do. */
+async function tryMadeUp(original: Session, data: Dataset): Promise<void> {
+  try {
+    await original.run(await oneSample(data));
+  } catch (error) {
+    if (!(error instanceof FewbitError)) throw error;
+    fail("usage", `the original does not run on made-up inputs (${error.message}); give real ones with --data`, error);
+  }
 }
 
 async function oneSample(data: Dataset): Promise<Feeds> {

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { zipSync } from "fflate";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { writeNpy } from "../../src/containers/npy.ts";
-import { node } from "../../src/ir/build.ts";
+import { floatTensor, node, onnxModel, valueInfo } from "../../src/ir/build.ts";
 import {
   fewbit,
   fewbitJson,
@@ -299,4 +299,26 @@ it("a report that can't be written is an error that says where", async () => {
   expect(ran.code).toBeGreaterThan(0);
   expect(ran.json.error.message).toMatch(/proc\/a\.html/);
   expect(Object.keys(await listing(folder)).filter((name) => name.includes(".fewbit-"))).toEqual([]);
+});
+
+describe("a model that made-up inputs don't suit", () => {
+  /** A table of two rows: most made-up indices are out of its range. */
+  const lookup = () =>
+    onnxModel({
+      inputs: [valueInfo("ids", "int64", ["n", 8])],
+      outputs: [valueInfo("y", "float32")],
+      nodes: [node("Gather", ["table", "ids"], ["rows"]), node("MatMul", ["rows", "w"], ["y"])],
+      tensors: [
+        floatTensor("table", [2, 32], samples([2, 32]).data as Float32Array),
+        floatTensor("w", [32, 32], samples([32, 32]).data as Float32Array),
+      ],
+    });
+
+  it("asks for real ones, and takes them", async () => {
+    const folder = await workspace();
+    const model = await saved(folder, lookup());
+    await refused(folder, ["quantize", model, "-s", "w8"], 2, /does not run on made-up inputs.*--data/);
+    const data = await savedArray(folder, "ids.npy", indices([4, 8], 2));
+    expect((await quantized([model, "-s", "w8", "--data", data])).outputs[0].cosine).toBeGreaterThan(0.99);
+  });
 });
