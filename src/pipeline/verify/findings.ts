@@ -104,7 +104,9 @@ const RULES: readonly Rule[] = [
           severity: integerShare < 0.5 ? "warning" : "info",
           code: "float-left",
           message: `${percent(integerShare)} of the heavy ops run in integers after the engine's own optimization`,
-          remedy: "the list of kept nodes says why the others don't",
+          remedy: plan.values.some(({ scheme }) => scheme.symmetric)
+            ? "symmetric int8 activations are for other targets (TensorRT, NPUs); ONNX Runtime's CPU kernels want the default"
+            : "the list of kept nodes says why the others don't",
         }
       : undefined,
   ({ plan, engine }) =>
