@@ -3,7 +3,11 @@ import type { Feeds, NDArray, ValueInfo } from "../ir/model.ts";
 
 /** Where a model's bytes are: a file (with its external data beside it), or memory. */
 export type ModelPlace =
-  | { readonly path: string }
+  | {
+      readonly path: string;
+      /** What messages call it; the path unless told, which says nothing where the file is a temporary one. */
+      readonly label?: string;
+    }
   | {
       readonly bytes: Uint8Array;
       readonly external?: readonly { readonly location: string; readonly bytes: Uint8Array }[];
@@ -18,6 +22,10 @@ export interface OpenOptions {
   /** Collect a profile; read it with `Session.profile`. */
   readonly profile?: boolean;
 }
+
+/** What messages call a model. */
+export const placeLabel = (place: ModelPlace): string =>
+  "path" in place ? (place.label ?? place.path) : "model in memory";
 
 /** Time spent in one node of the optimized graph, in milliseconds, summed over runs. */
 export interface NodeTime {

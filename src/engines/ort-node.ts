@@ -5,7 +5,15 @@
 import { readOnnx } from "../containers/onnx/index.ts";
 import { type ByteSource, bytesSource } from "../ir/source.ts";
 import { fail } from "../numeric/errors.ts";
-import type { Engine, ModelPlace, Opened, OpenOptions, OpHistogram, Session } from "./contract.ts";
+import {
+  type Engine,
+  type ModelPlace,
+  type Opened,
+  type OpenOptions,
+  type OpHistogram,
+  placeLabel,
+  type Session,
+} from "./contract.ts";
 import { countOps } from "./histogram.ts";
 import { type Ort, type OrtOptions, type OrtSession, ortModule, sessionOptions } from "./ort-api.ts";
 import { ortFail } from "./ort-errors.ts";
@@ -19,7 +27,7 @@ export interface OrtNodeOptions {
   readonly load?: () => Promise<Ort | { readonly default: Ort }>;
 }
 
-const where = (place: ModelPlace): string => `ort-node: ${"path" in place ? place.path : "model in memory"}`;
+const where = (place: ModelPlace): string => `ort-node: ${placeLabel(place)}`;
 
 /**
  * ONNX Runtime reads this when its library is loaded; without it, it keeps usage files under the home folder. A worker

@@ -5,7 +5,15 @@
 import type { Feeds } from "../ir/model.ts";
 import { fail } from "../numeric/errors.ts";
 import { caught, tapConsole } from "./console-tap.ts";
-import type { Engine, ModelPlace, Opened, OpenOptions, OpHistogram, Session } from "./contract.ts";
+import {
+  type Engine,
+  type ModelPlace,
+  type Opened,
+  type OpenOptions,
+  type OpHistogram,
+  placeLabel,
+  type Session,
+} from "./contract.ts";
 import { tally } from "./histogram.ts";
 import { type Ort, type OrtOptions, ortModule, sessionOptions } from "./ort-api.ts";
 import { ortFail } from "./ort-errors.ts";
@@ -60,7 +68,7 @@ function create(ort: Ort, { bytes, external = [] }: MemoryPlace, options: OrtOpt
 }
 
 async function open({ ort, threads }: Started, place: ModelPlace, wish: OpenOptions, options: OrtWebOptions) {
-  const where = `ort-web: ${"path" in place ? place.path : "model in memory"}`;
+  const where = `ort-web: ${placeLabel(place)}`;
   const profiling = wish.profile ? { enableProfiling: true, profileFilePrefix: "profile" } : {};
   const session = await inMemory(place, options.readModel)
     .then((model) => create(ort, model, { ...sessionOptions(threads, wish.optimize), ...profiling }))

@@ -12,7 +12,7 @@ import { writeModel } from "./write-model.ts";
 
 /** A model in a temporary folder beside its later place. */
 export interface StagedFiles extends Staged {
-  readonly place: { readonly path: string };
+  readonly place: { readonly path: string; readonly label: string };
   /** Moves the files to the folder that was staged for; data files first, so that a model never lacks its weights. */
   commit(): Promise<void>;
 }
@@ -31,7 +31,7 @@ export async function stageModel(
     await withIoErrors("write", target, () => mkdir(inner, { mode: 0o700 }));
     const written = await writeModel(model, join(inner, name), signal ? { signal } : {});
     return {
-      place: { path: join(inner, name) },
+      place: { path: join(inner, name), label: name },
       files: written.map(({ path, size, sha256 }) => ({ name: basename(path), size, sha256 })),
       size: written.reduce((sum, { size }) => sum + size, 0),
       async commit() {
