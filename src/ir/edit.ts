@@ -104,9 +104,12 @@ export function freshNames(root: Graph): (wish: string) => string {
       for (const name of [...node.inputs, ...node.outputs]) taken.add(name);
     }
   }
+  const last = new Map<string, number>();
   return (wish) => {
     let name = wish;
-    for (let i = 1; taken.has(name); i++) name = `${wish}_${i}`;
+    let number = last.get(wish) ?? 0;
+    while (taken.has(name)) name = `${wish}_${++number}`;
+    last.set(wish, number);
     taken.add(name);
     return name;
   };

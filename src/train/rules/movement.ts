@@ -1,0 +1,55 @@
+/** Ops that move, pick or repeat elements. `d` is the gradient of the output. */
+import { intAttribute, intsAttribute } from "../../ir/attributes.ts";
+import type { Node } from "../../ir/model.ts";
+import { expandLike, reshapeLike } from "../forms.ts";
+import { incoming, type Rule, type RuleContext, type Rules } from "../rule.ts";
+
+const reshaped: Rule = (node, context) => [reshapeLike(context, incoming(context), node.inputs[0]!)];
+
+/** The inverse permutation; without one the order of the axes is reversed, which is its own inverse. */
+const transpose: Rule = (node, context) => {
+  const perm = intsAttribute(node, "perm");
+  const inverse = perm?.map((_, axis) => perm.indexOf(axis));
+  return [context.emit("Transpose", [incoming(context)], inverse && { perm: inverse })];
+};
+
+/** Split at the lengths the inputs have. */
+const concat: Rule = (node, context) => {
+  const { emit, ints } = context;
+  const axis = intAttribute(node, "axis", 0);
+  const lengths = node.inputs.map((name) => emit("Gather", [emit("Shape", [name]), ints([axis])]));
+  const sizes = emit("Concat", lengths, { axis: 0 });
+  return context.emitMany("Split", [incoming(context), sizes], node.inputs.length, { axis });
+};
+
+/**
+ * Adds `d` to zeros of the shape of `x` at flat positions; a position may come several times. Positions may have any shape
+ * with as many elements as `d`.
+ */
+export function scatter(context: RuleContext, d: string, positions: string, x: string): string {
+  const { emit, ints, scalar } = context;
+  const zeros = expandLike(context, scalar(0, context.dtype(x)), x);
+  const flat = (value: string) => emit("Reshape", [value, ints([-1])]);
+  const sums = emit("ScatterElements", [flat(zeros), flat(positions), flat(d)], { axis: 0, reduction: "add" });
+  return reshapeLike(context, sums, x);
+}
+
+/** For ops that pick elements of their first input: the same op on the positions says where each came from. */
+const picking: Rule = (node: Node, context) => {
+  const { emit, ints } = context;
+  const x = node.inputs[0]!;
+  const all = emit("Range", [ints(0), emit("Size", [x]), ints(1)]);
+  const picked = emit(node.op, [reshapeLike(context, all, x), ...node.inputs.slice(1)], node.attributes);
+  return [scatter(context, incoming(context), picked, x)];
+};
+
+export const movementRules: Rules = {
+  Reshape: reshaped,
+  Flatten: reshaped,
+  Squeeze: reshaped,
+  Unsqueeze: reshaped,
+  Transpose: transpose,
+  Concat: concat,
+  Slice: picking,
+  Gather: picking,
+};

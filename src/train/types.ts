@@ -1,0 +1,149 @@
+/**
+ * Element types and ranks of the values of a graph, as far as the backward pass needs them: declared ones, and those that
+ * follow from the ops in one walk. Shapes are not inferred.
+ */
+import { dtypeOf } from "../containers/onnx/dtypes.ts";
+import { intAttribute, intsAttribute, tensorAttribute } from "../ir/attributes.ts";
+import type { Graph, Node, ValueInfo } from "../ir/model.ts";
+import type { DType } from "../numeric/dtypes.ts";
+
+/** What is known of a value; a field is absent where nothing tells it. */
+export interface Known {
+  readonly dtype?: DType;
+  readonly rank?: number;
+  /** Only where every length is known. */
+  readonly shape?: readonly number[];
+}
+
+const UNKNOWN: Known = {};
+
+type Inputs = readonly Known[];
+type Infer<T> = (inputs: Inputs, node: Node) => T | undefined;
+
+const BOOLEAN = [
+  "Equal",
+  "Greater",
+  "GreaterOrEqual",
+  "Less",
+  "LessOrEqual",
+  "Not",
+  "And",
+  "Or",
+  "Xor",
+  "IsNaN",
+  "IsInf",
+];
+const INTEGER = ["Shape", "Size", "NonZero", "ArgMax", "ArgMin"];
+
+const constant =
+  <T>(value: T): Infer<T> =>
+  () =>
+    value;
+
+const filled: Infer<DType> = (_, node) => tensorAttribute(node, "value")?.dtype ?? "float32";
+
+/** Ops whose first output is not of the dtype of their first input. */
+const DTYPE_OF: ReadonlyMap<string, Infer<DType>> = new Map<string, Infer<DType>>([
+  ...BOOLEAN.map((op) => [op, constant<DType>("bool")] as const),
+  ...INTEGER.map((op) => [op, constant<DType>("int64")] as const),
+  ["Cast", (_, node) => dtypeOf(intAttribute(node, "to", 0), node.name)],
+  ["Where", (inputs) => inputs[1]?.dtype],
+  ["ConstantOfShape", filled],
+  ["Constant", filled],
+]);
+
+const SAME_RANK = [
+  ...[
+    "Neg",
+    "Abs",
+    "Relu",
+    "LeakyRelu",
+    "Elu",
+    "Clip",
+    "Sigmoid",
+    "Tanh",
+    "Exp",
+    "Log",
+    "Sqrt",
+    "Erf",
+    "Gelu",
+    "Softmax",
+  ],
+  ...["LogSoftmax", "Transpose", "Concat", "Slice", "Identity", "Cast", "Conv", "MaxPool", "AveragePool", "Pad"],
+  ...["GlobalAveragePool", "GlobalMaxPool", "LayerNormalization", "BatchNormalization", "Dropout", "Reciprocal"],
+];
+const BROADCASTING = ["Add", "Sub", "Mul", "Div", "Pow", "Max", "Min", "Sum", "Where"];
+const REDUCING = ["ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin"];
+
+const first: Infer<number> = (inputs) => inputs[0]?.rank;
+
+const largest: Infer<number> = (inputs) => {
+  const ranks = inputs.map(({ rank }) => rank);
+  return ranks.some((rank) => rank === undefined) ? undefined : Math.max(...(ranks as number[]));
+};
+
+/** Length of a list that is an attribute, or from operator set 13 or 18 on an input. */
+const listLength = (inputs: Inputs, node: Node): number | undefined =>
+  intsAttribute(node, "axes")?.length ?? inputs[1]?.shape?.[0];
+
+const reduced: Infer<number> = (inputs, node) => {
+  if (intAttribute(node, "keepdims", 1) !== 0) return inputs[0]?.rank;
+  if ((node.inputs[1] ?? "") === "" && node.attributes.axes === undefined) return 0;
+  return shifted(-1)(inputs, node);
+};
+
+const shifted =
+  (sign: 1 | -1): Infer<number> =>
+  (inputs, node) => {
+    const [rank, count] = [inputs[0]?.rank, listLength(inputs, node)];
+    return rank === undefined || count === undefined ? undefined : rank + sign * count;
+  };
+
+const product: Infer<number> = ([a, b]) => {
+  if (a?.rank === undefined || b?.rank === undefined) return undefined;
+  if (a.rank > 1 && b.rank > 1) return Math.max(a.rank, b.rank);
+  return Math.max(a.rank + b.rank - 2, 0);
+};
+
+const gathered: Infer<number> = ([data, indices]) =>
+  data?.rank === undefined || indices?.rank === undefined ? undefined : data.rank + indices.rank - 1;
+
+const RANK_OF: ReadonlyMap<string, Infer<number>> = new Map<string, Infer<number>>([
+  ...SAME_RANK.map((op) => [op, first] as const),
+  ...BROADCASTING.map((op) => [op, largest] as const),
+  ...REDUCING.map((op) => [op, reduced] as const),
+  ["MatMul", product],
+  ["Gemm", constant(2)],
+  ["Flatten", constant(2)],
+  ["Shape", constant(1)],
+  ["Reshape", (inputs) => inputs[1]?.shape?.[0]],
+  ["Unsqueeze", shifted(1)],
+  ["Squeeze", shifted(-1)],
+  ["Gather", gathered],
+]);
+
+function fromInfo({ dtype, shape }: ValueInfo): Known {
+  const fixed = shape?.every((dim) => typeof dim === "number") ? (shape as readonly number[]) : undefined;
+  return { ...(dtype && { dtype }), ...(shape && { rank: shape.length }), ...(fixed && { shape: fixed }) };
+}
+
+function inferred(node: Node, index: number, inputs: Inputs): Known {
+  if (node.domain !== "" || index > 0) return UNKNOWN;
+  const dtype = (DTYPE_OF.get(node.op) ?? ((given: Inputs) => given[0]?.dtype))(inputs, node);
+  const rank = RANK_OF.get(node.op)?.(inputs, node);
+  return { ...(dtype && { dtype }), ...(rank !== undefined && { rank }) };
+}
+
+/** What is known of every value of a graph by name; a declared fact goes before an inferred one. */
+export function knownTypes(graph: Graph): ReadonlyMap<string, Known> {
+  const known = new Map<string, Known>();
+  for (const info of [...graph.values.values(), ...graph.outputs, ...graph.inputs])
+    known.set(info.name, fromInfo(info));
+  for (const [name, { dtype, shape }] of graph.tensors) known.set(name, { dtype, shape, rank: shape.length });
+  for (const node of graph.nodes) {
+    const inputs = node.inputs.map((name) => known.get(name) ?? UNKNOWN);
+    for (const [index, name] of node.outputs.entries())
+      if (name !== "") known.set(name, { ...inferred(node, index, inputs), ...known.get(name) });
+  }
+  return known;
+}
