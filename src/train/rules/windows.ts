@@ -47,6 +47,38 @@ function spreadWindows(context: RuleContext, d: string, kernel: string, x: strin
   return emit("Pad", [whole, emit("Concat", [cut, ints([0, 0]), after], { axis: 0 })]);
 }
 
+/** The kernel of the way back: rows and columns of each group's matrices swapped, taps in reverse order. */
+function turned({ emit, ints }: RuleContext, weight: string, shape: readonly number[], group: number): string {
+  const [outputs, inputs, ...kernel] = shape as readonly [number, number, ...number[]];
+  const axes = kernel.map((_, axis) => axis);
+  const grouped = emit("Reshape", [weight, ints([group, outputs / group, inputs, ...kernel])]);
+  const swapped = emit("Transpose", [grouped], { perm: [0, 2, 1, ...axes.map((axis) => axis + 3)] });
+  const flat = emit("Reshape", [swapped, ints([group * inputs, outputs / group, ...kernel])]);
+  const each = (value: number) => ints(kernel.map(() => value));
+  return emit("Slice", [flat, each(-1), each(-Number.MAX_SAFE_INTEGER), ints(axes.map((axis) => axis + 2)), each(-1)]);
+}
+
+/**
+ * Gradient of the input. With strides of 1 a convolution with the turned kernel, which the engine runs faster than the
+ * transposed one that serves all other cases.
+ */
+function inputGradient(
+  context: RuleContext,
+  node: Node,
+  d: string,
+  shape: readonly number[],
+  windows: Windows,
+): string {
+  const [x = "", weight = ""] = node.inputs;
+  const group = intAttribute(node, "group", 1);
+  const { kernel, dilations, strides, begins, ends } = windows;
+  const reach = [...kernel, ...kernel].map((length, at) => dilations[at % kernel.length]! * (length - 1));
+  const pads = [...begins, ...ends].map((pad, at) => reach[at]! - pad);
+  if (strides.some((stride) => stride !== 1) || pads.some((pad) => pad < 0))
+    return spreadWindows(context, d, weight, x, windows, group);
+  return context.emit("Conv", [d, turned(context, weight, shape, group)], { dilations, pads, group });
+}
+
 /** All index vectors below `lengths`, last axis fastest. */
 const taps = (lengths: readonly number[]): readonly (readonly number[])[] =>
   lengths.reduce<readonly (readonly number[])[]>(
@@ -87,11 +119,11 @@ function channelSum({ emit, ints }: RuleContext, d: string): string {
 
 const conv: Rule = (node, context) => {
   const d = incoming(context);
-  const [x = "", weight = ""] = node.inputs;
+  const weight = node.inputs[1]!;
   const shape = context.shape(weight) ?? context.refuse(`the shape of its weight "${weight}" is not known; declare it`);
   const windows = windowsOf(node, shape.slice(2), context);
   return [
-    context.wants(0) ? spreadWindows(context, d, weight, x, windows, intAttribute(node, "group", 1)) : undefined,
+    context.wants(0) ? inputGradient(context, node, d, shape, windows) : undefined,
     context.wants(1) ? weightGradient(context, node, d, shape, windows) : undefined,
     context.wants(2) ? channelSum(context, d) : undefined,
   ];
