@@ -50,6 +50,20 @@ test("a loss of several elements is summed, and the loss may be a parameter itse
   expect([...itself["grad/x"]!.data]).toEqual([1, 1, 1, 1, 1, 1]);
 });
 
+test("exactly at a bound of Clip the gradient belongs to the bound, at 0 Relu has none", async () => {
+  const nodes = [
+    node("Clip", ["x", "low"], ["c"]),
+    node("Sub", ["c", "low"], ["r"]),
+    node("Relu", ["r"], ["y"]),
+    sum("y"),
+  ];
+  const clipped = { ...model(nodes, [floatTensor("low", [], [3])]), opsets: { "": 17 } };
+  const through = await run(gradientGraph(clipped, "loss", ["x"]), { x });
+  expect([...through["grad/x"]!.data]).toEqual([0, 0, 0, 1, 1, 1]);
+  const bound = await run(gradientGraph(clipped, "c", ["x", "low"]), { x });
+  expect([...bound["grad/x"]!.data, ...bound["grad/low"]!.data]).toEqual([0, 0, 0, 1, 1, 1, 3]);
+});
+
 test("lengths of 0 and a batch of none give gradients of the same shape", async () => {
   const before = onnxModel({
     inputs: [valueInfo("x", "float32", ["batch", 3])],

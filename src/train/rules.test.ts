@@ -1,6 +1,6 @@
 import { afterAll, expect, test } from "vitest";
+import { CASES } from "./checks/index.case.ts";
 import { gradientError, TOLERANCE } from "./gradcheck.case.ts";
-import { CASES } from "./gradcheck.rules.case.ts";
 import { RULES } from "./rules/index.ts";
 
 const worst = new Map<string, number>();

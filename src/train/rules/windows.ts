@@ -24,7 +24,7 @@ function windowsOf(node: Node, kernel: readonly number[], context: RuleContext):
     context.refuse(`a kernel of [${kernel}] has more than ${MAX_TAPS} taps`);
   const each = (name: string, value: number) => intsAttribute(node, name) ?? kernel.map(() => value);
   const none = [...kernel, ...kernel].map(() => 0);
-  const pads = auto === "VALID" ? none : (intsAttribute(node, "pads") ?? none);
+  const pads = intsAttribute(node, "pads") ?? none;
   const [begins, ends] = [pads.slice(0, kernel.length), pads.slice(kernel.length)];
   return { kernel, strides: each("strides", 1), dilations: each("dilations", 1), begins, ends };
 }

@@ -1,0 +1,57 @@
+import type { GradCase } from "../gradcheck.case.ts";
+import { type Attributes, fixed, of, single } from "./builders.case.ts";
+
+/** The engine convolves in float32 only. */
+const conv = (x: readonly number[], w: readonly number[], attributes: Attributes = {}, bias = true): GradCase =>
+  single("Conv", { x: of(x), w: fixed(...w), ...(bias && { b: of([w[0]!]) }) }, { attributes, precision: "float32" });
+
+const convs: readonly GradCase[] = [
+  conv([2, 3, 5, 5], [4, 3, 3, 3]),
+  conv([2, 3, 5, 6], [4, 3, 3, 3], { pads: [1, 1, 1, 1] }, false),
+  conv([2, 2, 6, 6], [3, 2, 3, 3], { strides: [2, 2], pads: [1, 1, 1, 1] }),
+  conv([1, 2, 7, 6], [3, 2, 3, 3], { strides: [2, 2], pads: [0, 0, 1, 1] }),
+  conv([1, 2, 8, 7], [2, 2, 2, 3], { strides: [3, 2], pads: [2, 1, 0, 2] }),
+  conv([1, 2, 8, 8], [2, 2, 1, 1], { strides: [2, 2] }),
+  conv([1, 2, 9, 8], [2, 2, 3, 2], { dilations: [2, 3], pads: [1, 2, 2, 1] }),
+  conv([1, 2, 9, 10], [2, 2, 3, 2], { dilations: [2, 2], strides: [2, 3] }),
+  conv([2, 4, 5, 5], [6, 2, 3, 3], { group: 2, pads: [1, 1, 1, 1] }),
+  conv([2, 4, 6, 6], [4, 1, 3, 3], { group: 4, strides: [2, 2], pads: [1, 1, 1, 1] }),
+  conv([2, 3, 6, 5], [6, 1, 3, 3], { group: 3, pads: [1, 1, 1, 1] }),
+  conv([1, 1, 3, 3], [1, 1, 3, 3], { pads: [3, 3, 3, 3] }),
+  conv([2, 3, 9], [4, 3, 4], { strides: [2], pads: [1, 0] }),
+  conv([1, 2, 4, 3, 4], [2, 2, 2, 2, 2], { pads: [0, 1, 0, 1, 0, 1] }),
+  conv([1, 2, 5, 5], [3, 2, 2, 2], { auto_pad: "VALID" }),
+];
+
+const maxPool = (shape: readonly number[], attributes: Attributes): GradCase =>
+  single("MaxPool", { x: of(shape, "separate") }, { attributes });
+
+const maxPools: readonly GradCase[] = [
+  maxPool([2, 3, 4, 4], { kernel_shape: [2, 2], strides: [2, 2] }),
+  maxPool([1, 2, 5, 6], { kernel_shape: [3, 3], strides: [1, 2], pads: [1, 1, 1, 1] }),
+  maxPool([1, 2, 7, 7], { kernel_shape: [2, 3], strides: [2, 2], ceil_mode: 1 }),
+  maxPool([1, 1, 7, 7], { kernel_shape: [2, 2], dilations: [2, 3] }),
+  maxPool([2, 2, 9], { kernel_shape: [3], strides: [2] }),
+  maxPool([2, 2, 5, 5], { kernel_shape: [3, 3], strides: [2, 2], auto_pad: "SAME_UPPER" }),
+];
+
+const averagePool = (shape: readonly number[], attributes: Attributes, opsets = [17, 21]): GradCase =>
+  single("AveragePool", { x: of(shape) }, { attributes, precision: "float32", opsets });
+
+const averagePools: readonly GradCase[] = [
+  averagePool([2, 3, 4, 4], { kernel_shape: [2, 2], strides: [2, 2] }),
+  averagePool([1, 2, 5, 6], { kernel_shape: [3, 3], strides: [1, 2], pads: [1, 1, 1, 1] }),
+  averagePool([1, 2, 5, 6], { kernel_shape: [3, 3], strides: [2, 2], pads: [1, 0, 1, 2], count_include_pad: 1 }),
+  averagePool([2, 2, 9], { kernel_shape: [4], strides: [3] }),
+  averagePool([1, 2, 7, 8], { kernel_shape: [2, 3], dilations: [3, 2], pads: [1, 0, 1, 1] }, [19, 21]),
+];
+
+export const windowCases: readonly GradCase[] = [
+  ...convs,
+  ...maxPools,
+  ...averagePools,
+  ...[
+    [2, 3, 4, 5],
+    [2, 3, 4],
+  ].map((shape) => single("GlobalAveragePool", { x: of(shape) }, { precision: "float32" })),
+];
