@@ -5,7 +5,7 @@ import { mkdir, readdir, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { fewbit, fewbitJson, listing, samples, saved, savedArray, workspace } from "./cli.case.ts";
 import { cnn, matrices } from "./models.case.ts";
 
@@ -25,8 +25,14 @@ function stopAt(word: string) {
   return { signal: stop.signal, onProgress };
 }
 
-const temporaries = async (): Promise<readonly string[]> =>
-  (await readdir(tmpdir())).filter((name) => name.startsWith(".fewbit-"));
+/** A temporary folder of this test's own: other tests run at the same time and use the system's. */
+async function ownTemporaries(): Promise<() => Promise<readonly string[]>> {
+  vi.stubEnv("TMPDIR", await workspace());
+  onTestFinished(() => {
+    vi.unstubAllEnvs();
+  });
+  return () => readdir(tmpdir());
+}
 
 describe("Ctrl-C", () => {
   it.each([
@@ -40,12 +46,12 @@ describe("Ctrl-C", () => {
   ])('at "%s" leaves everything as it was', async (word) => {
     const { folder, model, data, out } = await folderWithData();
     const before = await listing(folder);
-    const left = await temporaries();
+    const temporaries = await ownTemporaries();
     const ran = await fewbitJson(["quantize", model, "-s", "w8a8", "-c", data, "-o", out], stopAt(word));
     expect(ran).toMatchObject({ code: 130, json: { error: { code: "cancelled" } } });
     expect(ran.stderr).toContain("interrupted");
     expect(await listing(folder)).toEqual(before);
-    expect(await temporaries()).toEqual(left);
+    expect(await temporaries()).toEqual([]);
   });
 
   it("before anything began", async () => {
