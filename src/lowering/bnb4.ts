@@ -8,8 +8,8 @@ import type { Codebook, Scheme } from "../ir/scheme.ts";
 import { type DType, elementCount } from "../numeric/dtypes.ts";
 import { fail } from "../numeric/errors.ts";
 import type { FormRow, Site, WeightFit } from "./form.ts";
-import { matrixInput } from "./nbits.ts";
-import { addParts, namedAfter, type Part, partBytes, smaller, unfit } from "./nbits-weight.ts";
+import { matrixFits } from "./nbits.ts";
+import { addParts, namedAfter, type Part, partBytes } from "./nbits-weight.ts";
 
 /** Attribute `quant_type` of the operator. */
 const QUANT_TYPE: Readonly<Record<Codebook, number>> = { fp4: 0, nf4: 1 };
@@ -27,15 +27,8 @@ function codebookParts(shape: readonly number[], scheme: Scheme, dtype: DType): 
   ];
 }
 
-function fits(site: Site, scheme: Scheme): WeightFit | string {
-  const fit = matrixInput(site);
-  if (typeof fit === "string") return fit;
-  const weight = site.constant(fit.tensor);
-  const reason = unfit(weight);
-  if (reason !== undefined) return reason;
-  if (fit.shape.length !== 2) return `weight has ${fit.shape.length} dimensions, not 2`;
-  return smaller(fit, weight!, codebookParts(fit.shape, scheme, weight!.dtype));
-}
+const fits = (site: Site, scheme: Scheme): WeightFit | string =>
+  matrixFits(site, ({ shape }, dtype) => codebookParts(shape, scheme, dtype));
 
 /** The form's row for the table of forms. */
 export const bnb4Form: FormRow = {

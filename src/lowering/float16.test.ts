@@ -389,3 +389,15 @@ describe("values half precision does not have", () => {
     },
   );
 });
+
+it("a node name that is taken is not given twice", async () => {
+  const model = onnxModel({
+    inputs: [valueInfo("x", "float32", [1, 2])],
+    outputs: [valueInfo("y", "float32", [1, 2])],
+    nodes: [node("MatMul", ["x", "w"], ["p"], { name: "y_cast" }), node("Relu", ["p"], ["y"])],
+    tensors: [floatTensor("w", [2, 2], [1, 2, 3, 4])],
+  });
+  const names = (await toFloat16(model)).model.graph.nodes.map(({ name }) => name).filter((name) => name !== "");
+  expect(names.length).toBeGreaterThan(2);
+  expect(new Set(names).size).toBe(names.length);
+});

@@ -35,7 +35,7 @@ export function groupParts(
 }
 
 /** The constant matrix of a MatMul or Gemm, with its output axis, or why there is none. */
-export function matrixInput({ node, graph, constant }: Site): WeightFit | string {
+function matrixInput({ node, graph, constant }: Site): WeightFit | string {
   const name = node.inputs[1] ?? "";
   if (node.domain !== "" || (node.op !== "MatMul" && node.op !== "Gemm"))
     return `${node.op} has no form with weights in groups`;
@@ -55,15 +55,19 @@ export function matrixInput({ node, graph, constant }: Site): WeightFit | string
   return { tensor: source.name, input: 1, shape: source.shape, axis: upright ? 0 : 1 };
 }
 
-function fits(site: Site, scheme: Scheme): WeightFit | string {
+/** The constant matrix of a product, or why there is none that `partsOf` stores in fewer bytes. */
+export function matrixFits(site: Site, partsOf: (fit: WeightFit, dtype: DType) => readonly Part[]): WeightFit | string {
   const fit = matrixInput(site);
   if (typeof fit === "string") return fit;
   const weight = site.constant(fit.tensor);
   const reason = unfit(weight);
   if (reason !== undefined) return reason;
   if (fit.shape.length !== 2) return `weight has ${fit.shape.length} dimensions, not 2`;
-  return smaller(fit, weight!, groupParts(fit, scheme, weight!.dtype));
+  return smaller(fit, weight!, partsOf(fit, weight!.dtype));
 }
+
+const fits = (site: Site, scheme: Scheme): WeightFit | string =>
+  matrixFits(site, (fit, dtype) => groupParts(fit, scheme, dtype));
 
 /** A bias that MatMulNBits takes as its own input: one value per column. */
 const isVector = (bias: Tensor | undefined, columns: number): boolean =>

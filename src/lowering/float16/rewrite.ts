@@ -37,8 +37,8 @@ interface Frame {
 const SUFFIX: Readonly<Record<Precision, string>> = { float16: "_fp16", float32: "_fp32" };
 const OTHER = { float16: "float32", float32: "float16" } as const;
 
-const cast = (from: string, to: string, precision: Precision): Node =>
-  makeNode("Cast", [from], [to], { name: `${to}_cast`, attributes: { to: ELEMENT_TYPES[precision].code } });
+const cast = ({ fresh }: Pick<Rewrite, "fresh">, from: string, to: string, precision: Precision): Node =>
+  makeNode("Cast", [from], [to], { name: fresh(`${to}_cast`), attributes: { to: ELEMENT_TYPES[precision].code } });
 
 /** The graph in halves. `io` is what its inputs and outputs are; `outer` finds values of the graphs around it. */
 export function rewriteGraph(
@@ -89,7 +89,7 @@ function want(rewrite: Rewrite, frame: Frame, name: string, precision: Precision
   const made = other === undefined ? name : rewrite.fresh(`${name}${SUFFIX[precision]}`);
   if (entry.constant) entry.names[precision] = made;
   else {
-    frame.nodes.push(cast(other ?? name, made, precision));
+    frame.nodes.push(cast(rewrite, other ?? name, made, precision));
     frame.entries.set(name, { names: { ...entry.names, [precision]: made }, constant: false });
   }
   return made;
@@ -137,7 +137,7 @@ function producedName(rewrite: Rewrite, frame: Frame, name: string, precision: P
     return name;
   }
   const made = rewrite.fresh(`${name}${SUFFIX[precision]}`);
-  after.push(cast(made, name, frame.io));
+  after.push(cast(rewrite, made, name, frame.io));
   frame.entries.set(name, { names: { [precision]: made, [frame.io]: name }, constant: false });
   return made;
 }
