@@ -3,12 +3,13 @@
  * becomes plain ONNX nodes behind the forward ones, so that any engine that runs the model runs its training step.
  */
 import { valueInfo } from "../ir/build.ts";
-import { freshNames, producers, reads, withGraph, withTensors } from "../ir/edit.ts";
+import { producers, reads, withGraph } from "../ir/edit.ts";
 import type { Graph, Model, ValueInfo } from "../ir/model.ts";
 import type { DType } from "../numeric/dtypes.ts";
 import { fail } from "../numeric/errors.ts";
-import { add, type Backward, differentiate, ELEMENTS, scalar, total } from "./backward.ts";
+import { type Backward, differentiate, total } from "./backward.ts";
 import { type Known, knownTypes } from "./types.ts";
+import { add, ELEMENTS, scalar, startWriting, written } from "./writer.ts";
 
 /** ScatterElements with a sum (MaxPool, Gather, Slice) exists from here on. */
 const MIN_OPSET = 16;
@@ -87,16 +88,14 @@ export function gradientGraph(model: Model, loss: string, wrt: readonly string[]
   const { graph } = model;
   const types = knownTypes(graph);
   const dtype = checkRequest(model, loss, wrt, types);
-  const fresh = freshNames(graph);
-  const names = outputNames(wrt, fresh);
-  const state: Backward = {
-    ...{ graph, types, fresh, needed: dependents(graph, wrt, types) },
-    ...{ parts: new Map(), changed: new Map(), added: [], constants: new Map() },
-  };
+  const writing = startWriting(graph, "grad");
+  const names = outputNames(wrt, writing.fresh);
+  const needed = dependents(graph, wrt, types);
+  const state: Backward = { ...writing, needed, parts: new Map(), changed: new Map() };
   if (state.needed.has(loss)) seed(state, loss, dtype);
   for (const node of graph.nodes.toReversed()) differentiate(state, node);
   const outputs = wrt.map((name, index) => finish(state, name, names[index]!));
-  const nodes = [...graph.nodes.map((node) => state.changed.get(node) ?? node), ...state.added];
-  const whole = { ...graph, nodes, outputs: [...graph.outputs, ...outputs] };
-  return withGraph(model, withTensors(whole, [...state.constants.values()]));
+  const whole = written(state);
+  const nodes = whole.nodes.map((node) => state.changed.get(node) ?? node);
+  return withGraph(model, { ...whole, nodes, outputs: [...graph.outputs, ...outputs] });
 }
