@@ -1,5 +1,5 @@
 /** What will become what, decided before anything is touched. Plain data: printed by `--dry-run`, saved in the report. */
-import type { Scheme } from "./scheme.ts";
+import type { QParams, Scheme } from "./scheme.ts";
 
 /** The shape a quantized node takes in the file. Each has one lowering. */
 export type Form =
@@ -34,6 +34,11 @@ export interface NodePlan extends Place {
     readonly axis: number;
     readonly scheme: Scheme;
     readonly algorithm: string;
+    /**
+     * Scales and zero points that are given instead of searched (trained step sizes, a model's own): one per tensor, per
+     * index of `axis`, or per group in row-major order as the form stores them. Codes are rounded half to even on them.
+     */
+    readonly qparams?: QParams;
     readonly bytes: { readonly before: number; readonly after: number };
   };
 }
@@ -46,6 +51,8 @@ export interface ValuePlan {
   readonly observer: string;
   /** Known from the op (Softmax is in [0, 1]); no calibration needed. */
   readonly range?: readonly [number, number];
+  /** Given instead of observed: goes before `range` and `observer`. */
+  readonly qparams?: { readonly scale: number; readonly zeroPoint: number };
   /** Takes scale and zero point of this other value (MaxPool, Reshape, Concat, ...). */
   readonly sameAs?: string;
 }

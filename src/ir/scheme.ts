@@ -1,5 +1,6 @@
 /** How one tensor is quantized. */
-import type { DType } from "../numeric/dtypes.ts";
+import { DTYPES, type DType, type DTypeRow } from "../numeric/dtypes.ts";
+import { codeRange } from "../numeric/qparams.ts";
 
 /** One scale for the whole tensor, one per index along the channel axis, or one per group of consecutive elements along the reduction axis. */
 export type Granularity =
@@ -21,6 +22,20 @@ export interface Scheme {
   readonly granularity: Granularity;
   /** One bit of the grid left unused, for CPUs whose 8-bit dot product saturates (onnxruntime#14642). */
   readonly reduceRange?: boolean;
+  /** Smallest and largest code, where the grid is not what dtype and symmetry say: [-4, 3] is 3 bits, [-1, 1] ternary. */
+  readonly codes?: readonly [number, number];
+}
+
+/** Smallest and largest code of a grid: what searches spread a range over and what every code is clipped to. */
+export const codesOf = ({ dtype, symmetric, reduceRange, codes }: Scheme): readonly [number, number] =>
+  codes ?? codeRange(DTYPES[dtype], symmetric, reduceRange);
+
+/** The type of the codes, its limits those of the grid. */
+export function gridRow(scheme: Scheme): DTypeRow {
+  const row = DTYPES[scheme.dtype];
+  if (scheme.codes === undefined) return row;
+  const [min, max] = scheme.codes;
+  return { ...row, min, max };
 }
 
 /**

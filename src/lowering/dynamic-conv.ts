@@ -9,10 +9,9 @@ import type { LowerContext } from "./form.ts";
 function lowerConv(context: LowerContext, weight: PlannedWeight): readonly Node[] {
   const { inputs, outputs, attributes, name } = context.node;
   const w = addWeight(context, {
-    tensor: weight.tensor,
+    weight,
     base: weight.tensor,
     layout: { blocks: 1, rows: 1, cols: elementCount(weight.shape), channels: "all" },
-    scheme: weight.scheme,
     paramShape: [],
   });
   const [x, scale, zeroPoint] = quantizedInput(context, inputs[0]!) as [string, string, string];

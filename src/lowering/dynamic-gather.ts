@@ -9,10 +9,9 @@ import type { LowerContext } from "./form.ts";
 function lowerGather(context: LowerContext, weight: PlannedWeight): readonly Node[] {
   const { inputs, outputs } = context.node;
   const table = addWeight(context, {
-    tensor: weight.tensor,
+    weight,
     base: weight.tensor,
     layout: { blocks: 1, rows: 1, cols: elementCount(weight.shape), channels: "all" },
-    scheme: weight.scheme,
     paramShape: [],
   });
   const codes = context.fresh(`${outputs[0]}_quantized`);

@@ -31,7 +31,7 @@ function lowerMatMul(context: LowerContext, weight: PlannedWeight): readonly Nod
   const base = readByGather(context, weight.tensor) ? `${weight.tensor}_matrix` : weight.tensor;
   const layout: Layout = { blocks: elementCount(stack), rows, cols, channels: channels(weight, "columns") };
   const paramShape = layout.channels === "all" ? [] : stack.length === 0 ? [cols] : [...stack, 1, cols];
-  const b = addWeight(context, { tensor: weight.tensor, base, layout, scheme: weight.scheme, paramShape });
+  const b = addWeight(context, { weight, base, layout, paramShape });
   const [a, scale, zeroPoint] = quantizedInput(context, inputs[0]!) as [string, string, string];
   return integerProduct(context, {
     op: "MatMulInteger",
@@ -77,7 +77,7 @@ function lowerGemm(context: LowerContext, weight: PlannedWeight): readonly Node[
   const [rows, cols] = weight.shape as readonly [number, number];
   const layout: Layout = { blocks: 1, rows, cols, channels: channels(weight, transpose ? "rows" : "columns") };
   const paramShape = layout.channels === "all" ? [] : [channelCount(layout)];
-  const b = addWeight(context, { tensor: weight.tensor, base, layout, scheme: weight.scheme, paramShape, transpose });
+  const b = addWeight(context, { weight, base, layout, paramShape, transpose });
   const [a, scale, zeroPoint] = quantizedInput(context, inputs[0]!) as [string, string, string];
   const bias = inputs[2] ?? "";
   const output = bias === "" ? outputs[0]! : context.fresh(`${outputs[0]}_MatMul`);

@@ -2,7 +2,8 @@
 
 import { graphs } from "../ir/edit.ts";
 import type { Model, Tensor } from "../ir/model.ts";
-import type { QParams, Scheme } from "../ir/scheme.ts";
+import type { NodePlan } from "../ir/plan.ts";
+import type { QParams } from "../ir/scheme.ts";
 import { type ByteSource, computedSource, readAll } from "../ir/source.ts";
 import { bytesOf, decodeFloats } from "../numeric/convert.ts";
 import { elementCount } from "../numeric/dtypes.ts";
@@ -17,6 +18,7 @@ import {
   transposeBytes,
 } from "./dynamic-codes.ts";
 import type { LowerContext } from "./form.ts";
+import { givenGrid, givenParams } from "./given.ts";
 
 /** Names of the tensors that hold one quantized weight. */
 export interface QuantizedWeight {
@@ -26,12 +28,10 @@ export interface QuantizedWeight {
 }
 
 export interface WeightRequest {
-  /** Name of the float constant. */
-  readonly tensor: string;
+  readonly weight: NonNullable<NodePlan["weight"]>;
   /** What the new names start with. */
   readonly base: string;
   readonly layout: Layout;
-  readonly scheme: Scheme;
   /** Shape of scale and zero point. */
   readonly paramShape: readonly number[];
   /** Store the codes of a rows x cols matrix as cols x rows. */
@@ -44,8 +44,9 @@ interface Quantizer {
 }
 
 /** Keeps the scales once they are known, never the weight itself. */
-function quantizer(source: ByteSource, { layout, transpose }: WeightRequest, grid: Grid): Quantizer {
-  let known: QParams | undefined;
+function quantizer(source: ByteSource, request: WeightRequest, grid: Grid): Quantizer {
+  const { layout, transpose } = request;
+  let known = request.weight.qparams;
   const read = async (): Promise<readonly [Float32Array, QParams]> => {
     const values = decodeFloats(await readAll(source), "float32");
     known ??= channelParams(values, layout, grid);
@@ -94,9 +95,11 @@ export function weightNames(context: LowerContext, base: string): QuantizedWeigh
 
 /** Adds the tensors beside the float constant; a weight that several nodes share is added once. */
 export function addWeight(context: LowerContext, request: WeightRequest): QuantizedWeight {
-  const { tensor: name, layout, scheme, transpose, paramShape: shape } = request;
+  const { layout, transpose, paramShape: shape } = request;
+  const { tensor: name, scheme, qparams } = request.weight;
   const weight = context.constant(name) ?? fail("graph", `"${name}" is not a constant of the model`);
-  const { codes, params } = quantizer(weight.data, request, gridOf(scheme));
+  if (qparams) givenParams(qparams, scheme, channelCount(layout), `weight "${name}"`);
+  const { codes, params } = quantizer(weight.data, request, qparams ? givenGrid(scheme) : gridOf(scheme));
   const names = weightNames(context, request.base);
   const count = elementCount(weight.shape);
   const tensors: readonly Tensor[] = [

@@ -4,13 +4,14 @@ import { algorithmNamed } from "../algorithms/index.ts";
 import { graphs } from "../ir/edit.ts";
 import type { Model, Node, Tensor } from "../ir/model.ts";
 import type { NodePlan } from "../ir/plan.ts";
-import type { Scheme } from "../ir/scheme.ts";
+import type { QParams, Scheme } from "../ir/scheme.ts";
 import { type ByteSource, computedSource, readAll } from "../ir/source.ts";
 import { decodeFloats, encodeFloats } from "../numeric/convert.ts";
 import { byteLength, type DType, elementCount } from "../numeric/dtypes.ts";
 import { fail } from "../numeric/errors.ts";
 import { countNonFinite } from "../numeric/metrics.ts";
 import type { LowerContext, WeightFit } from "./form.ts";
+import { quantizeGiven, weightKey } from "./given.ts";
 
 export type PlannedWeight = NonNullable<NodePlan["weight"]>;
 
@@ -51,17 +52,19 @@ interface Job {
   readonly axis: number;
   readonly scheme: Scheme;
   readonly algorithm: AlgorithmRow;
+  readonly given: QParams | undefined;
   readonly parts: number;
 }
 
-async function compute({ weight, axis, scheme, algorithm }: Job): Promise<Codes> {
+async function compute({ weight, axis, scheme, algorithm, given }: Job): Promise<Codes> {
   const { dtype, shape, name } = weight;
   if (!isWeightType(dtype)) return fail("unsupported", `weight "${name}" is ${dtype}, not float32 or float16`);
   const values = decodeFloats(await readAll(weight.data), dtype, elementCount(shape));
   const { nan, infinite } = countNonFinite(values);
   if (nan + infinite > 0)
     fail("data", `weight "${name}" holds ${nan} NaN and ${infinite} infinite values; keep it in float or repair it`);
-  return algorithm.quantize({ values, shape, axis, dtype }, scheme);
+  const weights: Weights = { values, shape, axis, dtype };
+  return given === undefined ? algorithm.quantize(weights, scheme) : quantizeGiven(weights, scheme, given, name);
 }
 
 /** The last job and its result: a writer asks for the parts of a weight in a row, so more would only cost memory. */
@@ -114,10 +117,11 @@ function baseName(context: LowerContext, weight: Tensor, key: string, parts: rea
 
 /** Adds the parts beside the float constant, once however many nodes share it; answers their names. */
 export function addParts(context: LowerContext, planned: PlannedWeight, parts: readonly Part[]): readonly string[] {
-  const { axis, scheme, tensor } = planned;
+  const { axis, scheme, tensor, qparams: given } = planned;
   const weight = context.constant(tensor) ?? fail("graph", `"${tensor}" is not a constant of the model`);
-  const base = baseName(context, weight, JSON.stringify([axis, scheme, planned.algorithm, parts]), parts);
-  const job: Job = { weight, axis, scheme, algorithm: algorithmNamed(planned.algorithm), parts: parts.length };
+  const base = baseName(context, weight, weightKey(planned) + JSON.stringify([planned.algorithm, parts]), parts);
+  const algorithm = algorithmNamed(planned.algorithm);
+  const job: Job = { weight, axis, scheme, algorithm, given, parts: parts.length };
   return parts.map((part) => {
     const { suffix, dtype, shape } = part;
     context.add({ name: base + suffix, dtype, shape, data: sourceOf(job, part) }, tensor);

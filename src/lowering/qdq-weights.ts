@@ -8,7 +8,8 @@ import { decodeFloats } from "../numeric/convert.ts";
 import { elementCount } from "../numeric/dtypes.ts";
 import { fail } from "../numeric/errors.ts";
 import { roundHalfEven } from "../numeric/rounding.ts";
-import { channelParams, gridOf, type Layout, quantize } from "./dynamic-codes.ts";
+import { channelCount, channelParams, gridOf, type Layout, quantize } from "./dynamic-codes.ts";
+import { givenGrid, givenParams, weightKey } from "./given.ts";
 
 type WeightPlan = NonNullable<NodePlan["weight"]>;
 
@@ -16,8 +17,8 @@ type WeightPlan = NonNullable<NodePlan["weight"]>;
 export interface StaticWeight {
   readonly names: readonly string[];
   readonly tensors: readonly Tensor[];
-  /** Axis of the output channels. */
-  readonly axis: number;
+  /** Equal for plans that make the same codes of the same tensor, biases aside. */
+  readonly key: string;
   /** One per output channel. */
   readonly scales: Float32Array;
 }
@@ -53,9 +54,8 @@ export async function staticWeight(
   fresh: (wish: string) => string,
 ): Promise<StaticWeight> {
   const layout = layoutOf(plan);
-  const grid = gridOf(plan.scheme);
-  const found = channelParams(await floats(tensor), layout, grid);
-  const params = bias && dataScale ? { ...found, scale: fitBias(found.scale, await floats(bias), dataScale) } : found;
+  const grid = plan.qparams === undefined ? gridOf(plan.scheme) : givenGrid(plan.scheme);
+  const params = await paramsOf(tensor, plan, layout, bias, dataScale);
   const { dtype } = plan.scheme;
   const codes = computedSource(elementCount(tensor.shape), async () => {
     const out = new Int8Array(elementCount(tensor.shape));
@@ -66,7 +66,21 @@ export async function staticWeight(
     { name: fresh(`${tensor.name}/q`), dtype, shape: tensor.shape, data: codes },
     ...parameterTensors(tensor.name, params, plan, fresh),
   ];
-  return { names: tensors.map(({ name }) => name), tensors, axis: plan.axis, scales: params.scale };
+  return { names: tensors.map(({ name }) => name), tensors, key: weightKey(plan), scales: params.scale };
+}
+
+/** Given scales as they are; searched ones wide enough for the bias. */
+async function paramsOf(
+  tensor: Tensor,
+  plan: WeightPlan,
+  layout: Layout,
+  bias: Tensor | undefined,
+  dataScale: number | undefined,
+): Promise<QParams> {
+  if (plan.qparams !== undefined)
+    return givenParams(plan.qparams, plan.scheme, channelCount(layout), `weight "${plan.tensor}"`);
+  const found = channelParams(await floats(tensor), layout, gridOf(plan.scheme));
+  return bias && dataScale ? { ...found, scale: fitBias(found.scale, await floats(bias), dataScale) } : found;
 }
 
 function parameterTensors(name: string, params: QParams, { scheme }: WeightPlan, fresh: (wish: string) => string) {

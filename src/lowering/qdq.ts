@@ -9,11 +9,12 @@ import { freshNames, nodeLabel, withGraph, withTensors } from "../ir/edit.ts";
 import type { Graph, Model, Node, Tensor } from "../ir/model.ts";
 import { ONNX } from "../ir/onnx-ops.ts";
 import type { NodePlan, Plan, ValuePlan } from "../ir/plan.ts";
+import { gridRow } from "../ir/scheme.ts";
 import type { Stats } from "../ir/stats.ts";
-import { DTYPES } from "../numeric/dtypes.ts";
 import { fail } from "../numeric/errors.ts";
 import { type Affine, affine } from "../numeric/qparams.ts";
 import { observerNamed } from "../observers/index.ts";
+import { givenAffine, weightKey } from "./given.ts";
 import { biasFits, type StaticWeight, staticBias, staticWeight } from "./qdq-weights.ts";
 
 /** A value with its grid: names of the tensors that hold scale and zero point. */
@@ -121,9 +122,10 @@ function addGrid(
   return { scale, scaleName, zeroName };
 }
 
-/** Scale and zero point of a value from the op's fixed range or from what calibration saw. */
+/** Scale and zero point of a value: given, from the op's fixed range, or from what calibration saw. */
 export function gridOf(value: ValuePlan, stats: Stats | undefined): Affine {
-  const row = DTYPES[value.scheme.dtype];
+  if (value.qparams !== undefined) return givenAffine(value.qparams, value.scheme, `value "${value.value}"`);
+  const row = gridRow(value.scheme);
   const seen = stats?.values[value.value];
   if (value.range === undefined && seen === undefined)
     return fail("data", `no statistics for value "${value.value}"; calibrate again with the same model and passes`);
@@ -184,7 +186,7 @@ async function lowerWeight(
   const bias = row.bias === undefined ? undefined : state.graph.tensors.get(node.inputs[row.bias] ?? "");
   const codes = await sharedWeight(state, weight, bias, data?.scale);
   inputs[weight.input] = dequantize(state, front, codes.names, weight.tensor, weight.axis);
-  if (bias === undefined || data === undefined) return;
+  if (bias === undefined || data === undefined || !(await biasFits(bias, data.scale, codes.scales))) return;
   const quantized = await staticBias(bias, data.scale, codes.scales, state.fresh);
   for (const tensor of quantized) state.tensors.set(tensor.name, tensor);
   inputs[row.bias!] = dequantize(
@@ -196,6 +198,9 @@ async function lowerWeight(
   );
 }
 
+/** Such scales are never widened for a bias, which then stays in float. */
+const isGiven = (plan: NonNullable<NodePlan["weight"]>): boolean => plan.qparams !== undefined;
+
 /** Codes of a weight; nodes that share it share them where channels and biases allow it. */
 async function sharedWeight(
   state: State,
@@ -204,8 +209,15 @@ async function sharedWeight(
   dataScale: number | undefined,
 ): Promise<StaticWeight> {
   const known = state.weights.get(plan.tensor) ?? [];
-  for (const found of known.filter(({ axis }) => axis === plan.axis))
-    if (bias === undefined || dataScale === undefined || (await biasFits(bias, dataScale, found.scales))) return found;
+  const key = weightKey(plan);
+  for (const found of known.filter((other) => other.key === key))
+    if (
+      isGiven(plan) ||
+      bias === undefined ||
+      dataScale === undefined ||
+      (await biasFits(bias, dataScale, found.scales))
+    )
+      return found;
   const made = await staticWeight(state.graph.tensors.get(plan.tensor)!, plan, bias, dataScale, state.fresh);
   for (const tensor of made.tensors) state.tensors.set(tensor.name, tensor);
   state.weights.set(plan.tensor, [...known, made]);

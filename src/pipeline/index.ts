@@ -70,7 +70,7 @@ export type {
   ValueInfo,
 } from "../ir/model.ts";
 export type { Form, Kept, NodePlan, Place, Plan, ValuePlan } from "../ir/plan.ts";
-export type { Codebook, Granularity, QParams, Scheme } from "../ir/scheme.ts";
+export { type Codebook, codesOf, type Granularity, gridRow, type QParams, type Scheme } from "../ir/scheme.ts";
 export { type ByteSource, bytesSource, computedSource, readAll, sliceSource } from "../ir/source.ts";
 export { binWidth, HISTOGRAM_BINS, type Histogram, type Stats, type ValueStats } from "../ir/stats.ts";
 // 3. Planning: schemes, recipes, forms.

@@ -130,9 +130,11 @@ export async function make(host: Host, input: MakeInput, hooks: Hooks): Promise<
   }
 }
 
-/** Values of a plan whose range must be observed; the others follow from their op or from another value. */
+/** Values of a plan whose range must be observed; the others are given, or follow from their op or from another value. */
 export const observedValues = (plan: Plan): readonly string[] =>
-  plan.values.filter(({ range, sameAs }) => range === undefined && sameAs === undefined).map(({ value }) => value);
+  plan.values
+    .filter(({ range, sameAs, qparams }) => range === undefined && sameAs === undefined && qparams === undefined)
+    .map(({ value }) => value);
 
 async function statistics(
   host: Host,

@@ -3,12 +3,12 @@ import type { Dataset } from "../../containers/data.ts";
 import { withTaps } from "../../engines/taps.ts";
 import type { Model, NDArray } from "../../ir/model.ts";
 import type { NodePlan, Plan } from "../../ir/plan.ts";
+import { codesOf } from "../../ir/scheme.ts";
 import type { Stats } from "../../ir/stats.ts";
 import { gridOf } from "../../lowering/qdq.ts";
 import { floatsOf } from "../../numeric/convert.ts";
 import { DTYPES } from "../../numeric/dtypes.ts";
 import { addErrors, type ErrorSums, mse, noErrors, sqnr } from "../../numeric/metrics.ts";
-import { codeRange } from "../../numeric/qparams.ts";
 import type { Host } from "../host.ts";
 import { type Hooks, stopIfAborted } from "../progress.ts";
 import type { LayerResult } from "../result.ts";
@@ -117,7 +117,7 @@ function coveredRange(
   stats: Stats | undefined,
 ): { readonly min: number; readonly max: number } {
   const { scale, zeroPoint } = gridOf(planned, stats);
-  const [low, high] = codeRange(DTYPES[planned.scheme.dtype], planned.scheme.symmetric);
+  const [low, high] = codesOf(planned.scheme);
   return { min: (low - zeroPoint) * scale, max: (high - zeroPoint) * scale };
 }
 
