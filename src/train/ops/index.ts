@@ -1,0 +1,8 @@
+/**
+ * Ops of fewbit's own that exist only while a training graph is built, in the domain "fewbit". Their gradients are rows of
+ * the rule table; behind differentiation they are expanded to plain ops.
+ */
+import type { Expansions } from "../expand.ts";
+
+/** How each becomes plain nodes. */
+export const TRAINING_OPS: Expansions = {};

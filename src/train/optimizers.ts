@@ -1,0 +1,121 @@
+/** Optimizers as plain nodes: from a parameter, its gradient and its slots to their next values. */
+import type { Writer } from "./writer.ts";
+
+/** Names of what one update reads. All are float32; `rate`, `decay` and the numbers are scalars. */
+export interface UpdateSite {
+  readonly writer: Writer;
+  readonly parameter: string;
+  readonly gradient: string;
+  /** Of the shape of the parameter, in the order of the optimizer's own list. */
+  readonly slots: readonly string[];
+  readonly rate: string;
+  /** Weight decay of this parameter, 0 for none. */
+  readonly decay: number;
+  readonly numbers: Readonly<Record<string, string>>;
+}
+
+/** What one update makes. */
+export interface Updated {
+  readonly parameter: string;
+  readonly slots: readonly string[];
+}
+
+/** A way to step downhill. */
+export interface Optimizer {
+  /** Name and settings, for checkpoints: two optimizers of the same text do the same. */
+  readonly label: string;
+  /** State each parameter has besides itself; zeros at first. */
+  readonly slots: readonly string[];
+  /** Numbers fed at a step, counted from 1. */
+  numbers(step: number): Readonly<Record<string, number>>;
+  update(site: UpdateSite): Updated;
+}
+
+const f32 = "float32";
+
+/** Decay that is part of the gradient (an L2 penalty). */
+function penalized({ writer, parameter, gradient, decay }: UpdateSite): string {
+  const { emit, scalar } = writer;
+  return decay === 0 ? gradient : emit("Add", [gradient, emit("Mul", [parameter, scalar(decay, f32)])]);
+}
+
+const descend = ({ writer: { emit }, parameter, rate }: UpdateSite, direction: string): string =>
+  emit("Sub", [parameter, emit("Mul", [direction, rate])]);
+
+/** v' = momentum * v + g; p' = p - rate * v' (or g + momentum * v' with Nesterov's look ahead). */
+export function sgd({ momentum = 0, nesterov = false } = {}): Optimizer {
+  return {
+    label: `sgd momentum=${momentum} nesterov=${nesterov}`,
+    slots: momentum === 0 ? [] : ["velocity"],
+    numbers: () => ({}),
+    update(site) {
+      const { emit, scalar } = site.writer;
+      const gradient = penalized(site);
+      if (momentum === 0) return { parameter: descend(site, gradient), slots: [] };
+      const slow = (value: string) => emit("Mul", [value, scalar(momentum, f32)]);
+      const velocity = emit("Add", [slow(site.slots[0]!), gradient]);
+      const direction = nesterov ? emit("Add", [gradient, slow(velocity)]) : velocity;
+      return { parameter: descend(site, direction), slots: [velocity] };
+    },
+  };
+}
+
+/** Settings of Adam. */
+export interface AdamOptions {
+  readonly beta1?: number;
+  readonly beta2?: number;
+  readonly epsilon?: number;
+}
+
+/** m/(1-beta1^t) / (sqrt(v/(1-beta2^t)) + epsilon), the corrections fed as numbers. */
+function adamDirection(site: UpdateSite, gradient: string, options: Required<AdamOptions>) {
+  const { emit, scalar } = site.writer;
+  const mixed = (slot: string, value: string, beta: number) =>
+    emit("Add", [emit("Mul", [slot, scalar(beta, f32)]), emit("Mul", [value, scalar(1 - beta, f32)])]);
+  const mean = mixed(site.slots[0]!, gradient, options.beta1);
+  const square = mixed(site.slots[1]!, emit("Mul", [gradient, gradient]), options.beta2);
+  const root = emit("Sqrt", [emit("Mul", [square, site.numbers.correction2!])]);
+  const direction = emit("Div", [
+    emit("Mul", [mean, site.numbers.correction1!]),
+    emit("Add", [root, scalar(options.epsilon, f32)]),
+  ]);
+  return { direction, slots: [mean, square] };
+}
+
+const adamLike = (
+  name: string,
+  options: AdamOptions,
+  update: (site: UpdateSite, all: Required<AdamOptions>) => Updated,
+) => {
+  const all = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, ...options };
+  return {
+    label: `${name} beta1=${all.beta1} beta2=${all.beta2} epsilon=${all.epsilon}`,
+    slots: ["mean", "square"],
+    numbers: (step: number) => ({ correction1: 1 / (1 - all.beta1 ** step), correction2: 1 / (1 - all.beta2 ** step) }),
+    update: (site: UpdateSite) => update(site, all),
+  };
+};
+
+/** Kingma and Ba, arXiv:1412.6980; weight decay is an L2 penalty. */
+export const adam = (options: AdamOptions = {}): Optimizer =>
+  adamLike("adam", options, (site, all) => {
+    const { direction, slots } = adamDirection(site, penalized(site), all);
+    return { parameter: descend(site, direction), slots };
+  });
+
+/** Loshchilov and Hutter, arXiv:1711.05101: weight decay apart from the gradient. */
+export const adamw = (options: AdamOptions = {}): Optimizer =>
+  adamLike("adamw", options, (site, all) => {
+    const { emit, scalar } = site.writer;
+    const { direction, slots } = adamDirection(site, site.gradient, all);
+    const decayed =
+      site.decay === 0 ? direction : emit("Add", [direction, emit("Mul", [site.parameter, scalar(site.decay, f32)])]);
+    return { parameter: descend(site, decayed), slots };
+  });
+
+/** All optimizers by name, with the settings most people start from. */
+export const OPTIMIZERS: Readonly<Record<string, () => Optimizer>> = {
+  sgd: () => sgd({ momentum: 0.9 }),
+  adam: () => adam(),
+  adamw: () => adamw(),
+};

@@ -1,0 +1,25 @@
+/** The learning rate over a training run. */
+
+/** `steps` counts the whole run, `warmup` its first part, in which the rate rises in a line from 0. */
+export interface Schedule {
+  readonly kind: "constant" | "cosine" | "linear";
+  readonly rate: number;
+  readonly steps: number;
+  readonly warmup?: number;
+  /** Share of `rate` that is left at the end; 0 by default. */
+  readonly floor?: number;
+}
+
+const SHAPES: Readonly<Record<Schedule["kind"], (done: number) => number>> = {
+  constant: () => 1,
+  /** Loshchilov and Hutter, arXiv:1608.03983, without restarts. */
+  cosine: (done) => (1 + Math.cos(Math.PI * done)) / 2,
+  linear: (done) => 1 - done,
+};
+
+/** The rate of a step, counted from 1. */
+export function rateAt({ kind, rate, steps, warmup = 0, floor = 0 }: Schedule, step: number): number {
+  if (step <= warmup) return (rate * step) / warmup;
+  const done = Math.min(1, (step - 1 - warmup) / Math.max(1, steps - warmup));
+  return rate * (floor + (1 - floor) * SHAPES[kind](done));
+}

@@ -1,0 +1,159 @@
+/**
+ * One training step as one plain model: forward pass, loss, gradients and optimizer. Parameters and the optimizer's slots
+ * come in as inputs and go out as outputs `next/NAME`, so any engine that runs models trains them.
+ */
+import { tensor, valueInfo } from "../ir/build.ts";
+import { withGraph } from "../ir/edit.ts";
+import type { Graph, Model, Tensor } from "../ir/model.ts";
+import { elementCount } from "../numeric/dtypes.ts";
+import { fail } from "../numeric/errors.ts";
+import { expand } from "./expand.ts";
+import { gradientGraph } from "./gradient.ts";
+import { TRAINING_OPS } from "./ops/index.ts";
+import type { Optimizer, UpdateSite } from "./optimizers.ts";
+import { add, startWriting, type Writer, writerFor, written } from "./writer.ts";
+
+/** How one parameter differs from the others. */
+export interface ParameterGroup {
+  /** Factor on the learning rate; 1 by default. */
+  readonly rate?: number;
+  /** Weight decay; none by default. */
+  readonly decay?: number;
+  /** Smallest value the parameter may take: scales must stay above zero. */
+  readonly min?: number;
+}
+
+/** What to train, and how. */
+export interface StepOptions {
+  /** Scalar output to make small. */
+  readonly loss: string;
+  /** Initializers that are trained, float32. */
+  readonly parameters: readonly string[];
+  readonly optimizer: Optimizer;
+  readonly group?: (parameter: string) => ParameterGroup;
+  /** Largest Euclidean norm of all gradients together; longer ones are shortened to it (Pascanu et al., arXiv:1211.5063). */
+  readonly clip?: number;
+  /** Initializers that follow another value of the graph instead of a gradient (running statistics): name -> that value. */
+  readonly follow?: ReadonlyMap<string, string>;
+}
+
+/** A step and all it must be fed besides a batch. */
+export interface TrainingStep {
+  /** Inputs: the batch, the state, `rate` and the optimizer's numbers. Outputs: `loss`, `norm`, `next/NAME` for the state. */
+  readonly model: Model;
+  /** Names of the model's outputs. */
+  readonly loss: string;
+  /** Euclidean norm of the gradients before clipping. */
+  readonly norm: string;
+  /** What goes round: initial values by input name; first the parameters, then what follows, then slots. */
+  readonly state: readonly Tensor[];
+  readonly parameters: readonly string[];
+  readonly optimizer: Optimizer;
+}
+
+/** Name of the output that holds the next value of a state input. */
+export const nextOf = (name: string): string => `next/${name}`;
+/** The input that takes the learning rate. */
+export const RATE = "train/rate";
+/** The input that takes a number of the optimizer. */
+export const numberInput = (name: string): string => `train/${name}`;
+
+const f32 = "float32";
+
+const initializer = ({ tensors }: Graph, name: string): Tensor =>
+  tensors.get(name) ?? fail("usage", `training: "${name}" is not an initializer; name weights of the model`);
+
+function slotTensors({ tensors }: Graph, parameter: string, optimizer: Optimizer): readonly Tensor[] {
+  const { shape } = tensors.get(parameter)!;
+  return optimizer.slots.map((slot) =>
+    tensor(`${parameter}/${slot}`, f32, shape, new Float32Array(elementCount(shape))),
+  );
+}
+
+/** Euclidean norm of all gradients together. */
+function normOf({ emit }: Writer, gradients: readonly string[]): string {
+  const squares = gradients.map((name) => emit("ReduceSumSquare", [name], { keepdims: 0 }));
+  return emit("Sqrt", [squares.length === 1 ? squares[0]! : emit("Sum", squares)]);
+}
+
+/** min(1, clip / norm) */
+const shortening = ({ emit, scalar }: Writer, norm: string, clip: number): string =>
+  emit("Min", [scalar(1, f32), emit("Div", [scalar(clip, f32), emit("Add", [norm, scalar(1e-12, f32)])])]);
+
+function updateParameter(site: UpdateSite, group: ParameterGroup, optimizer: Optimizer): readonly string[] {
+  const { emit, scalar } = site.writer;
+  const rate = group.rate === undefined ? site.rate : emit("Mul", [site.rate, scalar(group.rate, f32)]);
+  const next = optimizer.update({ ...site, rate });
+  const bounded = group.min === undefined ? next.parameter : emit("Max", [next.parameter, scalar(group.min, f32)]);
+  return [bounded, ...next.slots];
+}
+
+/** State name -> the value that comes next, for every parameter and its slots; and the norm of all gradients. */
+function updates(writer: Writer, slots: readonly (readonly Tensor[])[], options: StepOptions) {
+  const { parameters, optimizer, group, clip } = options;
+  const names = Object.keys(optimizer.numbers(1));
+  const numbers = Object.fromEntries(names.map((name) => [name, numberInput(name)]));
+  const gradients = parameters.map((name) => `grad/${name}`);
+  const norm = normOf(writer, gradients);
+  const factor = clip === undefined ? undefined : shortening(writer, norm, clip);
+  const next: [string, string][] = [];
+  for (const [index, parameter] of parameters.entries()) {
+    const own = slots[index]!.map(({ name }) => name);
+    const gradient = factor === undefined ? gradients[index]! : writer.emit("Mul", [gradients[index]!, factor]);
+    const settings = group?.(parameter) ?? {};
+    const site = { writer, parameter, gradient, slots: own, rate: RATE, decay: settings.decay ?? 0, numbers };
+    const made = updateParameter(site, settings, optimizer);
+    for (const [at, name] of [parameter, ...own].entries()) next.push([name, made[at]!]);
+  }
+  return { next, norm };
+}
+
+/** The model's constants `names` as inputs of the same name and type. */
+function asInputs(graph: Graph, names: readonly string[]): Graph {
+  const tensors = new Map(graph.tensors);
+  for (const name of names) tensors.delete(name);
+  const given = new Set(names);
+  const inputs = names.map((name) => valueInfo(name, f32, graph.tensors.get(name)!.shape));
+  return { ...graph, tensors, inputs: [...graph.inputs.filter(({ name }) => !given.has(name)), ...inputs] };
+}
+
+function checkParameters(graph: Graph, parameters: readonly string[], names: readonly string[]): void {
+  if (parameters.length === 0) fail("usage", "training: no parameter is left to train; nothing would change");
+  for (const name of names) {
+    const { dtype } = initializer(graph, name);
+    if (dtype !== f32)
+      fail("unsupported", `training: "${name}" is ${dtype}, expected float32; convert the model first`);
+  }
+}
+
+/** The differentiated graph with the state, the rate and the optimizer's numbers as inputs. */
+function withInputs(graph: Graph, state: readonly Tensor[], constants: readonly string[], optimizer: Optimizer): Graph {
+  const bare = asInputs(graph, constants);
+  const slots = state.slice(constants.length).map(({ name, shape }) => valueInfo(name, f32, shape));
+  const numbers = [RATE, ...Object.keys(optimizer.numbers(1)).map(numberInput)];
+  return { ...bare, inputs: [...bare.inputs, ...slots, ...numbers.map((name) => valueInfo(name, f32, []))] };
+}
+
+/**
+ * Makes the step of a model whose loss is one of its outputs; the other outputs are left out. Training ops of fewbit's
+ * own (fake quantization, integer products) are expanded to plain ones.
+ */
+export function trainingStep(model: Model, options: StepOptions): TrainingStep {
+  const { loss, parameters, optimizer, follow = new Map<string, string>() } = options;
+  const constants = [...parameters, ...follow.keys()];
+  checkParameters(model.graph, parameters, constants);
+  const slots = parameters.map((name) => slotTensors(model.graph, name, optimizer));
+  const state = [...constants.map((name) => initializer(model.graph, name)), ...slots.flat()];
+  const { graph } = gradientGraph(model, loss, parameters);
+  const writing = startWriting(withInputs(graph, state, constants, optimizer), "step");
+  const made = updates(writerFor(writing, "training step"), slots, options);
+  const next = new Map([...follow, ...made.next]);
+  const [norm] = add(writing, "Identity", [made.norm], [writing.fresh("norm")]) as [string];
+  for (const { name } of state) add(writing, "Identity", [next.get(name)!], [nextOf(name)]);
+  const outputs = [
+    ...[loss, norm].map((name) => valueInfo(name, f32, [])),
+    ...state.map(({ name, shape }) => valueInfo(nextOf(name), f32, shape)),
+  ];
+  const whole = withGraph(model, { ...written(writing), outputs });
+  return { model: expand(whole, TRAINING_OPS), loss, norm, state, parameters, optimizer };
+}
