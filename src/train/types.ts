@@ -127,9 +127,13 @@ function fromInfo({ dtype, shape }: ValueInfo): Known {
   return { ...(dtype && { dtype }), ...(shape && { rank: shape.length }), ...(fixed && { shape: fixed }) };
 }
 
+/** Indices and lengths come before the data in some ops (OneHot), but never decide the type when there is a float input. */
+const floatFirst = (inputs: Inputs): DType | undefined =>
+  (inputs.find(({ dtype }) => dtype?.startsWith("float")) ?? inputs[0])?.dtype;
+
 function inferred(node: Node, index: number, inputs: Inputs): Known {
   if (node.domain !== "" || index > 0) return UNKNOWN;
-  const dtype = (DTYPE_OF.get(node.op) ?? ((given: Inputs) => given[0]?.dtype))(inputs, node);
+  const dtype = (DTYPE_OF.get(node.op) ?? floatFirst)(inputs, node);
   const rank = RANK_OF.get(node.op)?.(inputs, node);
   return { ...(dtype && { dtype }), ...(rank !== undefined && { rank }) };
 }
