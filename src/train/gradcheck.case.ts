@@ -16,12 +16,15 @@ import { gradientGraph } from "./gradient.ts";
 export type Precision = "float32" | "float64";
 
 /** How the numbers of an input are made. */
-export type Values = "normal" | "positive" | "separate";
+export type Values = "normal" | "positive" | "separate" | "unit" | "large";
 
 /** One input that is differentiated. */
 export interface Given {
   readonly shape: readonly number[];
-  /** `separate`: all at least 0.05 apart and from multiples of 0.05 apart, so that no step crosses a kink. */
+  /**
+   * `separate`: all at least 0.05 apart and from multiples of 0.05 apart, so that no step crosses a kink; `positive` from
+   * 0.5 on, `large` from 1.5 on, `unit` from -0.8 to 0.8.
+   */
   readonly values?: Values;
   /** The rule needs to know these lengths, so they are never left open. */
   readonly fixed?: boolean;
@@ -62,10 +65,17 @@ export const constant = (name: string, shape: readonly number[], values: readonl
 
 type Random = ReturnType<typeof rng>;
 
+/** What becomes of a standard normal number. */
+const DRAWN: Readonly<Record<Exclude<Values, "separate">, (normal: number) => number>> = {
+  normal: (value) => value,
+  positive: (value) => 0.5 + Math.abs(value),
+  large: (value) => 1.5 + Math.abs(value),
+  unit: (value) => 0.8 * Math.tanh(value),
+};
+
 function drawn({ shape, values = "normal" }: Given, random: Random): readonly number[] {
   const count = elementCount(shape);
-  if (values === "normal") return Array.from({ length: count }, random.normal);
-  if (values === "positive") return Array.from({ length: count }, () => 0.5 + Math.abs(random.normal()));
+  if (values !== "separate") return Array.from({ length: count }, () => DRAWN[values](random.normal()));
   const order = Array.from({ length: count }, (_, index) => ({ index, key: random.normal() }));
   order.sort((a, b) => a.key - b.key);
   return order.map(({ index }) => 0.1 * (index - (count >> 1)) + 0.05);

@@ -78,7 +78,7 @@ test("lengths of 0 and a batch of none give gradients of the same shape", async 
 });
 
 test("nodes off the way to the loss need no rule", () => {
-  const nodes = [node("Floor", ["x"], ["f"]), node("Shape", ["x"], ["s"]), node("Exp", ["x"], ["e"]), sum("e")];
+  const nodes = [node("Det", ["x"], ["f"]), node("Shape", ["x"], ["s"]), node("Exp", ["x"], ["e"]), sum("e")];
   expect(() => gradientGraph(model(nodes), "loss", ["x"])).not.toThrow();
 });
 
@@ -94,7 +94,7 @@ const refused = (nodes: readonly Node[], tensors: readonly Tensor[] = [], init =
   expect(() => gradientGraph(model(nodes, tensors, init), "loss", ["x"]));
 
 test("an op without a rule is refused with its node", () => {
-  refused([node("Floor", ["x"], ["f"], { name: "down" }), sum("f")]).toThrow(/node "down" \(Floor\).*no gradient rule/);
+  refused([node("Det", ["x"], ["f"], { name: "down" }), sum("f")]).toThrow(/node "down" \(Det\).*no gradient rule/);
   const contrib = node("FastGelu", ["x"], ["f"], { name: "act", domain: "com.microsoft" });
   const opsets = { "": 17, "com.microsoft": 1 };
   refused([contrib, sum("f")], [], { opsets }).toThrow(/node "act" \(com.microsoft.FastGelu\)/);
@@ -110,7 +110,6 @@ test("what a rule does not cover is refused with its node", () => {
     tensors: [floatTensor("w", [1, 1, 2, 2], [1, 2, 3, 4])],
   });
   expect(() => gradientGraph(conv, "loss", ["x"])).toThrow(/node "conv1" \(Conv\): auto_pad SAME_UPPER/);
-  refused([node("Pow", ["two", "x"], ["p"]), sum("p")], [floatTensor("two", [], [2])]).toThrow(/\(Pow\).*exponent "x"/);
 });
 
 test("a request that makes no sense is refused", () => {

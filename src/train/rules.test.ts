@@ -22,7 +22,7 @@ test.for([...new Set(CASES.map(({ op }) => op))])("gradients of %s agree with ce
 afterAll(() => {
   const rows = [...worst].map(([op, error]) => {
     const single = CASES.some((checked) => checked.op === op && checked.precision === "float32");
-    return `  ${op.padEnd(20)} ${error.toExponential(1)} ${single ? "float32" : "float64"}`;
+    return `  ${op.padEnd(26)} ${error.toExponential(1)} ${single ? "float32" : "float64"}`;
   });
   console.log(["worst relative error of each gradient rule:", ...rows].join("\n"));
 });

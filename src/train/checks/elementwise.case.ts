@@ -5,10 +5,11 @@ import type { Node, Tensor } from "../../ir/model.ts";
 import { constant, type GradCase, type Precision, type Values } from "../gradcheck.case.ts";
 import { type Options, of, single } from "./builders.case.ts";
 
-const unary = (op: string, values: Values = "normal", options: Options = {}): readonly GradCase[] =>
+/** One node of one input of different shapes. */
+export const unary = (op: string, values: Values = "normal", options: Options = {}): readonly GradCase[] =>
   [[3, 4], [], [2, 1, 5]].map((shape) => single(op, { x: of(shape, values) }, options));
 /** Shapes of two inputs: equal, one broadcast, both broadcast, other ranks, scalars. */
-const PAIRS = [
+export const PAIRS = [
   [
     [2, 3],
     [2, 3],
@@ -40,6 +41,10 @@ const exponent =
 
 const pow: readonly GradCase[] = [2, 3, 0.5, -1.5, 1].map((value) =>
   single("Pow", { x: of([3, 4], "positive") }, { more: ["e"], tensors: exponent(value), label: `exponent ${value}` }),
+);
+
+const trainedExponents: readonly GradCase[] = PAIRS.map(([a, b]) =>
+  single("Pow", { a: of(a, "positive"), b: of(b) }, { label: `[${a}] to the [${b}]` }),
 );
 
 const bounds = (low?: number, high?: number): GradCase => {
@@ -94,6 +99,7 @@ export const elementwiseCases: readonly GradCase[] = [
   ...["Add", "Sub", "Mul"].flatMap((op) => binary(op)),
   ...binary("Div", "positive"),
   ...pow,
+  ...trainedExponents,
   ...casts,
   throughBoolean,
 ];

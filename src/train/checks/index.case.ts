@@ -1,15 +1,23 @@
 /** The cases every gradient rule is checked on. A row of the rule table without a case here fails the test. */
 import type { GradCase } from "../gradcheck.case.ts";
+import { activationCases } from "./activations.case.ts";
 import { elementwiseCases } from "./elementwise.case.ts";
 import { movementCases } from "./movement.case.ts";
+import { nonlinearReductionCases } from "./nonlinear-reductions.case.ts";
 import { productCases } from "./products.case.ts";
 import { reductionCases } from "./reductions.case.ts";
+import { stoppedCases } from "./stopped.case.ts";
+import { variadicCases } from "./variadic.case.ts";
 import { windowCases } from "./windows.case.ts";
 
 export const CASES: readonly GradCase[] = [
   ...elementwiseCases,
+  ...activationCases,
+  ...stoppedCases,
+  ...variadicCases,
   ...productCases,
   ...reductionCases,
+  ...nonlinearReductionCases,
   ...movementCases,
   ...windowCases,
 ];

@@ -34,8 +34,13 @@ const powBase: Formula = (emit, d, { a, b }, context) => {
   return emit("Mul", d, emit("Mul", exponent, power));
 };
 
-const powExponent: Formula = (_, __, { b }, context) =>
-  context.refuse(`the exponent "${b}" can't be trained; only a constant one has a rule`);
+/** d * y * log(x), and 0 where the base is 0. */
+const powExponent: Formula = (emit, d, { a, b, y }, context) => {
+  const dtype = context.dtype(a);
+  const base = emit("Where", emit("Equal", a, context.scalar(0, dtype)), context.scalar(1, dtype), a);
+  const slope = emit("Mul", emit("Mul", d, y), emit("Log", base));
+  return context.dtype(b) === dtype ? slope : castTo(context, slope, context.dtype(b));
+};
 
 export const broadcastingRules: Rules = {
   Add: broadcasting(

@@ -7,7 +7,7 @@ import { castTo, unbroadcast } from "../forms.ts";
 import { incoming, type Rule, type RuleContext, type Rules } from "../rule.ts";
 
 /** What the derivative of an elementwise op can be written with. */
-interface Site {
+export interface Site {
   readonly d: string;
   readonly x: string;
   readonly y: string;
@@ -22,7 +22,7 @@ interface Site {
 }
 
 /** A rule from the formula of the input's gradient. */
-const elementwise =
+export const elementwise =
   (formula: (site: Site) => string): Rule =>
   (node, context) => {
     const x = node.inputs[0]!;
@@ -33,7 +33,7 @@ const elementwise =
   };
 
 /** `d` where the condition holds, 0 elsewhere. */
-const masked = (context: RuleContext, condition: string, d: string, dtype: DType): string =>
+export const masked = (context: RuleContext, condition: string, d: string, dtype: DType): string =>
   context.emit("Where", [condition, d, context.scalar(0, dtype)]);
 
 /** At the bounds themselves the gradient is 0, as outside of them. */

@@ -1,17 +1,27 @@
 /** All gradient rules, by op of the default ONNX domain. An op that is not here is refused by name. */
 import type { Rules } from "../rule.ts";
+import { activationRules } from "./activations.ts";
 import { broadcastingRules } from "./broadcasting.ts";
 import { elementwiseRules } from "./elementwise.ts";
+import { functionRules } from "./functions.ts";
 import { movementRules } from "./movement.ts";
+import { nonlinearReductionRules } from "./nonlinear-reductions.ts";
 import { productRules } from "./products.ts";
 import { reductionRules } from "./reductions.ts";
+import { stoppedRules } from "./stopped.ts";
+import { variadicRules } from "./variadic.ts";
 import { windowRules } from "./windows.ts";
 
 export const RULES: Rules = {
   ...elementwiseRules,
+  ...activationRules,
+  ...functionRules,
+  ...stoppedRules,
   ...broadcastingRules,
+  ...variadicRules,
   ...productRules,
   ...reductionRules,
+  ...nonlinearReductionRules,
   ...movementRules,
   ...windowRules,
 };

@@ -4,21 +4,24 @@ import type { Node } from "../../ir/model.ts";
 import { countRatio, expandLike, reshapeLike, reshapeTo, unbroadcast } from "../forms.ts";
 import { incoming, type Rule, type RuleContext, type Rules } from "../rule.ts";
 
-/** The axes of a reduction, an input or before operator set 18 an attribute; undefined = all of them. */
-function axesOf(node: Node, { ints, shape }: RuleContext): string | undefined {
+/** The axes of a reduction, an input or before operator set 18 an attribute; undefined = all of them, or none. */
+export function axesOf(node: Node, { ints, shape }: RuleContext): string | undefined {
   const listed = intsAttribute(node, "axes");
   if (listed !== undefined) return listed.length === 0 ? undefined : ints(listed);
   const name = node.inputs[1] ?? "";
   return name === "" || shape(name)?.[0] === 0 ? undefined : name;
 }
 
-/** `d` repeated along the axes that were summed. */
-function spread(node: Node, context: RuleContext): string {
-  const d = incoming(context);
+/** A value of the output's shape with the reduced axes put back, so that it can be broadcast to the input's shape. */
+export function unreduced(node: Node, context: RuleContext, value: string): string {
   const axes = axesOf(node, context);
   const keeps = intAttribute(node, "keepdims", 1) !== 0 || axes === undefined;
-  return expandLike(context, keeps ? d : context.emit("Unsqueeze", [d, axes]), node.inputs[0]!);
+  return keeps ? value : context.emit("Unsqueeze", [value, axes]);
 }
+
+/** `d` repeated along the axes that were summed. */
+const spread = (node: Node, context: RuleContext): string =>
+  expandLike(context, unreduced(node, context, incoming(context)), node.inputs[0]!);
 
 const mean: Rule = (node, context) => {
   const x = node.inputs[0]!;

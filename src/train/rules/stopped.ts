@@ -1,0 +1,17 @@
+/**
+ * Ops through which nothing flows: steps, whose slope is 0 wherever they have one, and ops whose output is an integer, a
+ * condition or random.
+ */
+import type { Rule, Rules } from "../rule.ts";
+
+const stopped: Rule = () => [];
+
+const STEPS = ["Sign", "Floor", "Ceil", "Round", "Hardmax"];
+const COMPARISONS = ["Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "IsNaN", "IsInf"];
+const LOGIC = ["Not", "And", "Or", "Xor"];
+const INDICES = ["ArgMax", "ArgMin", "NonZero", "Shape", "Size"];
+const CONSTANTS = ["Constant", "ConstantOfShape", "EyeLike", "RandomNormalLike", "RandomUniformLike", "Bernoulli"];
+
+export const stoppedRules: Rules = Object.fromEntries(
+  [...STEPS, ...COMPARISONS, ...LOGIC, ...INDICES, ...CONSTANTS].map((op) => [op, stopped]),
+);
