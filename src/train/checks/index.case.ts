@@ -2,10 +2,12 @@
 import type { GradCase } from "../gradcheck.case.ts";
 import { activationCases } from "./activations.case.ts";
 import { elementwiseCases } from "./elementwise.case.ts";
+import { indexingCases } from "./indexing.case.ts";
 import { movementCases } from "./movement.case.ts";
 import { nonlinearReductionCases } from "./nonlinear-reductions.case.ts";
 import { productCases } from "./products.case.ts";
 import { reductionCases } from "./reductions.case.ts";
+import { repetitionCases } from "./repetition.case.ts";
 import { stoppedCases } from "./stopped.case.ts";
 import { variadicCases } from "./variadic.case.ts";
 import { windowCases } from "./windows.case.ts";
@@ -19,5 +21,7 @@ export const CASES: readonly GradCase[] = [
   ...reductionCases,
   ...nonlinearReductionCases,
   ...movementCases,
+  ...repetitionCases,
+  ...indexingCases,
   ...windowCases,
 ];

@@ -45,18 +45,6 @@ const slice = (
     },
   );
 
-const gather = (indices: readonly number[], shape: readonly number[], axis: number): GradCase =>
-  single(
-    "Gather",
-    { x: of([4, 3, 2]) },
-    {
-      attributes: { axis },
-      more: ["i"],
-      tensors: () => [intTensor("i", indices, shape)],
-      label: `${indices} of axis ${axis}`,
-    },
-  );
-
 export const movementCases: readonly GradCase[] = [
   ...[withList("Reshape", [2, 6], [3, -1]), withList("Reshape", [2, 6], [0, 2, 3]), withList("Reshape", [1], [])],
   ...[0, 1, -1, 3].map((axis) => single("Flatten", { x: of([2, 3, 4]) }, { attributes: { axis } })),
@@ -70,5 +58,4 @@ export const movementCases: readonly GradCase[] = [
   ),
   ...concats,
   ...[slice([1], [3], [0], [1]), slice([-1, 0], [-5, 5], [0, 1], [-2, 2]), slice([2], [99], [-1], [1])],
-  ...[gather([1, 1, -1, 0], [2, 2], 0), gather([2, 0, 2], [3], 1), gather([1], [], -1)],
 ];

@@ -4,10 +4,12 @@ import { activationRules } from "./activations.ts";
 import { broadcastingRules } from "./broadcasting.ts";
 import { elementwiseRules } from "./elementwise.ts";
 import { functionRules } from "./functions.ts";
+import { indexingRules } from "./indexing.ts";
 import { movementRules } from "./movement.ts";
 import { nonlinearReductionRules } from "./nonlinear-reductions.ts";
 import { productRules } from "./products.ts";
 import { reductionRules } from "./reductions.ts";
+import { repetitionRules } from "./repetition.ts";
 import { stoppedRules } from "./stopped.ts";
 import { variadicRules } from "./variadic.ts";
 import { windowRules } from "./windows.ts";
@@ -23,5 +25,7 @@ export const RULES: Rules = {
   ...reductionRules,
   ...nonlinearReductionRules,
   ...movementRules,
+  ...repetitionRules,
+  ...indexingRules,
   ...windowRules,
 };

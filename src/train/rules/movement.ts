@@ -1,4 +1,4 @@
-/** Ops that move, pick or repeat elements. `d` is the gradient of the output. */
+/** Ops that move or pick elements. `d` is the gradient of the output. */
 import { intAttribute, intsAttribute } from "../../ir/attributes.ts";
 import type { Node } from "../../ir/model.ts";
 import { expandLike, reshapeLike } from "../forms.ts";
@@ -35,7 +35,7 @@ export function scatter(context: RuleContext, d: string, positions: string, x: s
 }
 
 /** For ops that pick elements of their first input: the same op on the positions says where each came from. */
-const picking: Rule = (node: Node, context) => {
+export const picking: Rule = (node: Node, context) => {
   const { emit, ints } = context;
   const x = node.inputs[0]!;
   const all = emit("Range", [ints(0), emit("Size", [x]), ints(1)]);
@@ -51,5 +51,4 @@ export const movementRules: Rules = {
   Transpose: transpose,
   Concat: concat,
   Slice: picking,
-  Gather: picking,
 };

@@ -1,0 +1,95 @@
+/** Ops that read or write elements at indices. `d` is the gradient of the output. */
+import { intAttribute, stringAttribute } from "../../ir/attributes.ts";
+import type { Node } from "../../ir/model.ts";
+import { expandLike, reshapeLike } from "../forms.ts";
+import { incoming, type Rule, type RuleContext, type Rules } from "../rule.ts";
+import { picking } from "./movement.ts";
+
+/** Zeros of the shape of a value of the forward graph. */
+const zerosLike = (context: RuleContext, value: string, dtypeOf = value): string =>
+  expandLike(context, context.scalar(0, context.dtype(dtypeOf)), value);
+
+/** Adds rows to zeros; an index may come several times. */
+const addRows = ({ emit, ints }: RuleContext, zeros: string, indices: string, rows: string): string =>
+  emit("ScatterND", [zeros, emit("Unsqueeze", [indices, ints([-1])]), rows], { reduction: "add" });
+
+/** How many elements there are in front of an axis and behind it, as int64 vectors of one entry. */
+function around({ emit, ints }: RuleContext, x: string, axis: number) {
+  const length = (at: number, of: number) =>
+    emit("Gather", [emit("Shape", [emit("Flatten", [x], { axis: at })]), ints([of])]);
+  return { before: length(axis, 0), after: axis === -1 ? ints([1]) : length(axis + 1, 1) };
+}
+
+/** The axis comes first and all others become two, so that what was gathered is rows; then back. */
+function gatherInside(context: RuleContext, x: string, indices: string, axis: number): string {
+  const { emit, ints } = context;
+  const { before, after } = around(context, x, axis);
+  const perm = [1, 0, 2];
+  const lengths = (middle: string) => emit("Concat", [before, middle, after], { axis: 0 });
+  const count = emit("Reshape", [emit("Size", [indices]), ints([1])]);
+  const picked = emit("Reshape", [incoming(context), lengths(count)], { allowzero: 1 });
+  const length = emit("Gather", [emit("Shape", [x]), ints([axis])]);
+  const turned = emit("Concat", [length, before, after], { axis: 0 });
+  const zeros = emit("Expand", [context.scalar(0, context.dtype(x)), turned]);
+  const flat = emit("Reshape", [indices, ints([-1])]);
+  const sums = addRows(context, zeros, flat, emit("Transpose", [picked], { perm }));
+  return reshapeLike(context, emit("Transpose", [sums], { perm }), x);
+}
+
+const gather: Rule = (node, context) => {
+  const [x = "", indices = ""] = node.inputs;
+  const axis = intAttribute(node, "axis", 0);
+  if (axis !== 0) return [gatherInside(context, x, indices, axis)];
+  return [addRows(context, zerosLike(context, x), indices, incoming(context))];
+};
+
+/** Adds single elements along an axis to zeros of the shape of `x`. */
+const addElements = (context: RuleContext, x: string, indices: string, d: string, axis: number): string =>
+  context.emit("ScatterElements", [zerosLike(context, x), indices, d], { axis, reduction: "add" });
+
+const gatherElements: Rule = (node, context) => {
+  const [x = "", indices = ""] = node.inputs;
+  return [addElements(context, x, indices, incoming(context), intAttribute(node, "axis", 0))];
+};
+
+const gatherNd: Rule = (node, context) => {
+  if (intAttribute(node, "batch_dims", 0) !== 0) return picking(node, context);
+  const [x = "", indices = ""] = node.inputs;
+  const zeros = zerosLike(context, x);
+  return [context.emit("ScatterND", [zeros, indices, incoming(context)], { reduction: "add" })];
+};
+
+/** What was overwritten has no gradient; what was added to keeps it. The updates get theirs with the op that reads. */
+const scattering =
+  (read: (node: Node, context: RuleContext, d: string) => string): Rule =>
+  (node, context) => {
+    const [x = "", indices = "", updates = ""] = node.inputs;
+    const reduction = stringAttribute(node, "reduction", "none");
+    if (reduction !== "none" && reduction !== "add") context.refuse(`reduction ${reduction} has no rule`);
+    const d = incoming(context);
+    const kept = () =>
+      reduction === "add"
+        ? d
+        : context.emit(node.op, [d, indices, zerosLike(context, updates, x)], { ...node.attributes });
+    return [context.wants(0) ? kept() : undefined, undefined, context.wants(2) ? read(node, context, d) : undefined];
+  };
+
+const scatterElements = scattering((node, { emit }, d) =>
+  emit("GatherElements", [d, node.inputs[1]!], { axis: intAttribute(node, "axis", 0) }),
+);
+
+const scatterNd = scattering((node, { emit }, d) => emit("GatherND", [d, node.inputs[1]!]));
+
+/** The indices the op gives say where its values came from. */
+const topK: Rule = (node, context) => [
+  addElements(context, node.inputs[0]!, context.output(1), incoming(context), intAttribute(node, "axis", -1)),
+];
+
+export const indexingRules: Rules = {
+  Gather: gather,
+  GatherElements: gatherElements,
+  GatherND: gatherNd,
+  ScatterElements: scatterElements,
+  ScatterND: scatterNd,
+  TopK: topK,
+};
