@@ -3,6 +3,8 @@ export interface ByteSource {
   readonly size: number;
   /** True where reading in parts costs no more than reading the whole: a file, a buffer, a slice of one. */
   readonly seekable?: true;
+  /** The whole, where it is in memory anyway; must not be written to. */
+  readonly bytes?: Uint8Array;
   /** Bytes [offset, offset + length); a range outside [0, size] is an error. The result must not be written to. */
   read(offset: number, length: number): Promise<Uint8Array>;
 }
@@ -18,6 +20,7 @@ const inRange = (source: { size: number }, offset: number, length: number): void
 export const bytesSource = (bytes: Uint8Array): ByteSource => ({
   size: bytes.byteLength,
   seekable: true,
+  bytes,
   async read(offset, length) {
     inRange(this, offset, length);
     return bytes.subarray(offset, offset + length);
@@ -30,6 +33,7 @@ export const sliceSource = (parent: ByteSource, offset: number, size: number): B
   return {
     size,
     ...(parent.seekable && { seekable: true }),
+    ...(parent.bytes && { bytes: parent.bytes.subarray(offset, offset + size) }),
     read(start, length) {
       inRange(this, start, length);
       return parent.read(offset + start, length);

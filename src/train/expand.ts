@@ -1,7 +1,7 @@
 /** Replaces nodes by several simpler ones: contrib ops before differentiation, fewbit's own training ops after it. */
 import { withGraph } from "../ir/edit.ts";
 import type { Model, Node } from "../ir/model.ts";
-import { add, opKey, startWriting, type Writer, type Writing, writerFor, written } from "./writer.ts";
+import { add, append, opKey, startWriting, type Writer, type Writing, writerFor, written } from "./writer.ts";
 
 /**
  * Writes what takes the place of `node`. Gives a value for each output in order; undefined = this output has no
@@ -33,7 +33,7 @@ export function expand(model: Model, table: Expansions): Model {
   for (const node of graph.nodes) {
     const key = opKey(node);
     if (Object.hasOwn(table, key)) replace(writing, node, table[key]!);
-    else writing.added.push(node);
+    else append(writing, node);
   }
   return withGraph(model, { ...written(writing), nodes: writing.added });
 }

@@ -1,18 +1,25 @@
 /**
- * Element types and ranks of the values of a graph, as far as the backward pass needs them: declared ones, and those that
- * follow from the ops in one walk. Shapes are not inferred.
+ * Element types, ranks and shapes of the values of a graph, as far as the backward pass needs them: declared ones, and
+ * those that follow from the ops in one walk.
  */
 import { dtypeOf } from "../containers/onnx/dtypes.ts";
 import { intAttribute, intsAttribute, tensorAttribute } from "../ir/attributes.ts";
-import type { Graph, Node, ValueInfo } from "../ir/model.ts";
+import type { Dim, Graph, Node, Tensor, ValueInfo } from "../ir/model.ts";
 import type { DType } from "../numeric/dtypes.ts";
+import { shapeRule } from "./shapes/index.ts";
+import { type Dims, fixedShape } from "./shapes/lengths.ts";
+import { inferValues, valuesOf } from "./shapes/values.ts";
 
 /** What is known of a value; a field is absent where nothing tells it. */
 export interface Known {
   readonly dtype?: DType;
   readonly rank?: number;
+  /** Lengths of the axes; two of the same symbol are equal whenever the model runs. */
+  readonly dims?: readonly Dim[];
   /** Only where every length is known. */
   readonly shape?: readonly number[];
+  /** Elements of an integer value in order, where they are known: constants, and lengths of other values. */
+  readonly values?: readonly Dim[];
 }
 
 const UNKNOWN: Known = {};
@@ -122,32 +129,80 @@ const RANK_OF: ReadonlyMap<string, Infer<number>> = new Map<string, Infer<number
   ["Gather", gathered],
 ]);
 
-function fromInfo({ dtype, shape }: ValueInfo): Known {
-  const fixed = shape?.every((dim) => typeof dim === "number") ? (shape as readonly number[]) : undefined;
-  return { ...(dtype && { dtype }), ...(shape && { rank: shape.length }), ...(fixed && { shape: fixed }) };
-}
+const LATER_OUTPUTS: ReadonlyMap<string, DType | "first"> = new Map<string, DType | "first">([
+  ...["MaxPool", "TopK"].map((op) => [op, "int64"] as const),
+  ...["Split", "BatchNormalization", "LayerNormalization"].map((op) => [op, "first"] as const),
+  ["Dropout", "bool"],
+]);
+
+/** Open lengths get names of their own, so that values computed from this one element by element are known to be as long. */
+const named = (name: string, dims: Dims): Dims => dims.map((dim, axis) => dim ?? `?${name}.${axis}`);
+
+/** Everything that follows from a shape. */
+const shaped = (dims: Dims): Known => {
+  const shape = fixedShape(dims);
+  return { rank: dims.length, dims, ...(shape && { shape }) };
+};
+
+const fromInfo = ({ name, dtype, shape }: ValueInfo): Known => ({
+  ...(dtype && { dtype }),
+  ...(shape && shaped(named(name, shape))),
+});
 
 /** Indices and lengths come before the data in some ops (OneHot), but never decide the type when there is a float input. */
 const floatFirst = (inputs: Inputs): DType | undefined =>
   (inputs.find(({ dtype }) => dtype?.startsWith("float")) ?? inputs[0])?.dtype;
 
+function dtypeOfOutput(node: Node, index: number, inputs: Inputs): DType | undefined {
+  const later = index === 0 ? "first" : LATER_OUTPUTS.get(node.op);
+  return later === "first" ? (DTYPE_OF.get(node.op) ?? floatFirst)(inputs, node) : later;
+}
+
 function inferred(node: Node, index: number, inputs: Inputs): Known {
-  if (node.domain !== "" || index > 0) return UNKNOWN;
-  const dtype = (DTYPE_OF.get(node.op) ?? floatFirst)(inputs, node);
-  const rank = RANK_OF.get(node.op)?.(inputs, node);
+  if (node.domain !== "") return UNKNOWN;
+  const dtype = dtypeOfOutput(node, index, inputs);
+  const found = shapeRule(node.op)?.(inputs, node)?.[index];
+  if (found !== undefined) {
+    const values = index === 0 ? inferValues(node, dtype, inputs) : undefined;
+    return { ...(dtype && { dtype }), ...shaped(named(node.outputs[index]!, found)), ...(values && { values }) };
+  }
+  const rank = index === 0 ? RANK_OF.get(node.op)?.(inputs, node) : undefined;
   return { ...(dtype && { dtype }), ...(rank !== undefined && { rank }) };
 }
 
+/** A number says more than a symbol, and a symbol of the inputs more than one that was made up for this value. */
+const betterDim = (declared: Dim, follows: Dim): Dim =>
+  typeof declared === "number" || (typeof follows === "string" && follows.startsWith("?")) ? declared : follows;
+
+/** A declared fact goes before an inferred one. */
+function merged(follows: Known, declared: Known | undefined): Known {
+  if (declared === undefined) return follows;
+  const [a, b] = [declared.dims, follows.dims];
+  if (a === undefined || b?.length !== a.length) return { ...follows, ...declared };
+  return { ...follows, ...declared, ...shaped(a.map((dim, axis) => betterDim(dim, b[axis]!))) };
+}
+
+/** What is known of a constant. */
+export function knownTensor(tensor: Tensor): Known {
+  const values = valuesOf(tensor);
+  return { dtype: tensor.dtype, ...shaped(tensor.shape), ...(values && { values }) };
+}
+
+/** Adds what follows for the outputs of a node to what is known. */
+export function learn(known: Map<string, Known>, node: Node): void {
+  const inputs = node.inputs.map((name) => known.get(name) ?? UNKNOWN);
+  for (const [index, name] of node.outputs.entries())
+    if (name !== "") known.set(name, merged(inferred(node, index, inputs), known.get(name)));
+}
+
 /** What is known of every value of a graph by name; a declared fact goes before an inferred one. */
-export function knownTypes(graph: Graph): ReadonlyMap<string, Known> {
+export function knownTypes(graph: Graph): Map<string, Known> {
   const known = new Map<string, Known>();
-  for (const info of [...graph.values.values(), ...graph.outputs, ...graph.inputs])
-    known.set(info.name, fromInfo(info));
-  for (const [name, { dtype, shape }] of graph.tensors) known.set(name, { dtype, shape, rank: shape.length });
-  for (const node of graph.nodes) {
-    const inputs = node.inputs.map((name) => known.get(name) ?? UNKNOWN);
-    for (const [index, name] of node.outputs.entries())
-      if (name !== "") known.set(name, { ...inferred(node, index, inputs), ...known.get(name) });
+  for (const [name, tensor] of graph.tensors) known.set(name, knownTensor(tensor));
+  for (const info of [...graph.values.values(), ...graph.outputs, ...graph.inputs]) {
+    const tensor = graph.tensors.get(info.name);
+    known.set(info.name, tensor ? { dtype: tensor.dtype, ...shaped(tensor.shape) } : fromInfo(info));
   }
+  for (const node of graph.nodes) learn(known, node);
   return known;
 }

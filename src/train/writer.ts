@@ -2,19 +2,24 @@
 import type { AttributeInit } from "../ir/build.ts";
 import { intTensor, node as makeNode, tensor } from "../ir/build.ts";
 import { freshNames, nodeLabel, withTensors } from "../ir/edit.ts";
-import type { Graph, Node, Tensor, TypedArray } from "../ir/model.ts";
+import type { Dim, Graph, Node, Tensor, TypedArray } from "../ir/model.ts";
 import type { DType } from "../numeric/dtypes.ts";
 import { fail } from "../numeric/errors.ts";
-import { type Known, knownTypes } from "./types.ts";
+import { integers } from "./shapes/shape-rule.ts";
+import { type Known, knownTensor, knownTypes, learn } from "./types.ts";
 
 /** What code that writes nodes may ask and do. */
 export interface Writer {
-  /** Element type of a value of the graph as it was before; an error that names the node where nothing tells it. */
+  /** Element type of a value; an error that names the node where nothing tells it. */
   dtype(value: string): DType;
-  /** Number of dimensions of a value of the graph as it was before; an error that names the node where nothing tells it. */
+  /** Number of dimensions of a value; an error that names the node where nothing tells it. */
   rank(value: string): number;
-  /** Shape of a value of the graph as it was before, where every length is known. */
+  /** Shape of a value, where every length is known. */
   shape(value: string): readonly number[] | undefined;
+  /** Lengths of a value, open ones as symbols; undefined where not even its rank is known. */
+  dims(value: string): readonly Dim[] | undefined;
+  /** Elements of a small integer value, where all of them are known. */
+  values(value: string): readonly number[] | undefined;
   /** Adds a node with one output and gives the name of that output. */
   emit(op: string, inputs: readonly string[], attributes?: Readonly<Record<string, AttributeInit>>): string;
   /** Adds a node with several outputs. */
@@ -46,7 +51,8 @@ export const ELEMENTS: ReadonlyMap<DType | undefined, (values: number[]) => Type
 /** A graph with what was written behind it so far. */
 export interface Writing {
   readonly graph: Graph;
-  readonly types: ReadonlyMap<string, Known>;
+  /** Of all values, the written ones included. */
+  readonly types: Map<string, Known>;
   readonly fresh: (wish: string) => string;
   /** In front of the names of what is written: "grad", "loss", "step". */
   readonly prefix: string;
@@ -64,6 +70,12 @@ export const startWriting = (graph: Graph, prefix: string): Writing => ({
 export const written = ({ graph, added, constants }: Writing): Graph =>
   withTensors({ ...graph, nodes: [...graph.nodes, ...added] }, [...constants.values()]);
 
+/** Adds a node as it is. */
+export function append(writing: Writing, node: Node): void {
+  writing.added.push(node);
+  learn(writing.types, node);
+}
+
 /** Adds a node, of the private domain when its op has a dot in front ("fewbit.FakeQuantize"), and gives its outputs. */
 export function add(
   writing: Writing,
@@ -74,15 +86,18 @@ export function add(
 ): readonly string[] {
   const at = op.lastIndexOf(".");
   const init = { name: writing.fresh(`${writing.prefix}/${op}`), attributes, domain: op.slice(0, Math.max(at, 0)) };
-  writing.added.push(makeNode(op.slice(at + 1), inputs, outputs, init));
+  append(writing, makeNode(op.slice(at + 1), inputs, outputs, init));
   return outputs;
 }
 
 /** Name of a constant, shared by all who want the same one. */
 function pooled(writing: Writing, key: string, make: (name: string) => Tensor): string {
-  const found = writing.constants.get(key) ?? make(writing.fresh(`${writing.prefix}/constant`));
-  writing.constants.set(key, found);
-  return found.name;
+  const found = writing.constants.get(key);
+  if (found !== undefined) return found.name;
+  const made = make(writing.fresh(`${writing.prefix}/constant`));
+  writing.constants.set(key, made);
+  writing.types.set(made.name, knownTensor(made));
+  return made.name;
 }
 
 /** Name of a constant of one element, shared by all who want the same one. */
@@ -118,6 +133,8 @@ export function writerFor(writing: Writing, what: string, node?: Node): Writer {
     dtype: (value) => fact(writing, refuse, value, "dtype"),
     rank: (value) => fact(writing, refuse, value, "rank"),
     shape: (value) => writing.types.get(value)?.shape,
+    dims: (value) => writing.types.get(value)?.dims,
+    values: (value) => integers(writing.types.get(value)),
     emit: (op, inputs, attributes) => emitMany(op, inputs, 1, attributes)[0]!,
     emitMany,
     ints: (values) =>

@@ -68,7 +68,7 @@ export function broadcastDims(shapes: readonly Dims[]): Dims {
   return Array.from({ length: rank }, (_, axis) =>
     shapes
       .map((shape) => (axis < rank - shape.length ? 1 : shape[axis - rank + shape.length]!))
-      .reduce(broadcastLength),
+      .reduce<Dim>(broadcastLength, 1),
   );
 }
 
