@@ -1,14 +1,17 @@
 /** Losses as plain nodes behind a model's output. Each is a mean over samples, so that a short last batch counts fairly. */
 import { valueInfo } from "../ir/build.ts";
 import { freshNames, producers, withGraph } from "../ir/edit.ts";
-import type { Dim, Graph, Model, ValueInfo } from "../ir/model.ts";
+import type { Graph, Model, ValueInfo } from "../ir/model.ts";
 import { fail } from "../numeric/errors.ts";
 import { add, startWriting, type Writer, writerFor, written } from "./writer.ts";
 
-/** What a model is trained towards. */
-export type LossSpec =
-  /** Labels are class numbers, int64, of the shape of the output without its last axis. */
-  | { readonly kind: "cross-entropy"; readonly smoothing?: number }
+/** What a model is trained towards, where it is one thing. */
+export type SingleLoss =
+  /**
+   * Labels are class numbers, int64, of the shape of the output without its last axis. Places labelled `ignore` (padding)
+   * count for nothing.
+   */
+  | { readonly kind: "cross-entropy"; readonly smoothing?: number; readonly ignore?: number }
   /** Targets have the shape of the output. */
   | { readonly kind: "mse" }
   /**
@@ -17,13 +20,24 @@ export type LossSpec =
    */
   | { readonly kind: "distillation"; readonly temperature?: number };
 
+/** Losses added up, each times its weight: labels and a teacher. At most one of them reads labels. */
+export interface MixedLoss {
+  readonly kind: "mix";
+  readonly parts: readonly { readonly weight: number; readonly loss: SingleLoss }[];
+}
+
+/** What a model is trained towards. */
+export type LossSpec = SingleLoss | MixedLoss;
+
 /** A model with a loss. */
 export interface Lossy {
   readonly model: Model;
   /** Name of the scalar output to make small. */
   readonly loss: string;
-  /** The input that takes labels or targets. */
+  /** The input that takes labels or targets; of a mix, that of its first part. */
   readonly target: ValueInfo;
+  /** The inputs of all parts of a mix, in their order. */
+  readonly targets: readonly ValueInfo[];
 }
 
 interface LossSite {
@@ -41,10 +55,24 @@ interface LossRow<S> {
 }
 
 const CLASSES = -1;
+/** Number of float32 among ONNX element types. */
+const FLOAT = 1;
+
+const sumOfClasses = ({ emit, ints }: Writer, value: string): string =>
+  emit("ReduceSum", [value, ints([CLASSES])], { keepdims: 0 });
 
 /** Mean over everything but the last axis, along which is summed. */
-const meanOfRows = ({ emit, ints }: Writer, value: string): string =>
-  emit("ReduceMean", [emit("ReduceSum", [value, ints([CLASSES])], { keepdims: 0 })], { keepdims: 0 });
+const meanOfRows = (writer: Writer, value: string): string =>
+  writer.emit("ReduceMean", [sumOfClasses(writer, value)], { keepdims: 0 });
+
+/** The same over the places whose label is not `ignore`; 0 where there are none. */
+function meanOfLabelled(writer: Writer, value: string, labels: string, ignore: number): string {
+  const { emit, ints, scalar } = writer;
+  const counted = emit("Cast", [emit("Not", [emit("Equal", [labels, ints(ignore)])])], { to: FLOAT });
+  const total = emit("ReduceSum", [emit("Mul", [sumOfClasses(writer, value), counted])], { keepdims: 0 });
+  const count = emit("Max", [emit("ReduceSum", [counted], { keepdims: 0 }), scalar(1, "float32")]);
+  return emit("Div", [total, count]);
+}
 
 /** Shares of each class: 1 at the label, or a little of it spread over all classes (Szegedy et al., arXiv:1512.00567). */
 function shares(writer: Writer, labels: string, logits: string, smoothing: number): string {
@@ -57,15 +85,21 @@ function shares(writer: Writer, labels: string, logits: string, smoothing: numbe
   );
   const exact = emit("OneHot", [labels, depth, ends], { axis: CLASSES });
   if (smoothing === 0) return exact;
-  const even = emit("Div", [scalar(smoothing, "float32"), emit("Cast", [depth], { to: 1 })]);
+  const even = emit("Div", [scalar(smoothing, "float32"), emit("Cast", [depth], { to: FLOAT })]);
   return emit("Add", [emit("Mul", [exact, scalar(1 - smoothing, "float32")]), even]);
 }
 
-const crossEntropy = ({ writer, prediction, target }: LossSite, { smoothing = 0 }: { smoothing?: number }): string => {
+function crossEntropy(
+  { writer, prediction, target }: LossSite,
+  { smoothing = 0, ignore }: { readonly smoothing?: number; readonly ignore?: number },
+): string {
   const { emit } = writer;
   const logs = emit("LogSoftmax", [prediction], { axis: CLASSES });
-  return emit("Neg", [meanOfRows(writer, emit("Mul", [shares(writer, target, prediction, smoothing), logs]))]);
-};
+  const likelihood = emit("Mul", [shares(writer, target, prediction, smoothing), logs]);
+  const mean =
+    ignore === undefined ? meanOfRows(writer, likelihood) : meanOfLabelled(writer, likelihood, target, ignore);
+  return emit("Neg", [mean]);
+}
 
 const squares = ({ writer: { emit }, prediction, target }: LossSite): string => {
   const error = emit("Sub", [prediction, target]);
@@ -85,7 +119,7 @@ const divergence = (
 };
 
 /** All losses by kind. */
-export const LOSSES: { readonly [K in LossSpec["kind"]]: LossRow<Extract<LossSpec, { kind: K }>> } = {
+export const LOSSES: { readonly [K in SingleLoss["kind"]]: LossRow<Extract<SingleLoss, { kind: K }>> } = {
   "cross-entropy": { logits: true, labels: true, write: crossEntropy },
   mse: { logits: false, labels: false, write: squares },
   distillation: { logits: true, labels: false, write: divergence },
@@ -100,10 +134,15 @@ export function logitsOf(graph: Graph, output: string): string {
 }
 
 /** What a loss compares with its targets: a teacher must hand out the same value. */
-export const predictionOf = (graph: Graph, output: string, { kind }: LossSpec): string =>
+export const predictionOf = (graph: Graph, output: string, { kind }: Pick<SingleLoss, "kind">): string =>
   LOSSES[kind].logits ? logitsOf(graph, output) : output;
 
-function outputNamed(graph: Graph, name: string | undefined): ValueInfo {
+/** The losses of a mix, or the only one. */
+export const lossParts = (spec: LossSpec): MixedLoss["parts"] =>
+  spec.kind === "mix" ? spec.parts : [{ weight: 1, loss: spec }];
+
+/** The output that is trained: the one named, or the only one. */
+export function trainedOutput({ graph }: Model, name?: string): ValueInfo {
   if (name === undefined && graph.outputs.length === 1) return graph.outputs[0]!;
   const names = graph.outputs.map((output) => output.name).join(", ");
   return (
@@ -115,23 +154,41 @@ function outputNamed(graph: Graph, name: string | undefined): ValueInfo {
   );
 }
 
+function checkParts(parts: MixedLoss["parts"]): void {
+  if (parts.length === 0) fail("usage", "loss: a mix of no losses; name at least one");
+  if (parts.filter(({ loss }) => LOSSES[loss.kind].labels).length > 1)
+    fail("usage", "loss: two losses of a mix read labels; there is one set of them");
+}
+
+/** The input a loss compares with: labels have no axis for classes. */
+function targetOf({ shape }: ValueInfo, { kind }: SingleLoss, fresh: (wish: string) => string): ValueInfo {
+  const { labels } = LOSSES[kind];
+  const own = labels ? shape?.slice(0, -1) : shape;
+  return valueInfo(fresh(labels ? "labels" : "target"), labels ? "int64" : "float32", own);
+}
+
 /**
- * The model with the scalar output `loss` and an input for targets in front of it; other outputs stay. `output` names the
- * output that is trained when there are several.
+ * The model with the scalar output `loss` and an input for targets in front of it ("labels" for class numbers, "target"
+ * for values; a number behind it where the name is taken); other outputs stay. `output` names the output that is trained
+ * when there are several.
  */
 export function withLoss(model: Model, spec: LossSpec, output?: string): Lossy {
   const { graph } = model;
-  const row = LOSSES[spec.kind] as LossRow<LossSpec>;
-  const trained = outputNamed(graph, output);
+  const trained = trainedOutput(model, output);
+  const parts = lossParts(spec);
+  checkParts(parts);
   const fresh = freshNames(graph);
-  const [loss, name] = [fresh("loss"), fresh(row.labels ? "labels" : "target")];
-  const shape: readonly Dim[] | undefined = row.labels ? trained.shape?.slice(0, -1) : trained.shape;
-  const target = valueInfo(name, row.labels ? "int64" : "float32", shape);
-  const writing = startWriting({ ...graph, inputs: [...graph.inputs, target] }, "loss");
-  const prediction = predictionOf(graph, trained.name, spec);
-  const value = row.write({ writer: writerFor(writing, `loss ${spec.kind}`), prediction, target: name }, spec);
-  add(writing, "Identity", [value], [loss]);
+  const loss = fresh("loss");
+  const targets = parts.map((part) => targetOf(trained, part.loss, fresh));
+  const writing = startWriting({ ...graph, inputs: [...graph.inputs, ...targets] }, "loss");
+  const values = parts.map(({ weight, loss: single }, index) => {
+    const writer = writerFor(writing, `loss ${single.kind}`);
+    const site = { writer, prediction: predictionOf(graph, trained.name, single), target: targets[index]!.name };
+    const value = (LOSSES[single.kind] as LossRow<SingleLoss>).write(site, single);
+    return weight === 1 ? value : writer.emit("Mul", [value, writer.scalar(weight, "float32")]);
+  });
+  add(writing, values.length === 1 ? "Identity" : "Sum", values, [loss]);
   const whole = written(writing);
   const outputs = [...graph.outputs, valueInfo(loss, "float32", [])];
-  return { model: withGraph(model, { ...whole, outputs }), loss, target };
+  return { model: withGraph(model, { ...whole, outputs }), loss, target: targets[0]!, targets };
 }

@@ -58,6 +58,12 @@ export const RATE = "train/rate";
 /** The input that takes a number of the optimizer. */
 export const numberInput = (name: string): string => `train/${name}`;
 
+/**
+ * Inputs whose names begin with this are fed fresh uniform numbers in [0, 1) at every step, float32 of their fixed shape,
+ * drawn from the seed of the run, the number of the step and the name: noise that no session has to remember.
+ */
+export const NOISE = "train/noise";
+
 const f32 = "float32";
 
 const initializer = ({ tensors }: Graph, name: string): Tensor =>
