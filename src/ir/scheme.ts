@@ -30,6 +30,12 @@ export interface Scheme {
 export const codesOf = ({ dtype, symmetric, reduceRange, codes }: Scheme): readonly [number, number] =>
   codes ?? codeRange(DTYPES[dtype], symmetric, reduceRange);
 
+/** Bits that tell the codes of a grid apart: 3 for eight of them, 2 for ternary ones. */
+export function bitsOf(scheme: Scheme): number {
+  const [low, high] = codesOf(scheme);
+  return scheme.codes === undefined ? DTYPES[scheme.dtype].bits : Math.ceil(Math.log2(high - low + 1));
+}
+
 /** The type of the codes, its limits those of the grid. */
 export function gridRow(scheme: Scheme): DTypeRow {
   const row = DTYPES[scheme.dtype];

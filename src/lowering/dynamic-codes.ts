@@ -22,8 +22,12 @@ const SPANS: Readonly<Record<string, { readonly full: Span; readonly symmetric: 
   uint8: { full: [0, 255], symmetric: [0, 255], reduced: [0, 127] },
 };
 
-/** The grid of a scheme whose codes are int8 or uint8. */
+/** The grid of a scheme whose codes are int8 or uint8, or a symmetric one of fewer codes. */
 export function gridOf(scheme: Scheme): Grid {
+  if (scheme.codes !== undefined && scheme.symmetric) {
+    const [low, high] = scheme.codes;
+    return { min: -high, max: high, low, high, symmetric: true };
+  }
   const spans = SPANS[scheme.dtype] ?? fail("unsupported", `8-bit weights are int8 or uint8, not ${scheme.dtype}`);
   const [min, max] = scheme.reduceRange ? spans.reduced : scheme.symmetric ? spans.symmetric : spans.full;
   return { min, max, low: spans.full[0], high: spans.full[1], symmetric: scheme.symmetric };

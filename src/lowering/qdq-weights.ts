@@ -5,16 +5,20 @@ import type { NodePlan } from "../ir/plan.ts";
 import type { QParams } from "../ir/scheme.ts";
 import { computedSource, readAll } from "../ir/source.ts";
 import { decodeFloats } from "../numeric/convert.ts";
-import { elementCount } from "../numeric/dtypes.ts";
+import { byteLength, DTYPES, elementCount } from "../numeric/dtypes.ts";
 import { fail } from "../numeric/errors.ts";
+import { packCodes } from "../numeric/packing.ts";
 import { roundHalfEven } from "../numeric/rounding.ts";
-import { channelCount, channelParams, gridOf, type Layout, quantize } from "./dynamic-codes.ts";
+import { channelCount, gridOf, type Layout, quantize } from "./dynamic-codes.ts";
 import { givenGrid, givenParams, weightKey } from "./given.ts";
+import { findParams } from "./static-scales.ts";
 
 type WeightPlan = NonNullable<NodePlan["weight"]>;
 
 /** Names of codes, scale and zero point, in the order DequantizeLinear takes them. */
 export interface StaticWeight {
+  /** Codes of less than a byte: cast to int8 before anything else, which the engine does when it loads the model. */
+  readonly packed: boolean;
   readonly names: readonly string[];
   readonly tensors: readonly Tensor[];
   /** Equal for plans that make the same codes of the same tensor, biases aside. */
@@ -57,16 +61,24 @@ export async function staticWeight(
   const grid = plan.qparams === undefined ? gridOf(plan.scheme) : givenGrid(plan.scheme);
   const params = await paramsOf(tensor, plan, layout, bias, dataScale);
   const { dtype } = plan.scheme;
-  const codes = computedSource(elementCount(tensor.shape), async () => {
-    const out = new Int8Array(elementCount(tensor.shape));
-    quantize(await floats(tensor), layout, params, grid, dtype === "int8" ? out : new Uint8Array(out.buffer));
-    return new Uint8Array(out.buffer);
+  const { bits } = DTYPES[dtype];
+  const count = elementCount(tensor.shape);
+  const codes = computedSource(byteLength(dtype, count), async () => {
+    const out = new Int8Array(count);
+    quantize(await floats(tensor), layout, params, grid, dtype === "uint8" ? new Uint8Array(out.buffer) : out);
+    return bits === 2 || bits === 4 ? packCodes(out, bits) : new Uint8Array(out.buffer);
   });
   const tensors = [
     { name: fresh(`${tensor.name}/q`), dtype, shape: tensor.shape, data: codes },
     ...parameterTensors(tensor.name, params, plan, fresh),
   ];
-  return { names: tensors.map(({ name }) => name), tensors, key: weightKey(plan), scales: params.scale };
+  return {
+    names: tensors.map(({ name }) => name),
+    tensors,
+    packed: bits < 8,
+    key: weightKey(plan),
+    scales: params.scale,
+  };
 }
 
 /** Given scales as they are; searched ones wide enough for the bias. */
@@ -79,7 +91,7 @@ async function paramsOf(
 ): Promise<QParams> {
   if (plan.qparams !== undefined)
     return givenParams(plan.qparams, plan.scheme, channelCount(layout), `weight "${plan.tensor}"`);
-  const found = channelParams(await floats(tensor), layout, gridOf(plan.scheme));
+  const found = findParams(plan.algorithm)(await floats(tensor), layout, gridOf(plan.scheme));
   return bias && dataScale ? { ...found, scale: fitBias(found.scale, await floats(bias), dataScale) } : found;
 }
 
@@ -87,7 +99,12 @@ function parameterTensors(name: string, params: QParams, { scheme }: WeightPlan,
   const shape = scheme.granularity.per === "tensor" ? [] : [params.scale.length];
   return [
     makeTensor(fresh(`${name}/s`), "float32", shape, params.scale),
-    makeTensor(fresh(`${name}/z`), scheme.dtype, shape, Int8Array.from(params.zeroPoint)),
+    makeTensor(
+      fresh(`${name}/z`),
+      scheme.dtype === "uint8" ? "uint8" : "int8",
+      shape,
+      Int8Array.from(params.zeroPoint),
+    ),
   ];
 }
 

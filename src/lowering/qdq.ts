@@ -9,8 +9,9 @@ import { freshNames, nodeLabel, withGraph, withTensors } from "../ir/edit.ts";
 import type { Graph, Model, Node, Tensor } from "../ir/model.ts";
 import { ONNX } from "../ir/onnx-ops.ts";
 import type { NodePlan, Plan, ValuePlan } from "../ir/plan.ts";
-import { gridRow } from "../ir/scheme.ts";
+import { gridRow, type Scheme } from "../ir/scheme.ts";
 import type { Stats } from "../ir/stats.ts";
+import { DTYPES } from "../numeric/dtypes.ts";
 import { fail } from "../numeric/errors.ts";
 import { type Affine, affine } from "../numeric/qparams.ts";
 import { observerNamed } from "../observers/index.ts";
@@ -37,6 +38,10 @@ interface State {
   /** By tensor: on one grid for each axis of channels, and for biases that need a wider one. */
   readonly weights: Map<string, readonly StaticWeight[]>;
   readonly tensors: Map<string, Tensor>;
+  /** Bounds of codes by type and number. */
+  readonly limits: Map<string, string>;
+  /** Codes of less than a byte by name: where they are int8. */
+  readonly unpacked: Map<string, string>;
 }
 
 /**
@@ -81,6 +86,8 @@ function initialState(model: Model, plan: Plan, plans: ReadonlyMap<Node, NodePla
     dequantized: new Map(),
     weights: new Map(),
     tensors,
+    limits: new Map(),
+    unpacked: new Map(),
   };
 }
 
@@ -144,15 +151,41 @@ function quantizeSource(state: State, name: string): readonly Node[] {
 
 function quantizePair(
   state: State,
-  { scaleName, zeroName }: QuantizedValue,
+  { plan, scaleName, zeroName }: QuantizedValue,
   from: string,
   to: string,
 ): readonly Node[] {
   const codes = state.fresh(`${to}/q`);
+  const limits = plan.sameAs === undefined ? limitsOf(state, plan.scheme) : [];
+  const limited = limits.length === 0 ? codes : state.fresh(`${to}/c`);
   return [
     makeNode("QuantizeLinear", [from, scaleName, zeroName], [codes], { name: state.fresh(`${to}/Q`) }),
-    makeNode("DequantizeLinear", [codes, scaleName, zeroName], [to], { name: state.fresh(`${to}/DQ`) }),
+    ...(limits.length === 0 ? [] : [makeNode("Clip", [codes, ...limits], [limited], { name: state.fresh(`${to}/C`) })]),
+    makeNode("DequantizeLinear", [limited, scaleName, zeroName], [to], { name: state.fresh(`${to}/DQ`) }),
   ];
+}
+
+/**
+ * Bounds of a Clip for codes that are fewer than their type has; a bound that is the type's own needs none. Behind the
+ * QuantizeLinear it leaves the integer kernels as they are, which a Clip of the values in front of it would not.
+ */
+function limitsOf(state: State, scheme: Scheme): readonly string[] {
+  const row = DTYPES[scheme.dtype];
+  const [low, high] = scheme.codes ?? [row.min, row.max];
+  const [first, last] = [
+    low > row.min ? limit(state, scheme, low) : "",
+    high < row.max ? limit(state, scheme, high) : "",
+  ];
+  return last !== "" ? [first, last] : first !== "" ? [first] : [];
+}
+
+function limit({ limits, fresh, tensors }: State, { dtype }: Scheme, code: number): string {
+  const key = `${dtype}:${code}`;
+  const name = limits.get(key) ?? fresh(`codes/${code}`);
+  limits.set(key, name);
+  if (!tensors.has(name))
+    tensors.set(name, makeTensor(name, dtype, [], dtype === "int8" ? Int8Array.of(code) : Uint8Array.of(code)));
+  return name;
 }
 
 async function lowerNode(state: State, node: Node, entry: NodePlan): Promise<readonly Node[]> {
@@ -185,7 +218,8 @@ async function lowerWeight(
   const data = state.values.get(node.inputs[0]!);
   const bias = row.bias === undefined ? undefined : state.graph.tensors.get(node.inputs[row.bias] ?? "");
   const codes = await sharedWeight(state, weight, bias, data?.scale);
-  inputs[weight.input] = dequantize(state, front, codes.names, weight.tensor, weight.axis);
+  const names = codes.packed ? unpackedNames(state, front, codes.names) : codes.names;
+  inputs[weight.input] = dequantize(state, front, names, weight.tensor, weight.axis);
   if (bias === undefined || data === undefined || !(await biasFits(bias, data.scale, codes.scales))) return;
   const quantized = await staticBias(bias, data.scale, codes.scales, state.fresh);
   for (const tensor of quantized) state.tensors.set(tensor.name, tensor);
@@ -222,6 +256,19 @@ async function sharedWeight(
   for (const tensor of made.tensors) state.tensors.set(tensor.name, tensor);
   state.weights.set(plan.tensor, [...known, made]);
   return made;
+}
+
+/** ONNX TensorProto.DataType INT8. */
+const INT8 = 3;
+
+/** The codes as int8: integer kernels read no smaller types, and constants are cast when the model is loaded. */
+function unpackedNames(state: State, front: Node[], [codes, ...rest]: readonly string[]): readonly string[] {
+  const known = state.unpacked.get(codes!);
+  if (known !== undefined) return [known, ...rest];
+  const name = state.fresh(`${codes}8`);
+  front.push(makeNode("Cast", [codes!], [name], { name: state.fresh(`${codes}/Cast`), attributes: { to: INT8 } }));
+  state.unpacked.set(codes!, name);
+  return [name, ...rest];
 }
 
 function dequantize(state: State, front: Node[], names: readonly string[], base: string, axis: number): string {

@@ -19,7 +19,8 @@ const IR_VERSIONS: readonly (readonly [opset: number, ir: number])[] = [
   [19, 9],
   [21, 10],
   [23, 11],
-  [25, 12],
+  [24, 12],
+  [25, 13],
 ];
 
 const irVersion = (opset: number): number => IR_VERSIONS.findLast(([from]) => from <= opset)?.[1] ?? 3;

@@ -10,11 +10,12 @@ import type { Stats } from "../ir/stats.ts";
 import { fail } from "../numeric/errors.ts";
 import { type ValueType, weightConstants } from "../passes/index.ts";
 import type { Recipe } from "../recipes/recipe.ts";
+import { schemeNamed } from "../recipes/schemes.ts";
 import { refuseBadWeights } from "./bad-weights.ts";
 import { type CalibrateOptions, calibrate } from "./calibrate.ts";
 import type { Host, Staged } from "./host.ts";
 import { planModel } from "./plan.ts";
-import { prepare } from "./prepare.ts";
+import { type PrepareOptions, prepare } from "./prepare.ts";
 import { type Hooks, stopIfAborted } from "./progress.ts";
 import { quantize } from "./quantize.ts";
 import type { Finding } from "./result.ts";
@@ -58,6 +59,7 @@ type Lender = Pick<Host, "engine" | "stage">;
 /** Steps 2 and 3: what would become what. `data` lends one sample, to learn the types that the model does not state. */
 export async function planFor(model: Model, recipe: Recipe, host: Lender, data?: Dataset): Promise<Planned> {
   const { scheme } = recipe;
+  const needs = needsOf(recipe);
   if (scheme.suffix !== undefined) {
     const prepared = await weightConstants.apply(model, {});
     return { prepared, plan: planModel(prepared, recipe) };
@@ -66,8 +68,7 @@ export async function planFor(model: Model, recipe: Recipe, host: Lender, data?:
     model,
     { evaluate: (part, feeds) => runOnce(host, part, feeds) },
     {
-      static: scheme.static !== undefined,
-      ...(scheme.opset === undefined ? {} : { opset: scheme.opset }),
+      ...needs,
       ...(data === undefined ? {} : { typesOf: (current: Model) => productTypes(current, host, data) }),
     },
   );
@@ -76,6 +77,13 @@ export async function planFor(model: Model, recipe: Recipe, host: Lender, data?:
     prepared,
     plan: { ...plan, notes: [...log.map(({ pass, change }) => `${pass}: ${change}`), ...plan.notes] },
   };
+}
+
+/** What the schemes of a recipe need, those of its rules included. */
+function needsOf({ scheme, rules }: Recipe): Pick<PrepareOptions, "static" | "opset"> {
+  const ruled = rules.filter((rule) => rule.scheme !== "keep").map((rule) => schemeNamed(rule.scheme));
+  const opset = Math.max(...[scheme, ...ruled].map((needed) => needed.opset ?? 0));
+  return { static: [scheme, ...ruled].some((needed) => needed.static), ...(opset === 0 ? {} : { opset }) };
 }
 
 /**

@@ -11,7 +11,7 @@ import { ONNX } from "../ir/onnx-ops.ts";
 import type { Kept, NodePlan, Place, ValuePlan } from "../ir/plan.ts";
 import type { Scheme } from "../ir/scheme.ts";
 import type { Site } from "../lowering/form.ts";
-import { elementCount } from "../numeric/dtypes.ts";
+import { byteLength, elementCount } from "../numeric/dtypes.ts";
 import type { NamedScheme, StaticGrids } from "../recipes/named-scheme.ts";
 
 /** What one node was given: a scheme, or the reason why it is left alone. */
@@ -174,15 +174,15 @@ function nodePlan(view: View, { site, place, grids, weight }: Candidate): NodePl
       shape: tensor.shape,
       axis,
       scheme: grids.weights,
-      algorithm: "rtn",
+      algorithm: grids.algorithm,
       bytes: { before: tensor.data.size, after: storedBytes(tensor.shape, axis, grids.weights) },
     },
   };
 }
 
 /** Codes, and per channel a float32 scale and a zero point. */
-const storedBytes = (shape: readonly number[], axis: number, { granularity }: Scheme): number =>
-  elementCount(shape) + 5 * (granularity.per === "tensor" ? 1 : shape[axis]!);
+const storedBytes = (shape: readonly number[], axis: number, { dtype, granularity }: Scheme): number =>
+  byteLength(dtype, elementCount(shape)) + 5 * (granularity.per === "tensor" ? 1 : shape[axis]!);
 
 /** Every value an integer node reads or makes, but for float outputs and what a removed clamp reads. */
 function valuePlans(view: View, observer: string): readonly ValuePlan[] {

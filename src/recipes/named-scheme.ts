@@ -16,6 +16,8 @@ export interface Step {
 export interface StaticGrids {
   readonly activations: Scheme;
   readonly weights: Scheme;
+  /** How the scales of weights are found. */
+  readonly algorithm: string;
 }
 
 /** One row of the table of schemes. */

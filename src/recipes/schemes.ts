@@ -32,15 +32,58 @@ const storedInt8: Step = { form: "dq", scheme: perAxis("int8"), algorithm: "rtn"
  */
 const tables: Step = { form: "gather", scheme: groups("uint8", 32, true), algorithm: "rtn", ops: ["Gather"] };
 
+/** Few codes in the smallest type that holds them; `bits` is 1.58 for the three of ternary weights. */
+interface LowBits {
+  readonly weights: number;
+  readonly activations: number;
+  readonly codes: readonly [number, number];
+  readonly dtype: "int4" | "int2";
+}
+
+const four: Pick<LowBits, "weights" | "codes" | "dtype"> = { weights: 4, codes: [-8, 7], dtype: "int4" };
+const three: typeof four = { weights: 3, codes: [-4, 3], dtype: "int4" };
+const two: typeof four = { weights: 2, codes: [-2, 1], dtype: "int2" };
+const ternary: typeof four = { weights: 1.58, codes: [-1, 1], dtype: "int2" };
+
+const LOW_BITS: readonly LowBits[] = [
+  { ...four, activations: 8 },
+  { ...four, activations: 4 },
+  { ...three, activations: 8 },
+  { ...three, activations: 3 },
+  { ...two, activations: 8 },
+  { ...two, activations: 4 },
+  { ...two, activations: 2 },
+  { ...ternary, activations: 8 },
+];
+
+/** Operator sets that brought the types (ONNX operator Cast). */
+const LOW_BITS_OPSET = { int4: 21, int2: 25 } as const;
+
+/** 8-bit activations as in w8a8, fewer as the lowest codes of uint8. */
+const unsigned = (bits: number): Scheme => ({
+  ...perTensor("uint8", false),
+  ...(bits < 8 ? { codes: [0, 2 ** bits - 1] } : {}),
+});
+
+const lowBits = ({ weights, activations, codes, dtype }: LowBits): NamedScheme => ({
+  name: `w${weights}a${activations}`,
+  summary: `weights ${weights === 1.58 ? "ternary" : `${weights} bit`} per channel, activations ${activations} bit, computed like w8a8: smaller files${weights < 4 || activations < 8 ? ", meant for trained models" : ""}; needs data`,
+  bits: weights,
+  static: { activations: unsigned(activations), weights: { ...perAxis(dtype), codes }, algorithm: "mse" },
+  steps: [tables, { ...storedInt8, ops: ["Gather", "ConvTranspose"] }],
+  opset: LOW_BITS_OPSET[dtype],
+});
+
 const FEWBIT: readonly NamedScheme[] = [
   {
     name: "w8a8",
     summary: "weights int8 per channel, activations uint8 with calibrated ranges: fastest on CPUs, needs data",
     bits: 8,
-    static: { activations: perTensor("uint8", false), weights: perAxis("int8") },
+    static: { activations: perTensor("uint8", false), weights: perAxis("int8"), algorithm: "rtn" },
     steps: [tables, { ...storedInt8, ops: ["Gather", "ConvTranspose"] }],
     opset: 13,
   },
+  ...LOW_BITS.map(lowBits),
   {
     name: "w8a8-dynamic",
     summary: "weights int8 per channel, activations uint8 with ranges found at run time: no data needed, for MatMul",

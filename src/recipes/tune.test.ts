@@ -37,7 +37,7 @@ test("settings that a scheme takes no notice of are named", () => {
     reduceRange: true,
   } as const;
   expect(ignoredSettings(schemeNamed("w8"), all)).toEqual(["activations", "reduceRange"]);
-  expect(ignoredSettings(schemeNamed("w8a8"), all)).toEqual(["weights", "algorithm"]);
+  expect(ignoredSettings(schemeNamed("w8a8"), all)).toEqual(["weights"]);
   expect(ignoredSettings(schemeNamed("fp16"), { embeddings: true, ...all })).toHaveLength(6);
 });
 

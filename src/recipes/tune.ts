@@ -39,7 +39,11 @@ function tuneStep(step: Step, { weights, groupSize, algorithm, reduceRange }: Se
 }
 
 /** int8 with zero point 0, as TensorRT and most accelerators want it. */
-const symmetricActivations: Scheme = { dtype: "int8", symmetric: true, granularity: { per: "tensor" } };
+function symmetric({ codes }: Scheme): Scheme {
+  const half = codes === undefined ? 0 : (codes[1] - codes[0] + 1) / 2;
+  const narrow: Partial<Scheme> = codes === undefined ? {} : { codes: [-half, half - 1] };
+  return { dtype: "int8", symmetric: true, granularity: { per: "tensor" }, ...narrow };
+}
 
 /** The scheme with the settings applied; transformers.js names are a contract and refuse them. */
 export function tune(scheme: NamedScheme, settings: Settings): NamedScheme {
@@ -60,8 +64,9 @@ export function tune(scheme: NamedScheme, settings: Settings): NamedScheme {
     fail("usage", `group size ${groupSize}: the engine has kernels for ${GROUP_SIZES.join(", ")}`);
   const steps = scheme.steps.map((step) => tuneStep(step, settings));
   const fixed = scheme.static && {
-    activations: activations === "symmetric" ? symmetricActivations : scheme.static.activations,
+    activations: activations === "symmetric" ? symmetric(scheme.static.activations) : scheme.static.activations,
     weights: reduceRange ? { ...scheme.static.weights, reduceRange } : scheme.static.weights,
+    algorithm: algorithm ?? scheme.static.algorithm,
   };
   return {
     ...scheme,
@@ -77,7 +82,7 @@ const ACTS_ON: { readonly [S in keyof Settings]-?: (scheme: NamedScheme) => bool
   activations: (scheme) => scheme.static !== undefined,
   weights: (scheme) => hasForm(scheme, "nbits"),
   groupSize: (scheme) => scheme.steps.some(({ scheme: { granularity } }) => granularity.per === "group"),
-  algorithm: (scheme) => hasForm(scheme, "nbits"),
+  algorithm: (scheme) => scheme.static !== undefined || hasForm(scheme, "nbits"),
   embeddings: (scheme) => scheme.steps.length > 0,
   reduceRange: (scheme) => scheme.static !== undefined || hasForm(scheme, "dynamic"),
 };

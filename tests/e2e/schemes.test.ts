@@ -11,10 +11,10 @@ import { branching, CONV_CASES, cnn, looping, tied, transformer, transposed } fr
  * values reach 3 sigma among few and 2.2 sigma among 32 neighbours, so 8 bits give 43 dB for one matrix, 4 bits in groups
  * 21, 2 bits 7, half precision 70. Ten layers in a row lose up to 10 dB of that; the rest is margin for their weights.
  */
-const LEAST_DB: Readonly<Record<number, number>> = { 16: 50, 8: 25, 4: 9, 2: 0 };
+const LEAST_DB: Readonly<Record<number, number>> = { 16: 50, 8: 25, 4: 9, 3: 3, 2: 0, 1.58: 0 };
 
 /** What is stored per weight besides its bits (scales, biases, the graph itself) costs tiny models up to half of the gain. */
-const LEAST_RATIO: Readonly<Record<number, number>> = { 16: 1.6, 8: 2, 4: 2, 2: 2 };
+const LEAST_RATIO: Readonly<Record<number, number>> = { 16: 1.6, 8: 2, 4: 2, 3: 2, 2: 2, 1.58: 2 };
 
 async function transformerFolder() {
   const folder = await workspace();
@@ -74,6 +74,16 @@ describe("w8a8", () => {
     const json = await quantized([model, "-s", "w8a8", "-c", data, "-o", join(folder, "small.onnx")]);
     expect(json.integerShare).toBe(1);
     expect(worst(json)).toBeGreaterThan(25);
+  });
+
+  it.each([9, 13, 22, 25])("has its packed relatives take one of operator set %i too", async (opset) => {
+    const { folder, model, data } = await cnnFolder(cnn({ opset }));
+    const out = join(folder, "out");
+    const json = await quantized([model, "-s", "w4a4,w2a8", "-c", data, "-o", out, "--force"]);
+    for (const candidate of json.candidates) {
+      expect(candidate.integerShare).toBe(1);
+      expect(candidate.size.ratio).toBeGreaterThan(3);
+    }
   });
 
   it.each(Object.keys(CONV_CASES))("handles %s", async (name) => {

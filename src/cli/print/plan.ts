@@ -23,10 +23,11 @@ const NAME_LENGTH = 40;
 
 type Weight = NonNullable<Plan["nodes"][number]["weight"]>;
 
-function target({ scheme, algorithm }: Weight): string {
+function target({ scheme, algorithm, qparams }: Weight): string {
   const { granularity } = scheme;
   const per = granularity.per === "group" ? `groups of ${granularity.size}` : `per ${granularity.per}`;
-  return `${scheme.codebook ?? scheme.dtype} ${per}, ${algorithm}`;
+  const codes = scheme.codes === undefined ? "" : ` ${scheme.codes[0]}..${scheme.codes[1]}`;
+  return `${scheme.codebook ?? scheme.dtype}${codes} ${per}, ${qparams === undefined ? algorithm : "given"}`;
 }
 
 const row = ({ node, op, form, weight }: Plan["nodes"][number]): (string | undefined)[] => [

@@ -1,5 +1,6 @@
 /** From measurements to sentences: what a person should know before using the model. */
 import type { Plan } from "../../ir/plan.ts";
+import { bitsOf, type Scheme } from "../../ir/scheme.ts";
 import { milliseconds } from "../report/format.ts";
 import type { Candidate, Finding } from "../result.ts";
 
@@ -26,6 +27,13 @@ const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
 const NOISE = 0.03;
 const faster = ({ latency }: Measured): boolean => (latency?.ratio ?? 0) > 1 + NOISE;
 const smaller = ({ size }: Measured): boolean => size.ratio > 1 + NOISE;
+
+/** Bits of the grids that leave codes of a byte unused. */
+const fewCodes = (schemes: readonly Scheme[] = []): readonly number[] =>
+  schemes
+    .filter(({ codes }) => codes !== undefined)
+    .map(bitsOf)
+    .filter((bits) => bits < 8);
 
 /** The error is half as large as the values: hardly any use of a model bears that. */
 const FAR_DB = 6;
@@ -109,6 +117,23 @@ const RULES: readonly Rule[] = [
             : "the list of kept nodes says why the others don't",
         }
       : undefined,
+  ({ plan }) => {
+    const weights = Math.min(
+      ...fewCodes(plan?.nodes.flatMap(({ form, weight }) => (form === "qdq" && weight ? [weight.scheme] : []))),
+    );
+    const activations = Math.min(...fewCodes(plan?.values.map(({ scheme }) => scheme)));
+    if (weights === Number.POSITIVE_INFINITY && activations === Number.POSITIVE_INFINITY) return undefined;
+    return {
+      severity: "info",
+      code: "computed-in-8-bits",
+      message: [
+        ...(weights < 8 ? [`${weights}-bit weights are unpacked to int8 when the model is loaded`] : []),
+        ...(activations < 8 ? [`${activations}-bit activations are uint8 codes limited by Clip`] : []),
+        "engines have no kernels for less than 8 bits: speed and memory are those of w8a8, the file is smaller",
+      ].join("; "),
+      remedy: "choose w8a8 where the size of the file does not matter; it is more exact",
+    };
+  },
   ({ plan, engine }) =>
     engine === "ort-node" && plan?.nodes.some(({ form }) => form === "nbits")
       ? {

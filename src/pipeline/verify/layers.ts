@@ -3,7 +3,7 @@ import type { Dataset } from "../../containers/data.ts";
 import { withTaps } from "../../engines/taps.ts";
 import type { Model, NDArray } from "../../ir/model.ts";
 import type { NodePlan, Plan } from "../../ir/plan.ts";
-import { codesOf } from "../../ir/scheme.ts";
+import { bitsOf, codesOf } from "../../ir/scheme.ts";
 import type { Stats } from "../../ir/stats.ts";
 import { gridOf } from "../../lowering/qdq.ts";
 import { floatsOf } from "../../numeric/convert.ts";
@@ -96,14 +96,14 @@ function result({ entry, value }: Layer, sums: ErrorSums, plan: Plan, stats: Sta
   const quality = sqnr(sums);
   const planned = plan.values.find((candidate) => candidate.value === value);
   const seen = stats?.values[value];
-  const dtype = entry.weight?.scheme.dtype ?? (planned ?? plan.values[0])?.scheme.dtype ?? "float32";
+  const scheme = entry.weight?.scheme ?? (planned ?? plan.values[0])?.scheme;
   return {
     node: entry.node,
     op: entry.op,
     value,
     kind: "activation",
     form: entry.form,
-    bits: DTYPES[dtype].bits,
+    bits: scheme === undefined ? DTYPES.float32.bits : bitsOf(scheme),
     sqnr: decibels(quality),
     mse: mse(sums),
     ...(planned && seen ? { range: coveredRange(planned, stats) } : {}),
