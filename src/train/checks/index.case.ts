@@ -5,6 +5,7 @@ import { elementwiseCases } from "./elementwise.case.ts";
 import { indexingCases } from "./indexing.case.ts";
 import { movementCases } from "./movement.case.ts";
 import { nonlinearReductionCases } from "./nonlinear-reductions.case.ts";
+import { normalizationCases } from "./normalizations.case.ts";
 import { productCases } from "./products.case.ts";
 import { reductionCases } from "./reductions.case.ts";
 import { repetitionCases } from "./repetition.case.ts";
@@ -24,4 +25,5 @@ export const CASES: readonly GradCase[] = [
   ...repetitionCases,
   ...indexingCases,
   ...windowCases,
+  ...normalizationCases,
 ];

@@ -2,17 +2,19 @@
 import type { Rules } from "../rule.ts";
 import { activationRules } from "./activations.ts";
 import { broadcastingRules } from "./broadcasting.ts";
+import { convolutionRules } from "./convolutions.ts";
 import { elementwiseRules } from "./elementwise.ts";
 import { functionRules } from "./functions.ts";
 import { indexingRules } from "./indexing.ts";
 import { movementRules } from "./movement.ts";
 import { nonlinearReductionRules } from "./nonlinear-reductions.ts";
+import { normalizationRules } from "./normalizations.ts";
+import { poolRules } from "./pools.ts";
 import { productRules } from "./products.ts";
 import { reductionRules } from "./reductions.ts";
 import { repetitionRules } from "./repetition.ts";
 import { stoppedRules } from "./stopped.ts";
 import { variadicRules } from "./variadic.ts";
-import { windowRules } from "./windows.ts";
 
 export const RULES: Rules = {
   ...elementwiseRules,
@@ -24,8 +26,10 @@ export const RULES: Rules = {
   ...productRules,
   ...reductionRules,
   ...nonlinearReductionRules,
+  ...normalizationRules,
   ...movementRules,
   ...repetitionRules,
   ...indexingRules,
-  ...windowRules,
+  ...convolutionRules,
+  ...poolRules,
 };

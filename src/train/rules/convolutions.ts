@@ -1,0 +1,134 @@
+/** Convolution and transposed convolution over any number of positions axes. `d` is the gradient of the output. */
+import { intsAttribute, stringAttribute } from "../../ir/attributes.ts";
+import type { Node } from "../../ir/model.ts";
+import { incoming, type Rule, type RuleContext, type Rules } from "../rule.ts";
+import {
+  fixedPositions,
+  groupOf,
+  halves,
+  reachOf,
+  spreadWindows,
+  tapSlices,
+  type Windows,
+  windowsOf,
+} from "./windows.ts";
+
+/** The kernel of the way back: rows and columns of each group's matrices swapped, taps in reverse order. */
+function turned({ emit, ints }: RuleContext, weight: string, shape: readonly number[], group: number): string {
+  const [outputs, inputs, ...kernel] = shape as readonly [number, number, ...number[]];
+  const axes = kernel.map((_, axis) => axis);
+  const grouped = emit("Reshape", [weight, ints([group, outputs / group, inputs, ...kernel])]);
+  const swapped = emit("Transpose", [grouped], { perm: [0, 2, 1, ...axes.map((axis) => axis + 3)] });
+  const flat = emit("Reshape", [swapped, ints([group * inputs, outputs / group, ...kernel])]);
+  const each = (value: number) => ints(kernel.map(() => value));
+  return emit("Slice", [flat, each(-1), each(-Number.MAX_SAFE_INTEGER), ints(axes.map((axis) => axis + 2)), each(-1)]);
+}
+
+/**
+ * Gradient of the input. With strides of 1 a convolution with the turned kernel, which the engine runs faster than the
+ * transposed one that serves all other cases.
+ */
+function inputGradient(
+  context: RuleContext,
+  node: Node,
+  d: string,
+  shape: readonly number[],
+  windows: Windows,
+): string {
+  const [x = "", weight = ""] = node.inputs;
+  const group = groupOf(node);
+  const { dilations, strides, begins, ends } = windows;
+  const reach = [...reachOf(windows), ...reachOf(windows)];
+  const pads = [...begins, ...ends].map((pad, at) => reach[at]! - pad);
+  if (strides.some((stride) => stride !== 1) || pads.some((pad) => pad < 0))
+    return spreadWindows(context, d, weight, x, windows, group);
+  return context.emit("Conv", [d, turned(context, weight, shape, group)], { dilations, pads, group });
+}
+
+/** The elements each window sees, [N, group, C/group * taps, windows]. */
+function columns(context: RuleContext, x: string, d: string, windows: Windows, group: number, channels: number) {
+  const { emit, ints } = context;
+  const slices = tapSlices(context, x, d, windows).map((slice) =>
+    emit("Reshape", [slice, ints([0, group, channels, 1, -1])]),
+  );
+  return emit("Reshape", [emit("Concat", slices, { axis: 3 }), ints([0, group, channels * slices.length, -1])]);
+}
+
+/** Product of `d` with the columns of `x`, summed over the samples; a group is one matrix. */
+function weightGradient(
+  context: RuleContext,
+  x: string,
+  d: string,
+  shape: readonly number[],
+  windows: Windows,
+  group: number,
+): string {
+  const { emit, ints } = context;
+  const seen = columns(context, x, d, windows, group, shape[1]!);
+  const out = emit("Reshape", [d, ints([0, group, shape[0]! / group, -1])]);
+  const product = emit("MatMul", [out, emit("Transpose", [seen], { perm: [0, 1, 3, 2] })]);
+  return emit("Reshape", [emit("ReduceSum", [product, ints([0])], { keepdims: 0 }), ints(shape)]);
+}
+
+/** Sum over everything but the channels. */
+function channelSum(context: RuleContext, d: string): string {
+  const { emit, ints } = context;
+  const axes = Array.from({ length: context.rank(d) }, (_, axis) => axis).filter((axis) => axis !== 1);
+  return emit("ReduceSum", [d, ints(axes)], { keepdims: 0 });
+}
+
+const weightShape = (node: Node, context: RuleContext): readonly number[] =>
+  context.shape(node.inputs[1]!) ??
+  context.refuse(`the shape of its weight "${node.inputs[1]}" is not known; declare it`);
+
+const conv: Rule = (node, context) => {
+  const d = incoming(context);
+  const shape = weightShape(node, context);
+  const windows = windowsOf(node, shape.slice(2), context);
+  return [
+    context.wants(0) ? inputGradient(context, node, d, shape, windows) : undefined,
+    context.wants(1) ? weightGradient(context, node.inputs[0]!, d, shape, windows, groupOf(node)) : undefined,
+    context.wants(2) ? channelSum(context, d) : undefined,
+  ];
+};
+
+/** Pads that follow from the lengths of the output: those asked for, or length * stride for auto_pad (ONNX operator ConvTranspose). */
+function transposedPads(node: Node, context: RuleContext, step: Windows): Windows {
+  const auto = stringAttribute(node, "auto_pad", "NOTSET");
+  const asked = intsAttribute(node, "output_shape");
+  if (asked === undefined && !auto.startsWith("SAME")) return step;
+  const lengths = fixedPositions(context, node.inputs[0]!);
+  const filled = intsAttribute(node, "output_padding");
+  const totals = reachOf(step).map((reach, axis) => {
+    const stride = step.strides[axis]!;
+    const over = reach + 1 + (filled?.[axis] ?? 0) - stride;
+    if (asked === undefined) return Math.max(0, over);
+    const length =
+      lengths?.[axis] ?? context.refuse(`output_shape needs the lengths of "${node.inputs[0]}"; declare them`);
+    return Math.max(0, over + length * stride - asked[axis]!);
+  });
+  return { ...step, ...halves(totals, auto !== "SAME_UPPER") };
+}
+
+/** The way back of a transposed convolution is a convolution with the same kernel; `d` and `x` swap roles for the weight. */
+const convTranspose: Rule = (node, context) => {
+  const { emit } = context;
+  const d = incoming(context);
+  const [x = "", weight = ""] = node.inputs;
+  const shape = weightShape(node, context);
+  const plain = { ...node, attributes: { ...node.attributes } };
+  delete plain.attributes.auto_pad;
+  const windows = transposedPads(node, context, windowsOf(plain, shape.slice(2), context));
+  const { strides, dilations, begins, ends } = windows;
+  const filled = intsAttribute(node, "output_padding") ?? [];
+  if (filled.some((count, axis) => count >= strides[axis]!))
+    context.refuse(`output_padding [${filled}] of a stride or more has no rule; strides are [${strides}]`);
+  const group = groupOf(node);
+  return [
+    context.wants(0) ? emit("Conv", [d, weight], { strides, dilations, pads: [...begins, ...ends], group }) : undefined,
+    context.wants(1) ? weightGradient(context, d, x, shape, windows, group) : undefined,
+    context.wants(2) ? channelSum(context, d) : undefined,
+  ];
+};
+
+export const convolutionRules: Rules = { Conv: conv, ConvTranspose: convTranspose };
