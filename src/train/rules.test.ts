@@ -3,10 +3,13 @@ import { CASES } from "./checks/index.case.ts";
 import { gradientError, TOLERANCE } from "./gradcheck.case.ts";
 import { RULES } from "./rules/index.ts";
 
+/** Ops of fewbit's own round, which no difference sees: their gradients are compared with a reference beside them. */
+const publicRules = Object.keys(RULES).filter((op) => !op.startsWith("fewbit."));
+
 const worst = new Map<string, number>();
 
 test("every gradient rule has a check, and every check a rule", () => {
-  expect([...new Set(CASES.map(({ op }) => op))].sort()).toEqual(Object.keys(RULES).sort());
+  expect([...new Set(CASES.map(({ op }) => op))].sort()).toEqual(publicRules.sort());
 });
 
 test.for([...new Set(CASES.map(({ op }) => op))])("gradients of %s agree with central differences", async (op) => {

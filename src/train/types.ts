@@ -158,7 +158,11 @@ function dtypeOfOutput(node: Node, index: number, inputs: Inputs): DType | undef
   return later === "first" ? (DTYPE_OF.get(node.op) ?? floatFirst)(inputs, node) : later;
 }
 
+/** fewbit's own ops that give values of the type and shape of what they take. */
+const keepsType = ({ domain, op }: Node): boolean => domain === "fewbit" && op === "FakeQuantize";
+
 function inferred(node: Node, index: number, inputs: Inputs): Known {
+  if (keepsType(node)) return index === 0 ? (inputs[0] ?? UNKNOWN) : UNKNOWN;
   if (node.domain !== "") return UNKNOWN;
   const dtype = dtypeOfOutput(node, index, inputs);
   const found = shapeRule(node.op)?.(inputs, node)?.[index];

@@ -3,6 +3,7 @@
  * the rule table; behind differentiation they are expanded to plain ops.
  */
 import type { Expansions } from "../expand.ts";
+import { fakeQuantize } from "./fake-quantize.ts";
 
 /** How each becomes plain nodes. */
-export const TRAINING_OPS: Expansions = {};
+export const TRAINING_OPS: Expansions = { "fewbit.FakeQuantize": fakeQuantize };

@@ -4,6 +4,7 @@ import { activationRules } from "./activations.ts";
 import { broadcastingRules } from "./broadcasting.ts";
 import { convolutionRules } from "./convolutions.ts";
 import { elementwiseRules } from "./elementwise.ts";
+import { fakeQuantizeRules } from "./fake-quantize.ts";
 import { functionRules } from "./functions.ts";
 import { indexingRules } from "./indexing.ts";
 import { movementRules } from "./movement.ts";
@@ -32,4 +33,5 @@ export const RULES: Rules = {
   ...indexingRules,
   ...convolutionRules,
   ...poolRules,
+  ...fakeQuantizeRules,
 };
