@@ -5,7 +5,7 @@
 import { valueInfo } from "../ir/build.ts";
 import { producers, reads, withGraph } from "../ir/edit.ts";
 import type { Graph, Model, ValueInfo } from "../ir/model.ts";
-import type { DType } from "../numeric/dtypes.ts";
+import { DTYPES, type DType } from "../numeric/dtypes.ts";
 import { fail } from "../numeric/errors.ts";
 import { type Backward, differentiate, total } from "./backward.ts";
 import { type Known, knownTypes } from "./types.ts";
@@ -14,14 +14,18 @@ import { add, ELEMENTS, scalar, startWriting, written } from "./writer.ts";
 /** ScatterElements with a sum (MaxPool, Gather, Slice) exists from here on. */
 const MIN_OPSET = 16;
 
-const isFloat = (dtype: DType | undefined): boolean => dtype === undefined || ELEMENTS.has(dtype);
+const isFloat = (dtype: DType | undefined): boolean => dtype === undefined || DTYPES[dtype].kind === "float";
 
-/** Float values that change when one of `wrt` changes. */
+/** Values that change when one of `wrt` changes: floats, and codes that stand for floats, wherever those are moved to. */
 function dependents(graph: Graph, wrt: readonly string[], types: ReadonlyMap<string, Known>): ReadonlySet<string> {
   const found = new Set(wrt);
+  const dtype = (name: string) => types.get(name)?.dtype;
   for (const node of graph.nodes) {
-    if (!reads(node).some((name) => found.has(name))) continue;
-    for (const name of node.outputs) if (name !== "" && isFloat(types.get(name)?.dtype)) found.add(name);
+    const changing = reads(node).filter((name) => found.has(name));
+    if (changing.length === 0) continue;
+    const codes = new Set(changing.map(dtype).filter((read) => !isFloat(read)));
+    const carries = (name: string) => isFloat(dtype(name)) || node.op === "QuantizeLinear" || codes.has(dtype(name));
+    for (const name of node.outputs) if (name !== "" && carries(name)) found.add(name);
   }
   return found;
 }

@@ -49,6 +49,18 @@ const constant =
 
 const filled: Infer<DType> = (_, node) => tensorAttribute(node, "value")?.dtype ?? "float32";
 
+/** A Constant holds a tensor, or numbers or texts as attributes of their own. */
+const held: Infer<DType> = (inputs, node) =>
+  Object.keys(node.attributes).some((name) => name.startsWith("value_int")) ? "int64" : filled(inputs, node);
+
+/** The dtype that a node may name in an attribute. */
+const chosen =
+  (attribute: string, otherwise: Infer<DType>): Infer<DType> =>
+  (inputs, node) =>
+    dtypeOf(intAttribute(node, attribute, 0), node.name) ?? otherwise(inputs, node);
+
+const firstDtype: Infer<DType> = (inputs) => inputs[0]?.dtype;
+
 /** Ops whose first output is not of the dtype of their first input. */
 const DTYPE_OF: ReadonlyMap<string, Infer<DType>> = new Map<string, Infer<DType>>([
   ...BOOLEAN.map((op) => [op, constant<DType>("bool")] as const),
@@ -56,7 +68,16 @@ const DTYPE_OF: ReadonlyMap<string, Infer<DType>> = new Map<string, Infer<DType>
   ["Cast", (_, node) => dtypeOf(intAttribute(node, "to", 0), node.name)],
   ["Where", (inputs) => inputs[1]?.dtype],
   ["ConstantOfShape", filled],
-  ["Constant", filled],
+  ["Constant", held],
+  ...["EyeLike", "RandomNormalLike", "RandomUniformLike", "Bernoulli"].map(
+    (op) => [op, chosen("dtype", firstDtype)] as const,
+  ),
+  ...["RandomNormal", "RandomUniform"].map((op) => [op, chosen("dtype", constant("float32"))] as const),
+  ["CastLike", (inputs) => inputs[1]?.dtype],
+  ["QuantizeLinear", chosen("output_dtype", (inputs) => inputs[2]?.dtype ?? "uint8")],
+  ["DequantizeLinear", chosen("output_dtype", (inputs) => inputs[1]?.dtype)],
+  ["DynamicQuantizeLinear", constant("uint8")],
+  ...["MatMulInteger", "ConvInteger"].map((op) => [op, constant<DType>("int32")] as const),
 ]);
 
 const SAME_RANK = [
@@ -131,7 +152,9 @@ const RANK_OF: ReadonlyMap<string, Infer<number>> = new Map<string, Infer<number
 
 const LATER_OUTPUTS: ReadonlyMap<string, DType | "first"> = new Map<string, DType | "first">([
   ...["MaxPool", "TopK"].map((op) => [op, "int64"] as const),
-  ...["Split", "BatchNormalization", "LayerNormalization"].map((op) => [op, "first"] as const),
+  ...["Split", "BatchNormalization", "LayerNormalization", "SoftmaxCrossEntropyLoss"].map(
+    (op) => [op, "first"] as const,
+  ),
   ["Dropout", "bool"],
 ]);
 

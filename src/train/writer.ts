@@ -20,6 +20,8 @@ export interface Writer {
   dims(value: string): readonly Dim[] | undefined;
   /** Elements of a small integer value, where all of them are known. */
   values(value: string): readonly number[] | undefined;
+  /** A constant of the graph by name; undefined where the value is none. */
+  constant(value: string): Tensor | undefined;
   /** Adds a node with one output and gives the name of that output. */
   emit(op: string, inputs: readonly string[], attributes?: Readonly<Record<string, AttributeInit>>): string;
   /** Adds a node with several outputs. */
@@ -134,6 +136,7 @@ export function writerFor(writing: Writing, what: string, node?: Node): Writer {
     rank: (value) => fact(writing, refuse, value, "rank"),
     shape: (value) => writing.types.get(value)?.shape,
     dims: (value) => writing.types.get(value)?.dims,
+    constant: (value) => writing.graph.tensors.get(value),
     values: (value) => integers(writing.types.get(value)),
     emit: (op, inputs, attributes) => emitMany(op, inputs, 1, attributes)[0]!,
     emitMany,

@@ -98,6 +98,7 @@ export const elementwiseCases: readonly GradCase[] = [
   ),
   ...["Add", "Sub", "Mul"].flatMap((op) => binary(op)),
   ...binary("Div", "positive"),
+  ...PAIRS.map(([a, b]) => single("Mod", { a: of(a, "separate"), b: of(b, "large") }, { attributes: { fmod: 1 } })),
   ...pow,
   ...trainedExponents,
   ...casts,

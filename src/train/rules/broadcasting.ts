@@ -59,5 +59,10 @@ export const broadcastingRules: Rules = {
     (emit, d, { b }) => emit("Div", d, b),
     (emit, d, { b, y }) => emit("Neg", emit("Div", emit("Mul", d, y), b)),
   ),
+  // the remainder of a division; the quotient is a whole number, which stays the same
+  Mod: broadcasting(
+    (_, d) => d,
+    (emit, d, { a, b, y }) => emit("Neg", emit("Mul", d, emit("Round", emit("Div", emit("Sub", a, y), b)))),
+  ),
   Pow: broadcasting(powBase, powExponent),
 };

@@ -1,8 +1,8 @@
 /** Ops of one input that work element by element. `d` is the gradient of the output, `x` the input, `y` the output. */
-import { ELEMENT_TYPES } from "../../containers/onnx/dtypes.ts";
+import { dtypeOf } from "../../containers/onnx/dtypes.ts";
 import { intAttribute, stringAttribute } from "../../ir/attributes.ts";
 import type { Node } from "../../ir/model.ts";
-import type { DType } from "../../numeric/dtypes.ts";
+import { DTYPES, type DType } from "../../numeric/dtypes.ts";
 import { castTo, unbroadcast } from "../forms.ts";
 import { incoming, type Rule, type RuleContext, type Rules } from "../rule.ts";
 
@@ -84,9 +84,10 @@ const gelu = (site: Site): string =>
 /** Between float types the gradient is converted back; through integers and booleans none flows. */
 const cast: Rule = (node, context) => {
   const from = context.dtype(node.inputs[0]!);
-  const to = intAttribute(node, "to", 0);
-  const plain = (["float32", "float64"] as const).some((dtype) => ELEMENT_TYPES[dtype].code === to);
-  return [plain ? castTo(context, incoming(context), from) : undefined];
+  const to = dtypeOf(intAttribute(node, "to", 0), node.name);
+  if (to === undefined || DTYPES[to].kind !== "float") return [];
+  if (to !== "float32" && to !== "float64") context.refuse(`gradients of ${to} have no rule; train in float32`);
+  return [castTo(context, incoming(context), from)];
 };
 
 export const elementwiseRules: Rules = {

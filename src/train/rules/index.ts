@@ -3,17 +3,22 @@ import type { Rules } from "../rule.ts";
 import { activationRules } from "./activations.ts";
 import { broadcastingRules } from "./broadcasting.ts";
 import { convolutionRules } from "./convolutions.ts";
+import { dropoutRules } from "./dropout.ts";
+import { einsumRules } from "./einsum.ts";
 import { elementwiseRules } from "./elementwise.ts";
 import { fakeQuantizeRules } from "./fake-quantize.ts";
 import { functionRules } from "./functions.ts";
 import { indexingRules } from "./indexing.ts";
+import { labelRules } from "./labels.ts";
 import { movementRules } from "./movement.ts";
 import { nonlinearReductionRules } from "./nonlinear-reductions.ts";
 import { normalizationRules } from "./normalizations.ts";
 import { poolRules } from "./pools.ts";
 import { productRules } from "./products.ts";
+import { quantizationRules } from "./quantization.ts";
 import { reductionRules } from "./reductions.ts";
 import { repetitionRules } from "./repetition.ts";
+import { resizeRules } from "./resize.ts";
 import { stoppedRules } from "./stopped.ts";
 import { variadicRules } from "./variadic.ts";
 
@@ -25,13 +30,18 @@ export const RULES: Rules = {
   ...broadcastingRules,
   ...variadicRules,
   ...productRules,
+  ...einsumRules,
   ...reductionRules,
   ...nonlinearReductionRules,
   ...normalizationRules,
   ...movementRules,
   ...repetitionRules,
   ...indexingRules,
+  ...resizeRules,
+  ...dropoutRules,
+  ...labelRules,
+  ...quantizationRules,
+  ...fakeQuantizeRules,
   ...convolutionRules,
   ...poolRules,
-  ...fakeQuantizeRules,
 };

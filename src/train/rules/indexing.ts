@@ -14,7 +14,7 @@ const addRows = ({ emit, ints }: RuleContext, zeros: string, indices: string, ro
   emit("ScatterND", [zeros, emit("Unsqueeze", [indices, ints([-1])]), rows], { reduction: "add" });
 
 /** How many elements there are in front of an axis and behind it, as int64 vectors of one entry. */
-function around({ emit, ints }: RuleContext, x: string, axis: number) {
+export function around({ emit, ints }: RuleContext, x: string, axis: number) {
   const length = (at: number, of: number) =>
     emit("Gather", [emit("Shape", [emit("Flatten", [x], { axis: at })]), ints([of])]);
   return { before: length(axis, 0), after: axis === -1 ? ints([1]) : length(axis + 1, 1) };

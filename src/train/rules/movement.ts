@@ -34,12 +34,16 @@ export function scatter(context: RuleContext, d: string, positions: string, x: s
   return reshapeLike(context, sums, x);
 }
 
+/** The flat position of each element, in the shape of `x`. */
+export const positionsLike = (context: RuleContext, x: string): string => {
+  const { emit, ints } = context;
+  return reshapeLike(context, emit("Range", [ints(0), emit("Size", [x]), ints(1)]), x);
+};
+
 /** For ops that pick elements of their first input: the same op on the positions says where each came from. */
 export const picking: Rule = (node: Node, context) => {
-  const { emit, ints } = context;
   const x = node.inputs[0]!;
-  const all = emit("Range", [ints(0), emit("Size", [x]), ints(1)]);
-  const picked = emit(node.op, [reshapeLike(context, all, x), ...node.inputs.slice(1)], node.attributes);
+  const picked = context.emit(node.op, [positionsLike(context, x), ...node.inputs.slice(1)], node.attributes);
   return [scatter(context, incoming(context), picked, x)];
 };
 
