@@ -23,6 +23,8 @@ const convs: readonly GradCase[] = [
   conv([2, 4, 5, 5], [6, 2, 3, 3], { group: 2, pads: [1, 1, 1, 1] }),
   conv([2, 4, 6, 6], [4, 1, 3, 3], { group: 4, strides: [2, 2], pads: [1, 1, 1, 1] }),
   conv([2, 3, 6, 5], [6, 1, 3, 3], { group: 3, pads: [1, 1, 1, 1] }),
+  conv([2, 3, 8, 9], [3, 1, 3, 2], { group: 3, strides: [3, 2], dilations: [1, 3], pads: [1, 0, 0, 1] }),
+  conv([2, 2, 9], [4, 1, 4], { group: 2, strides: [2], pads: [1, 0] }),
   conv([1, 1, 3, 3], [1, 1, 3, 3], { pads: [3, 3, 3, 3] }),
   conv([2, 3, 9], [4, 3, 4], { strides: [2], pads: [1, 0] }),
   conv([1, 2, 4, 3, 4], [2, 2, 2, 2, 2], { pads: [0, 1, 0, 1, 0, 1] }),

