@@ -29,10 +29,13 @@ const swapped = ({ emit }: RuleContext, value: string, rank: number): string => 
 };
 
 /** A stack of matrices as one: all rows under each other. Needs the length of a row when there may be no rows. */
-const rows = ({ emit, ints }: RuleContext, value: string): string => {
-  const width = emit("Slice", [emit("Shape", [value]), ints([-1]), ints([Number.MAX_SAFE_INTEGER])]);
-  return emit("Reshape", [value, emit("Concat", [ints([-1]), width], { axis: 0 })]);
-};
+function rows(context: RuleContext, value: string): string {
+  const { emit, ints } = context;
+  const width = context.dims(value)?.at(-1);
+  if (typeof width === "number" && width > 0) return emit("Reshape", [value, ints([-1, width])]);
+  const found = emit("Slice", [emit("Shape", [value]), ints([-1]), ints([Number.MAX_SAFE_INTEGER])]);
+  return emit("Reshape", [value, emit("Concat", [ints([-1]), found], { axis: 0 })]);
+}
 
 /** Vectors count as matrices of one row (left) or one column (right), as in numpy.matmul; `d` gets the same axes. */
 function lifted(context: RuleContext, a: string, b: string) {
