@@ -81,6 +81,11 @@ const shape: ShapeRule = ([x], node) => {
   return [[Math.max(0, bound("end", rank) - bound("start", 0))]];
 };
 
+/** From 0 by 1 the length is the limit, which may be open. */
+const range: ShapeRule = ([start, limit, delta]) => [
+  [start?.values?.[0] === 0 && delta?.values?.[0] === 1 ? (limit?.values?.[0] ?? null) : null],
+];
+
 const SHAPES: ReadonlyMap<string, ShapeRule> = new Map(
   Object.entries({
     ...rows(SAME, same),
@@ -98,6 +103,7 @@ const SHAPES: ReadonlyMap<string, ShapeRule> = new Map(
     BatchNormalization: batchNorm,
     Dropout: dropout,
     Shape: shape,
+    Range: range,
     Size: () => [[]],
     Constant: (_, node) => [tensorAttribute(node, "value")?.shape],
   } satisfies ShapeRules),
