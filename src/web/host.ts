@@ -3,8 +3,8 @@ import { encodeOnnx } from "../containers/onnx/index.ts";
 import { type MemoryPlace, type OrtWebOptions, openOrtWeb } from "../engines/ort-web.ts";
 import type { Model } from "../ir/model.ts";
 import { fail } from "../numeric/errors.ts";
+import { sha256 } from "../numeric/sha256.ts";
 import type { Host, Staged } from "../pipeline/host.ts";
-import { sha256 } from "./digest.ts";
 
 /** A model in memory; `place.bytes` is the file to offer for download. */
 export interface StagedBytes extends Staged {

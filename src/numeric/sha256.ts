@@ -1,4 +1,4 @@
-/** Checksums by the Web Crypto API. */
+/** Checksums by the Web Crypto API, which browsers and Node share. */
 
 /** SHA-256 of the bytes, hexadecimal; empty on pages that are no secure context, where browsers have no digests. */
 export async function sha256(bytes: Uint8Array): Promise<string> {
