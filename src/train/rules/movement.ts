@@ -3,6 +3,7 @@ import { intAttribute, intsAttribute } from "../../ir/attributes.ts";
 import type { Node } from "../../ir/model.ts";
 import { expandLike, reshapeLike } from "../forms.ts";
 import { incoming, type Rule, type RuleContext, type Rules } from "../rule.ts";
+import { fromFront } from "../shapes/lengths.ts";
 
 const reshaped: Rule = (node, context) => [reshapeLike(context, incoming(context), node.inputs[0]!)];
 
@@ -17,10 +18,14 @@ const transpose: Rule = (node, context) => {
 const concat: Rule = (node, context) => {
   const { emit, ints } = context;
   const axis = intAttribute(node, "axis", 0);
-  const lengths = node.inputs.map((name) => emit("Gather", [emit("Shape", [name]), ints([axis])]));
-  const sizes = emit("Concat", lengths, { axis: 0 });
+  const known = node.inputs.map((name) => context.dims(name)?.at(axis));
+  const measured = () => node.inputs.map((name) => emit("Gather", [emit("Shape", [name]), ints([axis])]));
+  const sizes = allNumbers(known) ? ints(known) : emit("Concat", measured(), { axis: 0 });
   return context.emitMany("Split", [incoming(context), sizes], node.inputs.length, { axis });
 };
+
+const allNumbers = (list: readonly unknown[]): list is readonly number[] =>
+  list.every((value) => typeof value === "number");
 
 /**
  * Adds `d` to zeros of the shape of `x` at flat positions; a position may come several times. Positions may have any shape
@@ -47,6 +52,37 @@ export const picking: Rule = (node: Node, context) => {
   return [scatter(context, incoming(context), picked, x)];
 };
 
+/** Where a slice that keeps every element between its ends starts, one entry for each axis; undefined for all others. */
+function slicedFrom(node: Node, context: RuleContext): readonly number[] | undefined {
+  const listOf = (input: number, otherwise: (at: number) => number) =>
+    (node.inputs[input] ?? "") === "" ? starts?.map((_, at) => otherwise(at)) : context.values(node.inputs[input]!);
+  const starts = context.values(node.inputs[1] ?? "");
+  const axes = listOf(3, (at) => at);
+  const dims = context.dims(node.inputs[0]!);
+  if (starts === undefined || axes === undefined || dims === undefined) return undefined;
+  if (!listOf(4, () => 1)?.every((step) => step === 1)) return undefined;
+  const begins = new Array<number>(dims.length).fill(0);
+  for (const [at, named] of axes.entries()) {
+    const axis = fromFront(named, dims.length);
+    const length = dims[axis];
+    const start = starts[at]!;
+    if (start < 0 && typeof length !== "number") return undefined;
+    begins[axis] = start < 0 ? Math.max(0, start + Number(length)) : start;
+  }
+  return begins;
+}
+
+/** Zeros around what was kept; a start behind the end is as far as the end. */
+const slice: Rule = (node, context) => {
+  const begins = slicedFrom(node, context);
+  if (begins === undefined) return picking(node, context);
+  const { emit, ints } = context;
+  const d = incoming(context);
+  const missing = emit("Sub", [emit("Shape", [node.inputs[0]!]), emit("Shape", [d])]);
+  const before = emit("Min", [ints(begins), missing]);
+  return [emit("Pad", [d, emit("Concat", [before, emit("Sub", [missing, before])], { axis: 0 })])];
+};
+
 export const movementRules: Rules = {
   Reshape: reshaped,
   Flatten: reshaped,
@@ -54,5 +90,5 @@ export const movementRules: Rules = {
   Unsqueeze: reshaped,
   Transpose: transpose,
   Concat: concat,
-  Slice: picking,
+  Slice: slice,
 };
