@@ -67,6 +67,10 @@ const maxPool = (shape: readonly number[], attributes: Attributes): GradCase =>
 
 const maxPools: readonly GradCase[] = [
   maxPool([2, 3, 4, 4], { kernel_shape: [2, 2], strides: [2, 2] }),
+  maxPool([2, 2, 6, 4], { kernel_shape: [3, 2], strides: [3, 2] }),
+  maxPool([2, 3, 5, 4], { kernel_shape: [2, 2], strides: [2, 2] }),
+  maxPool([1, 2, 6, 2, 4], { kernel_shape: [2, 1, 4], strides: [2, 1, 4] }),
+  maxPool([2, 3, 9], { kernel_shape: [3], strides: [3], ceil_mode: 1 }),
   maxPool([1, 2, 5, 6], { kernel_shape: [3, 3], strides: [1, 2], pads: [1, 1, 1, 1] }),
   maxPool([1, 2, 7, 7], { kernel_shape: [2, 3], strides: [2, 2], ceil_mode: 1 }),
   maxPool([1, 1, 7, 7], { kernel_shape: [2, 2], dilations: [2, 3] }),
