@@ -4,6 +4,7 @@
  */
 import type { Expansions } from "../expand.ts";
 import { fakeQuantize } from "./fake-quantize.ts";
+import { int8MatMul } from "./int8-matmul.ts";
 
 /** How each becomes plain nodes. */
-export const TRAINING_OPS: Expansions = { "fewbit.FakeQuantize": fakeQuantize };
+export const TRAINING_OPS: Expansions = { "fewbit.FakeQuantize": fakeQuantize, "fewbit.Int8MatMul": int8MatMul };

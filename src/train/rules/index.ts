@@ -9,6 +9,7 @@ import { elementwiseRules } from "./elementwise.ts";
 import { fakeQuantizeRules } from "./fake-quantize.ts";
 import { functionRules } from "./functions.ts";
 import { indexingRules } from "./indexing.ts";
+import { int8ProductRules } from "./int8-products.ts";
 import { labelRules } from "./labels.ts";
 import { movementRules } from "./movement.ts";
 import { nonlinearReductionRules } from "./nonlinear-reductions.ts";
@@ -42,6 +43,7 @@ export const RULES: Rules = {
   ...labelRules,
   ...quantizationRules,
   ...fakeQuantizeRules,
+  ...int8ProductRules,
   ...convolutionRules,
   ...poolRules,
 };
