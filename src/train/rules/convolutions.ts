@@ -6,7 +6,9 @@ import {
   fixedPositions,
   groupOf,
   halves,
+  padded,
   reachOf,
+  slide,
   spreadWindows,
   tapSlices,
   type Windows,
@@ -43,15 +45,6 @@ function inputGradient(
   if (strides.some((stride) => stride !== 1) || pads.some((pad) => pad < 0))
     return spreadWindows(context, d, weight, x, windows, group);
   return context.emit("Conv", [d, turned(context, weight, shape, group)], { dilations, pads, group });
-}
-
-/** The elements each window sees, [N, group, C/group * taps, windows]. */
-function columns(context: RuleContext, x: string, d: string, windows: Windows, group: number, channels: number) {
-  const { emit, ints } = context;
-  const slices = tapSlices(context, x, d, windows).map((slice) =>
-    emit("Reshape", [slice, ints([0, group, channels, 1, -1])]),
-  );
-  return emit("Reshape", [emit("Concat", slices, { axis: 3 }), ints([0, group, channels * slices.length, -1])]);
 }
 
 /**
@@ -91,7 +84,19 @@ function tapGradient(context: RuleContext, x: string, d: string, shape: readonly
   return emit("Reshape", [emit("Concat", sums, { axis: 1 }), ints(shape)]);
 }
 
-/** Product of `d` with the columns of `x`, summed over the samples; a group is one matrix. */
+/** What the taps of the last axis see, beside each other: [N, C, taps, ...positions of `x` with pads but the last of `d`]. */
+function neighbours(context: RuleContext, x: string, d: string, windows: Windows): string {
+  const { emit, ints } = context;
+  const last = windows.kernel.length - 1;
+  const slices = slide(context, padded(context, x, windows), d, windows, { from: last, first: last + 2 });
+  const stacked = slices.map((slice) => emit("Unsqueeze", [slice, ints([2])]));
+  return stacked.length === 1 ? stacked[0]! : emit("Concat", stacked, { axis: 2 });
+}
+
+/**
+ * For each tap of the leading axes the product of what the taps of the last axis see with `d`, summed over the samples. The
+ * side with more rows stands left, since the engine packs the right one; whole columns would be copied twice.
+ */
 function columnGradient(
   context: RuleContext,
   x: string,
@@ -101,10 +106,17 @@ function columnGradient(
   group: number,
 ): string {
   const { emit, ints } = context;
-  const seen = columns(context, x, d, windows, group, shape[1]!);
-  const out = emit("Reshape", [d, ints([0, group, shape[0]! / group, -1])]);
-  const product = emit("MatMul", [out, emit("Transpose", [seen], { perm: [0, 1, 3, 2] })]);
-  return emit("Reshape", [emit("ReduceSum", [product, ints([0])], { keepdims: 0 }), ints(shape)]);
+  const [outputs, channels, ...kernel] = [shape[0]! / group, shape[1]!, ...shape.slice(2)];
+  const [last, seen] = [kernel.length - 1, neighbours(context, x, d, windows)];
+  const width = kernel[last]!;
+  const out = emit("Transpose", [emit("Reshape", [d, ints([0, group, outputs, -1])])], { perm: [0, 1, 3, 2] });
+  const sums = slide(context, seen, d, windows, { from: 0, to: last, first: 3 }).map((rows) => {
+    const product = emit("MatMul", [emit("Reshape", [rows, ints([0, group, channels * width, -1])]), out]);
+    return emit("ReduceSum", [product, ints([0])], { keepdims: 1 });
+  });
+  const all = sums.length === 1 ? sums[0]! : emit("Concat", sums, { axis: 0 });
+  const apart = emit("Reshape", [all, ints([sums.length, group, channels, width, outputs])]);
+  return emit("Reshape", [emit("Transpose", [apart], { perm: [1, 4, 2, 0, 3] }), ints(shape)]);
 }
 
 /** Gradient of the weight of a convolution from `x` to what `d` is the gradient of. */

@@ -111,30 +111,57 @@ const taps = (lengths: readonly number[]): readonly (readonly number[])[] =>
     [[]],
   );
 
+/** `x` with the pads of the windows around it. */
+export function padded({ emit, ints }: Writer, x: string, { begins, ends }: Windows): string {
+  if ([...begins, ...ends].every((pad) => pad === 0)) return x;
+  return emit("Pad", [x, ints([0, 0, ...begins, 0, 0, ...ends])]);
+}
+
 /** What each tap sees of `x`: one strided slice for each, of the positions of `d`. */
-export function tapSlices(context: Writer, x: string, d: string, windows: Windows): readonly string[] {
+export const tapSlices = (context: Writer, x: string, d: string, windows: Windows): readonly string[] =>
+  slide(context, padded(context, x, windows), d, windows, { from: 0, first: 2 });
+
+/** Some positions axes that follow one another: the first and one after the last, and which axis of a value the first is. */
+export interface SlideAxes {
+  readonly from: number;
+  readonly to?: number;
+  readonly first: number;
+}
+
+/**
+ * What the taps see of `value` along some positions axes, one strided slice for each index into these axes of the kernel;
+ * they get the lengths of `d`, other axes stay.
+ */
+export function slide(
+  context: Writer,
+  value: string,
+  d: string,
+  windows: Windows,
+  along: SlideAxes,
+): readonly string[] {
   const { emit, ints } = context;
-  const { begins, ends, dilations, strides } = windows;
-  const padded = [...begins, ...ends].every((pad) => pad === 0)
-    ? x
-    : emit("Pad", [x, ints([0, 0, ...begins, 0, 0, ...ends])]);
-  const axes = ints(begins.map((_, axis) => axis + 2));
-  const end = lastOf(context, d, strides);
-  return taps(windows.kernel).map((tap) => {
+  const part = (each: readonly number[]) => each.slice(along.from, along.to);
+  const [kernel, strides, dilations] = [part(windows.kernel), part(windows.strides), part(windows.dilations)];
+  if ([...kernel, ...strides].every((length) => length === 1)) return [value];
+  const axes = ints(kernel.map((_, axis) => along.first + axis));
+  const end = lastOf(context, d, strides, along);
+  return taps(kernel).map((tap) => {
     const start = tap.map((index, axis) => index * dilations[axis]!);
-    return emit("Slice", [padded, ints(start), end(start), axes, ints(strides)]);
+    return emit("Slice", [value, ints(start), end(start), axes, ints(strides)]);
   });
 }
 
 /** Where the slice of a tap ends, by where it starts. */
-function lastOf(context: Writer, d: string, strides: readonly number[]): (start: readonly number[]) => string {
+function lastOf(context: Writer, d: string, strides: readonly number[], { from, to }: SlideAxes) {
   const { emit, ints } = context;
-  const lengths = fixedPositions(context, d);
+  const lengths = fixedPositions(context, d)?.slice(from, to);
   if (lengths !== undefined)
-    return (start) => ints(start.map((from, axis) => from + (lengths[axis]! - 1) * strides[axis]! + 1));
-  const one = ints([1]);
-  const span = emit("Add", [emit("Mul", [emit("Sub", [positions(context, d), one]), ints(strides)]), one]);
-  return (start) => emit("Add", [span, ints(start)]);
+    return (start: readonly number[]) =>
+      ints(start.map((first, axis) => first + (lengths[axis]! - 1) * strides[axis]! + 1));
+  const [one, last] = [ints([1]), ints([from + strides.length])];
+  const own = emit("Slice", [positions(context, d), ints([from]), last]);
+  const span = emit("Add", [emit("Mul", [emit("Sub", [own, one]), ints(strides)]), one]);
+  return (start: readonly number[]) => emit("Add", [span, ints(start)]);
 }
 
 /** The group attribute of a convolution. */
