@@ -43,6 +43,8 @@ export interface GradCase {
   /** float32 where the engine has no kernel in double precision. */
   readonly precision?: Precision;
   readonly opsets?: readonly number[];
+  /** What becomes of the model before it is differentiated. */
+  readonly prepare?: (model: Model) => Model;
 }
 
 /** Half the distance of the two points of a difference: the error grows with its square, the noise with its inverse. Below 0.05, see `separate`. */
@@ -108,7 +110,7 @@ function modelOf(checked: GradCase, precision: Precision, opset: number, open: b
       nodes: checked.nodes(precision),
       tensors: checked.tensors?.(precision) ?? [],
     },
-    { opsets: { "": opset }, formatVersion: 10 },
+    { opsets: { "": opset, "com.microsoft": 1 }, formatVersion: 10 },
   );
 }
 
@@ -212,7 +214,8 @@ export async function gradientError(checked: GradCase): Promise<number> {
     });
     const all = { ...feeds, weights: { dtype: precision, shape, data: weights } };
     for (const open of [false, true]) {
-      const model = withLoss(modelOf(checked, precision, opset, open), precision, shape);
+      const { prepare = (model: Model) => model } = checked;
+      const model = prepare(withLoss(modelOf(checked, precision, opset, open), precision, shape));
       error = Math.max(error, await compare(model, names, all, numeric, open));
     }
   }

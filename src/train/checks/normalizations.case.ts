@@ -19,6 +19,14 @@ const withStatistics = (outputs: readonly string[], axis: number): GradCase => {
   };
 };
 
+/** The engine's own op of the default domain, older than RMSNormalization. */
+const simplified = (shape: readonly number[], scale: readonly number[], axis: number): GradCase =>
+  single(
+    "SimplifiedLayerNormalization",
+    { x: of(shape), s: of(scale) },
+    { attributes: { axis, epsilon: EPSILON }, precision: "float32" },
+  );
+
 const rmsNorm = (shape: readonly number[], scale: readonly number[], axis: number): GradCase =>
   single(
     "RMSNormalization",
@@ -94,6 +102,7 @@ export const normalizationCases: readonly GradCase[] = [
   withStatistics(["n", "mean", "inverse"], -1),
   withStatistics(["n", "", "inverse"], 1),
   withStatistics(["n", "mean"], 2),
+  ...[simplified([3, 5], [5], -1), simplified([2, 3, 4], [4], 2)],
   ...[rmsNorm([3, 5], [5], -1), rmsNorm([2, 3, 4], [3, 4], 1), rmsNorm([2, 2, 3], [3], 2)],
   ...[...instanceNorms, ...groupNorms, ...batchNorms, ...meanVariances, ...lpNorms, ...localResponses],
 ];

@@ -76,6 +76,7 @@ const rowNorm =
   (centered: boolean): Rule =>
   (node, context) => {
     const { emit } = context;
+    if (!centered && context.gradient(1) !== undefined) context.refuse("only its first output can have a gradient");
     const [x = "", scale = "", bias = ""] = node.inputs;
     const y = node.outputs[0]!;
     const by = averaging(context, x, lastAxes(node, context));
@@ -229,6 +230,7 @@ const localResponse: Rule = (node, context) => {
 export const normalizationRules: Rules = {
   LayerNormalization: rowNorm(true),
   RMSNormalization: rowNorm(false),
+  SimplifiedLayerNormalization: rowNorm(false),
   InstanceNormalization: instanceNorm,
   GroupNormalization: groupNorm,
   BatchNormalization: batchNorm,

@@ -14,6 +14,7 @@ const SAME = [
   ...["Relu", "Round", "Selu", "Shrink", "Sigmoid", "Sign", "Sin", "Sinh", "Softmax", "Softplus", "Softsign", "Sqrt"],
   ...["Swish", "Tan", "Tanh", "ThresholdedRelu", "Trilu", "ScatterElements", "ScatterND", "RandomUniformLike"],
   ...["RandomNormalLike", "InstanceNormalization", "GroupNormalization", "RMSNormalization", "BatchNormalization"],
+  "SimplifiedLayerNormalization",
   ...["QuantizeLinear", "DequantizeLinear", "ReverseSequence", "CastLike", "Bernoulli", "RotaryEmbedding"],
 ];
 
