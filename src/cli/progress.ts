@@ -27,6 +27,8 @@ interface State {
   done: number;
   shownAt: number;
   shownShare: number;
+  /** Said by the last tick. */
+  said: string;
 }
 
 /** Rate and time left, as far as they can be told. */
@@ -52,7 +54,7 @@ function drawn(io: Io, state: State, now: number): string {
   const { title, total, done } = state;
   const head = total === undefined ? [title] : [title, bar(io, share(state)), `${Math.floor(share(state) * 100)} %`];
   const tail = total === undefined && done === 0 ? [duration((now - state.begun) / 1000)] : pace(state, now);
-  const parts = [...head, ...tail];
+  const parts = [...head, ...(state.said === "" ? [] : [state.said]), ...tail];
   while (parts.length > 1 && displayWidth(parts.join("  ")) >= io.columns) parts.pop();
   const line = parts.join("  ");
   return displayWidth(line) < io.columns ? line : [...line].slice(0, Math.max(0, io.columns - 1)).join("");
@@ -61,7 +63,7 @@ function drawn(io: Io, state: State, now: number): string {
 function logged(state: State, now: number): string {
   const { title, total, done } = state;
   const where = total === undefined ? compact(done) : `${Math.floor(share(state) * 100)} %`;
-  return [title, where, ...pace(state, now)].join(", ");
+  return [title, where, ...(state.said === "" ? [] : [state.said]), ...pace(state, now)].join(", ");
 }
 
 /** Progress that writes to `io.stderr`; nothing at all when `quiet`. */
@@ -93,15 +95,16 @@ export function createProgress(io: Io, options: { quiet?: boolean; now?: () => n
 
   const step = (title: string, total?: number): ProgressStep => {
     const begun = now();
-    const state: State = { title: printable(title), total, begun, done: 0, shownAt: begun, shownShare: 0 };
+    const state: State = { title: printable(title), total, begun, done: 0, shownAt: begun, shownShare: 0, said: "" };
     const outer = current;
     clear();
     current = state;
     if (io.isTTY) redraw(state);
     else write(`${state.title}${total === undefined || total < 2 ? "" : ` (${compact(total)})`}\n`);
     return {
-      tick(units = 1) {
+      tick(units = 1, said = "") {
         state.done += units;
+        state.said = printable(said);
         if (current === state) (io.isTTY ? redraw : log)(state);
       },
       done(note) {

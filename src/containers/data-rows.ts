@@ -106,17 +106,20 @@ export function rowsDataset(columns: readonly Column[], origin: string, options:
   const fixed = fixedBatch(columns.map(({ input }) => input));
   const length = usable(total, options.samples, fixed, origin);
   const rows = length < total ? evenRows(total, length) : undefined;
+  const read = async (group: readonly number[]): Promise<Feeds> => {
+    const spans = spansOf(group);
+    const feeds: [string, NDArray][] = [];
+    for (const column of columns) feeds.push([column.input.name, await readColumn(column, spans)]);
+    return Object.fromEntries(feeds);
+  };
   return {
     length,
     origin,
+    ...(columns.some(({ array }) => array.breaks?.length) && { varies: true as const }),
+    rows: (indices) => read(rows === undefined ? indices : indices.map((index) => rows[index]!)),
     ...(rows !== undefined && { chosen: { rows, of: total } }),
     async *batches(size) {
-      for (const group of groups(columns, length, rows, fixed ?? Math.max(1, size))) {
-        const spans = spansOf(group);
-        const feeds: [string, NDArray][] = [];
-        for (const column of columns) feeds.push([column.input.name, await readColumn(column, spans)]);
-        yield Object.fromEntries(feeds) satisfies Feeds;
-      }
+      for (const group of groups(columns, length, rows, fixed ?? Math.max(1, size))) yield await read(group);
     },
   };
 }

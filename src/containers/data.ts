@@ -15,4 +15,8 @@ export interface Dataset {
    * length; samples of different shapes never share a batch.
    */
   batches(size: number): AsyncIterable<Feeds>;
+  /** Present where samples can be had by number, in any order, as one batch; the numbers count those that are used. */
+  readonly rows?: (indices: readonly number[]) => Promise<Feeds>;
+  /** Present when samples differ in shape, so that not every choice of them is a batch. */
+  readonly varies?: true;
 }

@@ -3,8 +3,8 @@ import { fail } from "../numeric/errors.ts";
 
 /** One step under way. */
 export interface ProgressStep {
-  /** `count` more units of the total are done; 1 by default. */
-  tick(count?: number): void;
+  /** `count` more units of the total are done; 1 by default. `now` is what is shown beside them ("loss 0.31"). */
+  tick(count?: number, now?: string): void;
   /** Ends the step; `note` is a short result worth keeping ("512 samples"). */
   done(note?: string): void;
 }

@@ -1,8 +1,32 @@
 /** Training: layers for new models, the step graph of any model, and the loop that runs it. */
-export { memoryData, type TrainingData } from "../../containers/training-data.ts";
+export { type Checkpoint, decodeCheckpoint, encodeCheckpoint, type RunIdentity } from "../../containers/checkpoint.ts";
+export {
+  checkLabels,
+  memoryData,
+  type TrainingData,
+  trainingData,
+  withLabels,
+} from "../../containers/training-data.ts";
 export * from "../../train/layers/index.ts";
-export { type LossSpec, type Lossy, withLoss } from "../../train/losses.ts";
+export {
+  type LossSpec,
+  type Lossy,
+  type MixedLoss,
+  type SingleLoss,
+  withLoss,
+} from "../../train/losses.ts";
 export { type AdamOptions, adam, adamw, OPTIMIZERS, type Optimizer, sgd } from "../../train/optimizers.ts";
 export { rateAt, type Schedule } from "../../train/schedule.ts";
-export { nextOf, type ParameterGroup, type StepOptions, type TrainingStep, trainingStep } from "../../train/step.ts";
-export { type Trained, type TrainRun, train } from "./train.ts";
+export {
+  NOISE,
+  nextOf,
+  type ParameterGroup,
+  type StepOptions,
+  type TrainingStep,
+  trainingStep,
+} from "../../train/step.ts";
+export { AUGMENTS, type Augment, augmentNamed, cutout, flip, inOrder, shift } from "./augment.ts";
+export type { Loop, OpenLoop } from "./loop.ts";
+export { stepCount, type Trained, type TrainHost, type TrainOptions, type TrainRun } from "./run.ts";
+export { type Teacher, teacherFor } from "./teacher.ts";
+export { train } from "./train.ts";

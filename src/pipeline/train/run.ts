@@ -1,0 +1,150 @@
+/** One training run as a value, and what follows from it alone. */
+import type { Checkpoint } from "../../containers/checkpoint.ts";
+import { fixedBatch } from "../../containers/data-fit.ts";
+import type { TrainingData } from "../../containers/training-data.ts";
+import type { Feeds, NDArray, Tensor, ValueInfo } from "../../ir/model.ts";
+import { readAll } from "../../ir/source.ts";
+import { decodeFloats } from "../../numeric/convert.ts";
+import { elementCount } from "../../numeric/dtypes.ts";
+import { fail } from "../../numeric/errors.ts";
+import { rateAt, type Schedule } from "../../train/schedule.ts";
+import { NOISE, numberInput, RATE, type TrainingStep } from "../../train/step.ts";
+import { canUnroll } from "../../train/unroll.ts";
+import type { Host } from "../host.ts";
+import type { Augment } from "./augment.ts";
+import type { OpenLoop } from "./loop.ts";
+import { type Batching, stepCount as countSteps, noiseOf } from "./order.ts";
+import type { Teacher } from "./teacher.ts";
+
+/** One training run: everything its result depends on. */
+export interface TrainRun {
+  readonly step: TrainingStep;
+  readonly data: TrainingData;
+  readonly epochs: number;
+  /**
+   * Samples a step; the last batch of an epoch may be smaller. A model that fixes its first dimension takes just that
+   * many, and samples at the end of an epoch that don't fill a batch are left out.
+   */
+  readonly batch: number;
+  readonly schedule: Omit<Schedule, "steps">;
+  /** Order of the samples, and everything else that is drawn. */
+  readonly seed: number;
+  /** Changes each batch before the model and its teacher see it. */
+  readonly augment?: Augment;
+  /** Makes targets of each batch. */
+  readonly teacher?: Teacher;
+  /** Steps in one run of the engine; chosen by the number of parameters unless given. */
+  readonly unroll?: number;
+}
+
+/** Where a run ended. */
+export interface Trained {
+  /** Final values of everything that goes round, by name. */
+  readonly state: Feeds;
+  /** Loss of every step. */
+  readonly losses: Float32Array;
+}
+
+/** A host that may keep the state of a step where it runs, in another thread. */
+export type TrainHost = Pick<Host, "engine" | "stage" | "threads"> & { readonly loop?: OpenLoop };
+
+/** Saving and going on. */
+export interface TrainOptions {
+  /** Where to go on; of another run it is an error of code "usage". `where` names it in messages. */
+  readonly resume?: { readonly checkpoint: Checkpoint; readonly where: string };
+  /** Called about every `seconds`, when the run is stopped by its signal, and at its end. */
+  readonly save?: { readonly seconds: number; readonly write: (checkpoint: Checkpoint) => Promise<void> };
+}
+
+/** How the run makes batches. */
+export const batchingOf = (
+  run: Pick<TrainRun, "data" | "epochs" | "batch"> & Partial<Pick<TrainRun, "step">>,
+): Batching => ({
+  ...{ data: run.data, epochs: run.epochs, batch: run.batch },
+  dropLast: run.step !== undefined && fixedOf(run.step) !== undefined,
+});
+
+/** Steps of a whole run; without the step itself, those of a model that takes any batch. */
+export const stepCount = (run: Parameters<typeof batchingOf>[0]): number => countSteps(batchingOf(run));
+
+const scalarOf = (value: number): NDArray => ({ dtype: "float32", shape: [], data: Float32Array.of(value) });
+
+const arrayOf = async ({ dtype, shape, data }: Tensor): Promise<NDArray> => ({
+  dtype,
+  shape,
+  data: decodeFloats(await readAll(data), dtype).slice(),
+});
+
+/** Initial values of the state. */
+export async function initialState({ state }: TrainingStep): Promise<Feeds> {
+  const found: [string, NDArray][] = [];
+  for (const tensor of state) found.push([tensor.name, await arrayOf(tensor)]);
+  return Object.fromEntries(found);
+}
+
+const isNoise = ({ name }: ValueInfo): boolean => name.startsWith(NOISE);
+
+/** Numbers of a step that are neither data nor state: the rate and what the optimizer counts. */
+const numberNames = ({ optimizer }: TrainingStep): readonly string[] => [
+  RATE,
+  ...Object.keys(optimizer.numbers(1)).map(numberInput),
+];
+
+/** Inputs that data, augmentation or a teacher must fill. */
+export function batchInputs(step: TrainingStep): readonly ValueInfo[] {
+  const others = new Set([...step.state.map(({ name }) => name), ...numberNames(step)]);
+  return step.model.graph.inputs.filter((input) => !others.has(input.name) && !isNoise(input));
+}
+
+const fixedOf = (step: TrainingStep): number | undefined => fixedBatch(batchInputs(step));
+
+/** What a step is fed besides its batch and the state. */
+export function numbersAt(
+  { step, schedule, seed }: Pick<TrainRun, "step" | "schedule" | "seed">,
+  steps: number,
+  at: number,
+): Feeds {
+  const numbers = Object.entries(step.optimizer.numbers(at)).map(([name, value]) => [
+    numberInput(name),
+    scalarOf(value),
+  ]);
+  const noise = step.model.graph.inputs.filter(isNoise).map(({ name, shape = [] }) => {
+    const lengths = shape.map((dim) =>
+      typeof dim === "number" ? dim : fail("graph", `training: noise input "${name}" has an open length; fix it`),
+    );
+    return [name, { dtype: "float32", shape: lengths, data: noiseOf(seed, at, name, elementCount(lengths)) }] as const;
+  });
+  return {
+    ...Object.fromEntries(numbers),
+    ...Object.fromEntries(noise),
+    [RATE]: scalarOf(rateAt({ ...schedule, steps }, at)),
+  };
+}
+
+/** Throws where the run makes no sense: fewer samples than a batch, another batch than the model takes. */
+export function checkRun({ step, data, epochs, batch }: TrainRun): void {
+  const fixed = fixedOf(step);
+  if (fixed !== undefined && batch !== fixed)
+    fail(
+      "usage",
+      `training: the model takes batches of exactly ${fixed}; train with a batch of ${fixed}, not ${batch}`,
+    );
+  if (data.length < batch)
+    fail("data", `training: ${data.length} samples, fewer than a batch of ${batch}; use more, or a smaller batch`);
+  if (!(epochs >= 1 && batch >= 1)) fail("usage", "training: at least one epoch and one sample a batch are needed");
+}
+
+/** Parameters of more than this cost more to compute with than to hand over. */
+const UNROLL_BELOW = 2_000_000;
+/** Steps at once, and nodes of a graph that an engine opens in well under a second. */
+const UNROLL = 8;
+const UNROLLED_NODES = 6000;
+
+/** Steps in one run: several where handing over state and starting a run is a large part of a step. */
+export function chooseUnroll({ step, unroll: wish }: Pick<TrainRun, "step" | "unroll">, steps: number): number {
+  if (!canUnroll(step)) return 1;
+  if (wish !== undefined) return Math.max(1, Math.min(wish, steps));
+  const elements = step.state.reduce((sum, { shape }) => sum + elementCount(shape), 0);
+  const fits = Math.floor(UNROLLED_NODES / step.model.graph.nodes.length);
+  return elements > UNROLL_BELOW || steps < 8 * UNROLL ? 1 : Math.max(1, Math.min(UNROLL, fits));
+}
