@@ -112,12 +112,6 @@ test("what a rule does not cover is refused with its node", () => {
   expect(() => gradientGraph(conv, "loss", ["x"])).toThrow(/node "conv1" \(Conv\): auto_pad needs the lengths of "x"/);
 });
 
-test("a scatter with a reduction that has no rule is refused with its node", () => {
-  const tensors = [intTensor("i", [0], [1, 1]), floatTensor("u", [1, 3], [1, 2, 3])];
-  const scatter = node("ScatterND", ["x", "i", "u"], ["s"], { name: "put", attributes: { reduction: "mul" } });
-  refused([scatter, sum("s")], tensors).toThrow(/node "put" \(ScatterND\): reduction mul has no rule/);
-});
-
 test("a request that makes no sense is refused", () => {
   const good = model([node("Exp", ["x"], ["e"]), sum("e")], [intTensor("i", [1])]);
   expect(() => gradientGraph(good, "los", ["x"])).toThrow(/no value "los"/);

@@ -68,6 +68,18 @@ const casts: readonly GradCase[] = [
       node("Cast", ["e"], ["y"], { attributes: { to: ELEMENT_TYPES.float32.code } }),
     ],
   },
+  {
+    op: "CastLike",
+    label: "to float64 and back",
+    inputs: { x: of([3, 4]) },
+    precision: "float32",
+    nodes: () => [
+      node("CastLike", ["x", "double"], ["wide"]),
+      node("Exp", ["wide"], ["e"]),
+      node("CastLike", ["e", "x"], ["y"]),
+    ],
+    tensors: () => [constant("double", [], [0], "float64")],
+  },
 ];
 
 /** Two nodes in a row, so that a stopped gradient shows. */

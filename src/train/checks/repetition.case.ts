@@ -83,6 +83,12 @@ const trilus: readonly GradCase[] = [-1, 0, 2].flatMap((k) =>
 
 const rangeNode = node("Range", ["start", "limit", "delta"], ["y"]);
 
+const reversed: GradCase = single(
+  "ReverseSequence",
+  { x: of([4, 3]) },
+  { attributes: { batch_axis: 1, time_axis: 0 }, more: ["lengths"], tensors: list("lengths", [4, 2, 1]) },
+);
+
 const range: GradCase = {
   op: "Range",
   label: "trained start and step",
@@ -100,6 +106,7 @@ export const repetitionCases: readonly GradCase[] = [
   split("parts of given lengths", { axis: -2 }, [1, 2, 3], [16, 18, 21]),
   ...cumSums,
   ...trilus,
+  reversed,
   ...["DCR", "CRD"].map((mode) =>
     single("DepthToSpace", { x: of([2, 12, 2, 3]) }, { attributes: { blocksize: 2, mode } }),
   ),

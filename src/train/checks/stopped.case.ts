@@ -41,6 +41,17 @@ const constants: readonly GradCase[] = [
   beside("ConstantOfShape", () => [node("Shape", ["x"], ["lengths"]), node("ConstantOfShape", ["lengths"], ["s"])]),
 ];
 
+const oneHot: GradCase = {
+  ...beside("OneHot", () => [
+    node("ArgMax", ["x"], ["largest"], { attributes: { axis: 1, keepdims: 0 } }),
+    node("Constant", [], ["depth"], { attributes: { value_int: 4 } }),
+    node("Cast", ["ends"], ["values"], { attributes: { to: ELEMENT_TYPES.float32.code } }),
+    node("OneHot", ["largest", "depth", "values"], ["s"]),
+  ]),
+  precision: "float32",
+  tensors: (precision) => [constant("factor", [], [1], precision), constant("ends", [2], [0, 1], precision)],
+};
+
 export const stoppedCases: readonly GradCase[] = [
   ...["Sign", "Floor", "Ceil", "Round", "IsNaN", "IsInf", "Shape", "Size", "EyeLike"].map((op) => alone(op)),
   ...["Hardmax", "NonZero"].map(narrow),
@@ -52,4 +63,5 @@ export const stoppedCases: readonly GradCase[] = [
   logical("Not", ["mask"]),
   ...["And", "Or", "Xor"].map((op) => logical(op, ["mask", "mask"])),
   ...constants,
+  oneHot,
 ];

@@ -82,6 +82,19 @@ const mish = elementwise(({ d, x, context, mul, add, sub, c }) => {
   return mul(d, add(t, mul(x, slope)));
 });
 
+/** x * s with s = sigmoid(alpha * x) (Ramachandran et al., arXiv:1710.05941). */
+const swish = elementwise((site) => {
+  const { d, x, context, mul, add, sub, c } = site;
+  const alpha = setting(site, "alpha", 1);
+  const s = context.emit("Sigmoid", [mul(alpha, x)]);
+  return mul(d, mul(s, add(c(1), mul(mul(alpha, x), sub(c(1), s)))));
+});
+
+/** 0 near 0, shifted elsewhere. */
+const shrink = elementwise((site) =>
+  choose(site, site.context.emit("Abs", [site.x]), setting(site, "lambd", 0.5), site.d, site.c(0)),
+);
+
 export const activationRules: Rules = {
   HardSigmoid: hardSigmoid,
   HardSwish: hardSwish,
@@ -94,4 +107,6 @@ export const activationRules: Rules = {
   Softplus: softplus,
   Softsign: softsign,
   Mish: mish,
+  Swish: swish,
+  Shrink: shrink,
 };

@@ -82,13 +82,14 @@ const gelu = (site: Site): string =>
   stringAttribute(site.node, "approximate", "none") === "tanh" ? tanhGelu(site) : exactGelu(site);
 
 /** Between float types the gradient is converted back; through integers and booleans none flows. */
-const cast: Rule = (node, context) => {
-  const from = context.dtype(node.inputs[0]!);
-  const to = dtypeOf(intAttribute(node, "to", 0), node.name);
-  if (to === undefined || DTYPES[to].kind !== "float") return [];
-  if (to !== "float32" && to !== "float64") context.refuse(`gradients of ${to} have no rule; train in float32`);
-  return [castTo(context, incoming(context), from)];
-};
+const conversion =
+  (target: (node: Node, context: RuleContext) => DType | undefined): Rule =>
+  (node, context) => {
+    const to = target(node, context);
+    if (to === undefined || DTYPES[to].kind !== "float") return [];
+    if (to !== "float32" && to !== "float64") context.refuse(`gradients of ${to} have no rule; train in float32`);
+    return [castTo(context, incoming(context), context.dtype(node.inputs[0]!))];
+  };
 
 export const elementwiseRules: Rules = {
   Neg: elementwise(({ d, context }) => context.emit("Neg", [d])),
@@ -102,5 +103,6 @@ export const elementwiseRules: Rules = {
   Gelu: elementwise(gelu),
   Clip: clip,
   Identity: (_, context) => [incoming(context)],
-  Cast: cast,
+  Cast: conversion((node) => dtypeOf(intAttribute(node, "to", 0), node.name)),
+  CastLike: conversion((node, context) => context.dtype(node.inputs[1]!)),
 };

@@ -52,9 +52,9 @@ const cumSum: Rule = (node, context) => {
   return [context.emit("CumSum", [incoming(context), node.inputs[1]!], attributes)];
 };
 
-/** Keeps the same triangle. */
-const trilu: Rule = (node, context) => [
-  context.emit("Trilu", [incoming(context), ...node.inputs.slice(1)], node.attributes),
+/** The same op on the gradient: a triangle is kept, a reversed sequence is reversed back. */
+const again: Rule = (node, context) => [
+  context.emit(node.op, [incoming(context), ...node.inputs.slice(1)], node.attributes),
 ];
 
 /** [N, C, H * b, W * b] as [N, C, H, b, W, b], its blocks moved in front of or behind the channels. */
@@ -92,7 +92,8 @@ export const repetitionRules: Rules = {
   Pad: pad,
   Split: split,
   CumSum: cumSum,
-  Trilu: trilu,
+  Trilu: again,
+  ReverseSequence: again,
   DepthToSpace: depthToSpace,
   SpaceToDepth: spaceToDepth,
   Range: range,

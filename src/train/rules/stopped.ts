@@ -12,6 +12,10 @@ const LOGIC = ["Not", "And", "Or", "Xor"];
 const INDICES = ["ArgMax", "ArgMin", "NonZero", "Shape", "Size"];
 const CONSTANTS = ["Constant", "ConstantOfShape", "EyeLike", "RandomNormalLike", "RandomUniformLike", "Bernoulli"];
 
-export const stoppedRules: Rules = Object.fromEntries(
-  [...STEPS, ...COMPARISONS, ...LOGIC, ...INDICES, ...CONSTANTS].map((op) => [op, stopped]),
-);
+/** Where the hot one is has no slope; what it is called could have one. */
+const oneHot: Rule = (_, context) => (context.wants(2) ? context.refuse("its values can't be trained") : []);
+
+export const stoppedRules: Rules = {
+  ...Object.fromEntries([...STEPS, ...COMPARISONS, ...LOGIC, ...INDICES, ...CONSTANTS].map((op) => [op, stopped])),
+  OneHot: oneHot,
+};
