@@ -18,30 +18,26 @@ const { values } = parseArgs({
 export const wish = { model: values.model, threads: Number(values.threads), variant: values.variant };
 const span = Number(values.seconds) * 1000;
 
-function print(times, used, { firstMs, loss }) {
-  const mean = times.reduce((sum, ms) => sum + ms, 0) / times.length;
-  const msPerStep = [...times].sort((a, b) => a - b)[times.length >> 1];
-  const cpuMsPerStep = (used.user + used.system) / 1000 / times.length;
-  const samplesPerSecond = (1000 * BATCH) / mean;
-  console.log(JSON.stringify({ samplesPerSecond, msPerStep, cpuMsPerStep, firstMs, steps: times.length, loss }));
+function print(steps, ms, used, { firstMs, loss }) {
+  const [msPerStep, cpuMsPerStep] = [ms / steps, (used.user + used.system) / 1000 / steps];
+  const samplesPerSecond = (1000 * BATCH) / msPerStep;
+  console.log(JSON.stringify({ samplesPerSecond, msPerStep, cpuMsPerStep, firstMs, steps, loss }));
 }
 
 /**
- * Takes the time of steps: to be called before the first and after each; true when enough were seen and the line is
- * printed. Warms up for half of the time, which who needs longer for a step leaves out.
+ * Takes the time of steps: to be called before the first and after each, or after each few with their number; true when
+ * enough were seen and the line is printed. Warms up for half of the time, which who needs longer for a step leaves out.
  */
 export function stopwatch(checked) {
   const warm = checked.stepMs > span / 2 ? 0 : span / 2;
-  const times = [];
-  let [begin, cpu, last] = [];
-  return () => {
+  const opened = performance.now();
+  let [begin, cpu, steps] = [undefined, undefined, 0];
+  return (count = 1) => {
     const now = performance.now();
-    if (last === undefined) begin = now + warm;
-    else if (cpu) times.push(now - last);
-    if (!cpu && now >= begin) [cpu, begin] = [process.cpuUsage(), now];
-    last = now;
-    const done = times.length > 0 && now - begin >= span;
-    if (done) print(times, process.cpuUsage(cpu), checked);
+    if (begin !== undefined) steps += count;
+    else if (now >= opened + warm) [begin, cpu] = [now, process.cpuUsage()];
+    const done = steps > 0 && now - begin >= span;
+    if (done) print(steps, now - begin, process.cpuUsage(cpu), checked);
     return done;
   };
 }

@@ -3,6 +3,7 @@ import { memoryData } from "../../dist/containers/training-data.js";
 import { floatTensor, node, onnxModel, valueInfo } from "../../dist/ir/build.js";
 import { nodeHost } from "../../dist/node/host.js";
 import { silent } from "../../dist/pipeline/progress.js";
+import { chooseUnroll } from "../../dist/pipeline/train/run.js";
 import { train } from "../../dist/pipeline/train/train.js";
 import { withLoss } from "../../dist/train/losses.js";
 import { adam } from "../../dist/train/optimizers.js";
@@ -86,11 +87,14 @@ const loss = losses[CHECKED_STEP - 1];
 const elapsed = performance.now() - start;
 
 const enough = stopwatch({ firstMs: elapsed, loss, stepMs: elapsed / CHECKED_STEP });
+const run = { ...settings, data: data(wish.model), epochs: 10_000 };
+const together = chooseUnroll(run, run.epochs * BATCHES);
 const stop = new AbortController();
+let steps = 0;
 const tick = () => {
-  if (!stop.signal.aborted && enough()) stop.abort();
+  if (!stop.signal.aborted && ++steps % together === 0 && enough(together)) stop.abort();
 };
 const hooks = { progress: { ...silent, step: () => ({ tick, done() {} }) }, signal: stop.signal };
-await train(host, { ...settings, data: data(wish.model), epochs: 1_000 }, hooks).catch((error) => {
+await train(host, run, hooks).catch((error) => {
   if (error.code !== "cancelled") throw error;
 });

@@ -11,6 +11,7 @@ import { expand } from "./expand.ts";
 import { gradientGraph } from "./gradient.ts";
 import { TRAINING_OPS } from "./ops/index.ts";
 import type { Optimizer, UpdateSite } from "./optimizers.ts";
+import { reluBehindPool } from "./relu-behind-pool.ts";
 import { add, startWriting, type Writer, writerFor, written } from "./writer.ts";
 
 /** How one parameter differs from the others. */
@@ -150,7 +151,8 @@ export function trainingStep(model: Model, options: StepOptions): TrainingStep {
   checkParameters(model.graph, parameters, constants);
   const slots = parameters.map((name) => slotTensors(model.graph, name, optimizer));
   const state = [...constants.map((name) => initializer(model.graph, name)), ...slots.flat()];
-  const { graph } = gradientGraph(model, loss, parameters);
+  const forward = withGraph(model, reluBehindPool(model.graph, new Set(follow.values())));
+  const { graph } = gradientGraph(forward, loss, parameters);
   const writing = startWriting(withInputs(graph, state, constants, optimizer), "step");
   const made = updates(writerFor(writing, "training step"), slots, options);
   const next = new Map([...follow, ...made.next]);

@@ -33,7 +33,7 @@ export const canUnroll = ({ model: { graph } }: TrainingStep): boolean =>
 function copyOf(graph: Graph, rename: (name: string) => string, suffix: string): readonly Node[] {
   return graph.nodes.map((node) => ({
     ...node,
-    name: `${node.name}${suffix}`,
+    name: node.name === "" ? "" : `${node.name}${suffix}`,
     inputs: node.inputs.map((name) => (name === "" ? "" : rename(name))),
     outputs: node.outputs.map((name) => (name === "" ? "" : rename(name))),
   }));
