@@ -1,0 +1,208 @@
+import { expect, test } from "vitest";
+import { floatTensor, node, onnxModel, valueInfo } from "../../ir/build.ts";
+import { assertLegal } from "../../ir/check.ts";
+import type { Feeds, Model } from "../../ir/model.ts";
+import type { Plan } from "../../ir/plan.ts";
+import { readAll } from "../../ir/source.ts";
+import { decodeFloats } from "../../numeric/convert.ts";
+import { elementCount } from "../../numeric/dtypes.ts";
+import { rng } from "../../numeric/rng.ts";
+import { context, run } from "../../passes/same-outputs.case.ts";
+import { calibrate } from "../../pipeline/calibrate.ts";
+import { observedValues } from "../../pipeline/make.ts";
+import { planModel } from "../../pipeline/plan.ts";
+import { prepare } from "../../pipeline/prepare.ts";
+import { quantize } from "../../pipeline/quantize.ts";
+import { memoryDataset } from "../../pipeline/samples.ts";
+import { startingGrids } from "../../pipeline/train/start.ts";
+import { plainRecipe } from "../../recipes/recipe.ts";
+import { schemeNamed } from "../../recipes/schemes.ts";
+import { expand } from "../expand.ts";
+import { withLoss } from "../losses.ts";
+import { TRAINING_OPS } from "../ops/index.ts";
+import { sgd } from "../optimizers.ts";
+import { nextOf, RATE, trainingStep } from "../step.ts";
+import { insertFakeQuantize } from "./insert.ts";
+import { gridParameters, learnedGrids, parameterGroups, planWith, withLearned } from "./learned.ts";
+import { parametersOf } from "./parameters.ts";
+
+const random = rng(3);
+const normal = (shape: readonly number[], scale = 1) =>
+  Float32Array.from({ length: elementCount(shape) }, () => random.normal() * scale);
+const weights = (name: string, shape: readonly number[], fanIn: number) =>
+  floatTensor(name, shape, normal(shape, Math.sqrt(2 / fanIn)));
+const pads = { pads: [1, 1, 1, 1] };
+
+/** Convolutions, a residual sum, pools, a branch that stays in float, a dense layer. */
+const cnn: Model = onnxModel({
+  inputs: [valueInfo("x", "float32", ["n", 3, 8, 8])],
+  outputs: [valueInfo("y", "float32", ["n", 5])],
+  nodes: [
+    node("Conv", ["x", "w1", "b1"], ["c1"], { name: "one", attributes: pads }),
+    node("Relu", ["c1"], ["r1"]),
+    node("Conv", ["r1", "w2", "b2"], ["c2"], { name: "two", attributes: pads }),
+    node("Add", ["c2", "r1"], ["s"]),
+    node("Relu", ["s"], ["r2"]),
+    node("MaxPool", ["r2"], ["p"], { attributes: { kernel_shape: [2, 2], strides: [2, 2] } }),
+    node("GlobalAveragePool", ["p"], ["g"]),
+    node("Flatten", ["g"], ["f"]),
+    node("Gemm", ["f", "w3", "b3"], ["y"], { name: "head", attributes: { transB: 1 } }),
+  ],
+  tensors: [
+    weights("w1", [16, 3, 3, 3], 27),
+    floatTensor("b1", [16], normal([16], 0.1)),
+    weights("w2", [16, 16, 3, 3], 144),
+    floatTensor("b2", [16], normal([16], 0.1)),
+    weights("w3", [5, 16], 16),
+    floatTensor("b3", [5], normal([5], 0.1)),
+  ],
+});
+
+/** Matrix products as transformers have them. */
+const mlp: Model = onnxModel({
+  inputs: [valueInfo("x", "float32", ["n", 64])],
+  outputs: [valueInfo("y", "float32", ["n", 8])],
+  nodes: [
+    node("MatMul", ["x", "w1"], ["m1"], { name: "up" }),
+    node("Add", ["m1", "b1"], ["a1"]),
+    node("Relu", ["a1"], ["r1"]),
+    node("MatMul", ["r1", "w2"], ["y"], { name: "down" }),
+  ],
+  tensors: [weights("w1", [64, 32], 64), floatTensor("b1", [32], normal([32], 0.1)), weights("w2", [32, 8], 32)],
+});
+
+const samplesOf = ({ graph }: Model, count: number): Feeds => {
+  const shape = [count, ...(graph.inputs[0]!.shape!.slice(1) as number[])];
+  return { x: { dtype: "float32", shape, data: normal(shape) } };
+};
+
+/** A model after the float passes, with the plan and the first grids of a scheme. */
+async function planned(model: Model, name: string) {
+  const scheme = schemeNamed(name);
+  const opset = Math.max(scheme.opset ?? 17, 17);
+  const { model: prepared } = await prepare(model, context, { static: scheme.static !== undefined, opset });
+  const planned = planModel(prepared, plainRecipe(scheme));
+  // 0: sums in floats; the default rounds activations to 8 bits inside of the kernel, which no training sees
+  const nodes = planned.nodes.map((entry) =>
+    entry.form === "nbits" ? { ...entry, options: { accuracy_level: 0 } } : entry,
+  );
+  const plan = { ...planned, nodes };
+  const runner = {
+    run: (feeds: Feeds, fetches?: readonly string[]) => run(tapped(prepared, plan), feeds, "none", fetches),
+  };
+  const data = memoryDataset(prepared, samplesOf(prepared, 32));
+  const stats = await calibrate(runner, observedValues(plan), data, { batch: 32 });
+  return { prepared, plan, stats, start: await startingGrids(prepared, plan, stats) };
+}
+
+const tapped = (model: Model, plan: Plan): Model => {
+  const names = observedValues(plan).filter((name) => name !== "x" && name !== "y");
+  return { ...model, graph: { ...model.graph, outputs: [...model.graph.outputs, ...names.map((name) => ({ name }))] } };
+};
+
+const outputOf = async (model: Model, feeds: Feeds, optimize: "all" | "none") =>
+  (await run(assertLegal(model), feeds, optimize)).y!.data as Float32Array;
+
+/** Places where two outputs differ by more than float32 sums in another order do, as a share. */
+function differing(a: Float32Array, b: Float32Array): number {
+  const size = Math.max(...a.map(Math.abs));
+  return a.filter((value, index) => Math.abs(value - b[index]!) > 1e-5 * size).length / a.length;
+}
+
+const CASES = [
+  ...["w8a8", "w4a8", "w4a4", "w3a3", "w2a8", "w2a2", "w1.58a8"].map((scheme) => ({
+    label: "cnn",
+    model: cnn,
+    scheme,
+  })),
+  ...["w8a8", "w4a4", "w8", "w4", "w2"].map((scheme) => ({ label: "mlp", model: mlp, scheme })),
+];
+
+test.for(CASES)(
+  "fake quantization of a $label computes what the deployed model does: $scheme",
+  async ({ model, scheme }) => {
+    const { prepared, plan, stats, start } = await planned(model, scheme);
+    const fake = insertFakeQuantize(prepared, plan, start, { learn: false });
+    const deployed = (await quantize(prepared, plan, stats)).model;
+    const feeds = samplesOf(prepared, 64);
+    const [a, b, float] = [
+      await outputOf(expand(fake.model, TRAINING_OPS), feeds, "none"),
+      await outputOf(deployed, feeds, "none"),
+      await outputOf(prepared, feeds, "none"),
+    ];
+    expect(differing(a, float)).toBeGreaterThan(0.9);
+    // a sum that lies within a rounding of a tie may fall to the other side of it, and takes its sample with it
+    expect(differing(a, b)).toBeLessThan(0.05);
+  },
+);
+
+/** One step of plain descent on the fake-quantized model. */
+async function oneStep(model: Model, plan: Plan, start: Parameters<typeof learnedGrids>[2], rate: number) {
+  const fake = insertFakeQuantize(model, plan, start);
+  const lossy = withLoss(fake.model, { kind: "mse" });
+  const names = [...parametersOf(model.graph), ...gridParameters(fake)];
+  const group = parameterGroups(fake);
+  const step = trainingStep(lossy.model, { loss: lossy.loss, parameters: names, optimizer: sgd(), group });
+  const before = await Promise.all(
+    step.state.map(async ({ name, dtype, shape, data }) => {
+      return [name, { dtype, shape, data: decodeFloats(await readAll(data), dtype) }] as const;
+    }),
+  );
+  const feeds = samplesOf(model, 64);
+  const { shape } = (await run(model, feeds)).y!;
+  const target = { dtype: "float32", shape, data: normal(shape) } as const;
+  const scalar = { dtype: "float32", shape: [], data: Float32Array.of(rate) } as const;
+  const outputs = await run(
+    assertLegal(step.model),
+    { ...feeds, ...Object.fromEntries(before), target, [RATE]: scalar },
+    "all",
+  );
+  const state = Object.fromEntries(names.map((name) => [name, outputs[nextOf(name)]!]));
+  return { fake, names, before: Object.fromEntries(before), state };
+}
+
+test.for([
+  { label: "cnn", model: cnn, scheme: "w4a4" },
+  { label: "mlp", model: mlp, scheme: "w4" },
+])("every weight, bias, scale and zero point of a $label learns", async ({ model, scheme }) => {
+  const { prepared, plan, start } = await planned(model, scheme);
+  const { names, before, state } = await oneStep(prepared, plan, start, 0.1);
+  const still = names.filter((name) => before[name]!.data.every((value, index) => value === state[name]!.data[index]));
+  expect(still).toEqual([]);
+  expect(names.some((name) => name.endsWith("zero-point"))).toBe(scheme === "w4a4");
+});
+
+test("a step of no length leaves the grids and weights where they were, and the plan says so", async () => {
+  for (const [model, scheme] of [
+    [cnn, "w4a4"],
+    [mlp, "w2"],
+  ] as const) {
+    const { prepared, plan, start } = await planned(model, scheme);
+    const { fake, state } = await oneStep(prepared, plan, start, 0);
+    const learned = learnedGrids(fake, state, start);
+    for (const [name, { scale, zeroPoint }] of start.values) {
+      // logarithm and exponential in float32
+      expect(learned.values.get(name)!.scale / scale).toBeCloseTo(1, 5);
+      expect(learned.values.get(name)!.zeroPoint).toBe(zeroPoint);
+    }
+    for (const [entry, { scale, zeroPoint }] of start.weights) {
+      const found = learned.weights.get(entry)!;
+      for (const [index, own] of scale.entries()) expect(found.scale[index]! / own).toBeCloseTo(1, 5);
+      expect(found.zeroPoint).toEqual(zeroPoint);
+    }
+    expect(withLearned(prepared, state).graph.tensors.size).toBe(prepared.graph.tensors.size);
+    const given = planWith(plan, learned);
+    expect(observedValues(given)).toEqual([]);
+    expect(given.nodes.every(({ weight }) => weight === undefined || weight.qparams !== undefined)).toBe(true);
+  }
+});
+
+test("with weights alone clamps stay and no value has a grid", async () => {
+  const { prepared, plan, start } = await planned(cnn, "w4a4");
+  const ops = (activations: boolean) =>
+    insertFakeQuantize(prepared, plan, start, { activations }).model.graph.nodes.map(({ op }) => op);
+  const count = (list: readonly string[], op: string) => list.filter((other) => other === op).length;
+  expect([count(ops(false), "Relu"), count(ops(false), "FakeQuantize")]).toEqual([2, 3]);
+  expect(count(ops(true), "Relu")).toBe(0);
+  expect(insertFakeQuantize(prepared, plan, start, { activations: false }).values.size).toBe(0);
+});
