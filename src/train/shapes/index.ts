@@ -3,12 +3,32 @@ import { intAttribute, tensorAttribute } from "../../ir/attributes.ts";
 import { broadcastDims, type Dims, fromFront } from "./lengths.ts";
 import { movementShapes } from "./movement.ts";
 import { fromFirst, listed, rows, type ShapeRule, type ShapeRules } from "./shape-rule.ts";
+import { specialShapes } from "./special.ts";
 import { windowShapes } from "./windows.ts";
 
 const same = fromFirst((dims) => dims);
 
 const SAME = [
-  ...["Abs", "Acos", "Asin", "Atan", "Cast", "Ceil", "Celu", "Clip", "Cos", "Cosh", "CumSum", "Dropout", "Elu", "Erf"],
+  ...[
+    "Abs",
+    "Acos",
+    "Acosh",
+    "Asin",
+    "Asinh",
+    "Atan",
+    "Atanh",
+    "Cast",
+    "Ceil",
+    "Celu",
+    "Clip",
+    "Cos",
+    "Cosh",
+    "CumSum",
+    "Dropout",
+    "Elu",
+    "Erf",
+    "EyeLike",
+  ],
   ...["Exp", "Floor", "Gelu", "HardSigmoid", "HardSwish", "Hardmax", "Identity", "IsInf", "IsNaN", "LRN", "LeakyRelu"],
   ...["Log", "LogSoftmax", "LpNormalization", "MeanVarianceNormalization", "Mish", "Neg", "Not", "PRelu", "Reciprocal"],
   ...["Relu", "Round", "Selu", "Shrink", "Sigmoid", "Sign", "Sin", "Sinh", "Softmax", "Softplus", "Softsign", "Sqrt"],
@@ -98,6 +118,7 @@ const SHAPES: ReadonlyMap<string, ShapeRule> = new Map(
     ...rows(["ArgMax", "ArgMin"], largest),
     ...movementShapes,
     ...windowShapes,
+    ...specialShapes,
     MatMul: matmul,
     Gemm: gemm,
     LayerNormalization: layerNorm,
