@@ -4,6 +4,7 @@
  */
 import type { TypedArray } from "../numeric/convert.ts";
 import type { DType } from "../numeric/dtypes.ts";
+import type { GivenGrid } from "./scheme.ts";
 import type { ByteSource } from "./source.ts";
 
 /** Constant data. `data` holds raw little-endian bytes, sub-byte elements packed low bits first. */
@@ -15,6 +16,8 @@ export interface Tensor {
   /** Only for dtype `string`: the elements as UTF-8 bytes; `data` is empty then. */
   readonly strings?: readonly Uint8Array[];
   readonly doc?: string;
+  /** The grid its values lie on, where a Q/DQ pair or codes said so. */
+  readonly grid?: GivenGrid;
   /** Fields of the container that fewbit has no noun for, kept for writing. */
   readonly extra?: unknown;
 }
@@ -72,6 +75,8 @@ export interface Graph {
   readonly values: ReadonlyMap<string, ValueInfo>;
   /** Names of constants that fewbit has no noun for (ONNX sparse initializers); their data is in `extra`. */
   readonly opaque?: readonly string[];
+  /** Grids of computed values by name, where the model came with Q/DQ pairs. */
+  readonly grids?: ReadonlyMap<string, GivenGrid>;
   readonly doc?: string;
   readonly extra?: unknown;
 }

@@ -26,6 +26,17 @@ export interface Scheme {
   readonly codes?: readonly [number, number];
 }
 
+/**
+ * The grid that a value or a constant was trained or quantized on, read from a model that holds one. One scale and zero
+ * point for all, or one per index of `axis`.
+ */
+export interface GivenGrid {
+  readonly qparams: QParams;
+  /** Smallest and largest code in use; the zero points are codes too. */
+  readonly codes: readonly [number, number];
+  readonly axis?: number;
+}
+
 /** Smallest and largest code of a grid: what searches spread a range over and what every code is clipped to. */
 export const codesOf = ({ dtype, symmetric, reduceRange, codes }: Scheme): readonly [number, number] =>
   codes ?? codeRange(DTYPES[dtype], symmetric, reduceRange);

@@ -90,9 +90,12 @@ export async function planFile(request: QuantizeRequest, hooks: Hooks): Promise<
     const schemes = await chosenSchemes(request, source.model);
     const host = await nodeHost(request, hooks.signal);
     const rules = await rulesOf(request);
+    const onlyGiven = request.calibration === undefined && request.stats === undefined;
     const plans = [];
-    for (const name of schemes.names)
-      plans.push((await planFor(source.model, recipeFor(request, rules, name, source.model), host)).plan);
+    for (const name of schemes.names) {
+      const recipe = { ...recipeFor(request, rules, name, source.model), onlyGiven };
+      plans.push((await planFor(source.model, recipe, host)).plan);
+    }
     return { model: source.summary, plans, findings: schemes.findings };
   } finally {
     await source.close();
@@ -132,8 +135,14 @@ async function chosenSchemes(request: QuantizeRequest, model: Model, given = fal
   if (request.schemes.length > 0) return { names: request.schemes, findings: [] };
   const named = request.recipe === undefined ? undefined : (await readRecipe(request.recipe)).scheme;
   if (named !== undefined) return { names: [named], findings: [] };
-  const name = given || request.calibration || request.stats ? "w8a8" : hasConvolutions(model) ? "w8" : "w8a8-dynamic";
-  const why = name === "w8a8" ? "samples to calibrate with were given" : "no samples to calibrate with were given";
+  const samples = given || request.calibration !== undefined || request.stats !== undefined;
+  const grids = opTypes(model).has("QuantizeLinear");
+  const name = samples || grids ? "w8a8" : hasConvolutions(model) ? "w8" : "w8a8-dynamic";
+  const why = samples
+    ? "samples to calibrate with were given"
+    : grids
+      ? "the model holds scales and zero points of its own"
+      : "no samples to calibrate with were given";
   const message = `no scheme was named, so ${name} was taken: ${why}`;
   return { names: [name], findings: [{ severity: "info", code: "default-scheme", message }] satisfies Finding[] };
 }

@@ -9,6 +9,7 @@ import { fuseMatMulAdd } from "./fuse-matmul-add.ts";
 import type { Pass } from "./pass.ts";
 import { poolToConv } from "./pool-to-conv.ts";
 import { splitClips } from "./split-clips.ts";
+import { stripQdq } from "./strip-qdq.ts";
 import { unlistInitializers } from "./unlist-initializers.ts";
 import { widenBias } from "./widen-bias.ts";
 
@@ -29,10 +30,15 @@ export const GENERAL: readonly Pass[] = [
   dropUnused,
 ];
 
+/** For models that hold Q/DQ pairs, before `GENERAL`: their scales must be plain constants to be read. */
+export const GRIDS: readonly Pass[] = [dropUnused, constantNodes, dropIdentity, foldConstants, stripQdq];
+
 /** For graphs that will run in integers from end to end; weight-only forms want MatMul as it is. */
 export const STATIC: readonly Pass[] = [fuseMatMulAdd, widenBias, poolToConv, splitClips, dropUnused];
 
 export { type Bounds, removableActivation } from "./clamps.ts";
 export { weightConstants } from "./constant-nodes.ts";
 export type { Pass, PassContext, ValueType } from "./pass.ts";
+export { sameGrid, sameSteps } from "./qdq-pairs.ts";
 export { raiseOpset } from "./raise-opset.ts";
+export { stripQdq } from "./strip-qdq.ts";

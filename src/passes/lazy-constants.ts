@@ -82,7 +82,13 @@ export function permuted(node: Node, [data]: Inputs): Tensor | undefined {
   if (perm.some((axis) => axis < 0 || axis >= rank)) return undefined;
   const shape = perm.map((axis) => data.shape[axis]!);
   const bytes = computedSource(data.data.size, async () => permute(await readAll(data.data), data, perm));
-  return { name: node.outputs[0]!, dtype: data.dtype, shape, data: bytes };
+  return { name: node.outputs[0]!, dtype: data.dtype, shape, data: bytes, ...turnedGrid(data, perm) };
+}
+
+/** The grid along the axis that the channels went to. */
+function turnedGrid({ grid }: Tensor, perm: readonly number[]): Pick<Tensor, "grid"> {
+  if (grid === undefined) return {};
+  return { grid: grid.axis === undefined ? grid : { ...grid, axis: perm.indexOf(grid.axis) } };
 }
 
 /** Copies element by element in the order of the result; runs along its last axis are one strided loop. */

@@ -1,6 +1,7 @@
 /** Nodes with a weight and a bias that can take a per-channel scale and shift of their output. */
 import { floatAttribute, intAttribute } from "../ir/attributes.ts";
 import type { Attribute, Node, Tensor } from "../ir/model.ts";
+import type { GivenGrid } from "../ir/scheme.ts";
 import { computedSource, readAll } from "../ir/source.ts";
 import { bytesOf, decodeDoubles, typedView } from "../numeric/convert.ts";
 import { elementCount } from "../numeric/dtypes.ts";
@@ -91,6 +92,25 @@ function foldedBias({ bias, biasFactor, count }: Linear, { scale, shift }: Affin
   });
 }
 
+/**
+ * A weight on a grid, times one factor per output channel, is on the grid of scaled steps. A negative factor turns the
+ * codes around; undefined where zero is not their middle.
+ */
+export function scaledGrid(grid: GivenGrid, axis: number, factors: Float64Array): GivenGrid | undefined {
+  const { scale, zeroPoint } = grid.qparams;
+  const turned = factors.some((factor) => factor < 0);
+  if (
+    (turned && zeroPoint.some((zero) => zero !== 0)) ||
+    (grid.axis !== undefined && (grid.axis !== axis || scale.length !== factors.length))
+  )
+    return undefined;
+  const step = (factor: number, i: number): number => scale[scale.length === 1 ? 0 : i]! * (Math.abs(factor) || 1);
+  const zeros = Int32Array.from(factors, (_, i) => zeroPoint[zeroPoint.length === 1 ? 0 : i]!);
+  const reach = Math.max(-grid.codes[0], grid.codes[1]);
+  const codes = turned ? ([-reach, reach] as const) : grid.codes;
+  return { codes, axis, qparams: { scale: Float32Array.from(factors, step), zeroPoint: zeros } };
+}
+
 /** `linear` followed by `affine` as one node; `rename` names the copies of its constants. */
 export function folded(
   linear: Linear,
@@ -104,7 +124,14 @@ export function folded(
   const inputs = [node.inputs[0]!, weight.name, node.inputs[2] ?? ""];
   if (scale !== undefined) {
     inputs[1] = rename(weight.name);
-    tensors.push({ name: inputs[1], dtype: "float32", shape: weight.shape, data: foldedWeight(linear, scale) });
+    const { shape, grid } = weight;
+    tensors.push({
+      name: inputs[1],
+      dtype: "float32",
+      shape,
+      data: foldedWeight(linear, scale),
+      ...(grid && { grid }),
+    });
   }
   if (bias !== undefined || affine.shift !== undefined) {
     inputs[2] = rename(bias?.name ?? `${weight.name}_bias`);

@@ -70,7 +70,15 @@ export type {
   ValueInfo,
 } from "../ir/model.ts";
 export type { Form, Kept, NodePlan, Place, Plan, ValuePlan } from "../ir/plan.ts";
-export { type Codebook, codesOf, type Granularity, gridRow, type QParams, type Scheme } from "../ir/scheme.ts";
+export {
+  type Codebook,
+  codesOf,
+  type GivenGrid,
+  type Granularity,
+  gridRow,
+  type QParams,
+  type Scheme,
+} from "../ir/scheme.ts";
 export { type ByteSource, bytesSource, computedSource, readAll, sliceSource } from "../ir/source.ts";
 export { binWidth, HISTOGRAM_BINS, type Histogram, type Stats, type ValueStats } from "../ir/stats.ts";
 // 3. Planning: schemes, recipes, forms.
@@ -85,7 +93,17 @@ export { OBSERVERS, observerNamed } from "../observers/index.ts";
 export type { Observer } from "../observers/observer.ts";
 export { formatStats, parseStats } from "../observers/stats-json.ts";
 // 2. Preparing: passes that keep what a model computes.
-export { FIRST, GENERAL, type Pass, type PassContext, raiseOpset, STATIC, type ValueType } from "../passes/index.ts";
+export {
+  FIRST,
+  GENERAL,
+  GRIDS,
+  type Pass,
+  type PassContext,
+  raiseOpset,
+  STATIC,
+  stripQdq,
+  type ValueType,
+} from "../passes/index.ts";
 export type { NamedScheme, StaticGrids, Step } from "../recipes/named-scheme.ts";
 export {
   DEFAULT_OBSERVER,

@@ -15,6 +15,7 @@ import { refuseBadWeights } from "./bad-weights.ts";
 import { type CalibrateOptions, calibrate } from "./calibrate.ts";
 import type { Host, Staged } from "./host.ts";
 import { planModel } from "./plan.ts";
+import { observedIn } from "./plan-static.ts";
 import { type PrepareOptions, prepare } from "./prepare.ts";
 import { type Hooks, stopIfAborted } from "./progress.ts";
 import { quantize } from "./quantize.ts";
@@ -80,10 +81,11 @@ export async function planFor(model: Model, recipe: Recipe, host: Lender, data?:
 }
 
 /** What the schemes of a recipe need, those of its rules included. */
-function needsOf({ scheme, rules }: Recipe): Pick<PrepareOptions, "static" | "opset"> {
+function needsOf({ scheme, rules }: Recipe): Pick<PrepareOptions, "static" | "opset" | "grids"> {
   const ruled = rules.filter((rule) => rule.scheme !== "keep").map((rule) => schemeNamed(rule.scheme));
   const opset = Math.max(...[scheme, ...ruled].map((needed) => needed.opset ?? 0));
-  return { static: [scheme, ...ruled].some((needed) => needed.static), ...(opset === 0 ? {} : { opset }) };
+  const grids = scheme.float16 === undefined;
+  return { grids, static: [scheme, ...ruled].some((needed) => needed.static), ...(opset === 0 ? {} : { opset }) };
 }
 
 /**
@@ -118,7 +120,8 @@ async function runOnce(
 /** All steps. The caller disposes what was staged, or puts it in its place. */
 export async function make(host: Host, input: MakeInput, hooks: Hooks): Promise<Made> {
   const step = hooks.progress.step(`planning ${input.recipe.scheme.name}`);
-  const { prepared, plan } = await planFor(input.model, input.recipe, host, input.evaluation.data);
+  const onlyGiven = input.calibration === undefined && input.stats === undefined;
+  const { prepared, plan } = await planFor(input.model, { ...input.recipe, onlyGiven }, host, input.evaluation.data);
   step.done(`${plan.nodes.length} nodes`);
   await refuseBadWeights(prepared);
   const stats = await statistics(host, input, prepared, plan, hooks);
@@ -138,11 +141,8 @@ export async function make(host: Host, input: MakeInput, hooks: Hooks): Promise<
   }
 }
 
-/** Values of a plan whose range must be observed; the others are given, or follow from their op or from another value. */
-export const observedValues = (plan: Plan): readonly string[] =>
-  plan.values
-    .filter(({ range, sameAs, qparams }) => range === undefined && sameAs === undefined && qparams === undefined)
-    .map(({ value }) => value);
+/** Values of a plan whose range must be observed. */
+export const observedValues = (plan: Plan): readonly string[] => observedIn(plan.values);
 
 async function statistics(
   host: Host,

@@ -9,10 +9,12 @@ import { consumers, producers } from "../ir/edit.ts";
 import type { Graph, Model, Node } from "../ir/model.ts";
 import { ONNX } from "../ir/onnx-ops.ts";
 import type { Kept, NodePlan, Place, ValuePlan } from "../ir/plan.ts";
-import type { Scheme } from "../ir/scheme.ts";
+import type { GivenGrid, Scheme } from "../ir/scheme.ts";
 import type { Site } from "../lowering/form.ts";
 import { byteLength, elementCount } from "../numeric/dtypes.ts";
+import { sameGrid, sameSteps } from "../passes/index.ts";
 import type { NamedScheme, StaticGrids } from "../recipes/named-scheme.ts";
+import { valueGrid, weightGrid } from "./given-grids.ts";
 
 /** What one node was given: a scheme, or the reason why it is left alone. */
 export interface Assigned {
@@ -40,6 +42,8 @@ interface Candidate extends Assigned {
 /** The main graph with the nodes that run in integers. */
 interface View {
   readonly graph: Graph;
+  /** Grids that values came with. */
+  readonly grids: ReadonlyMap<string, GivenGrid>;
   readonly integers: ReadonlyMap<Node, Candidate>;
   readonly producers: ReadonlyMap<string, Node>;
   readonly consumers: ReadonlyMap<string, readonly Node[]>;
@@ -47,21 +51,31 @@ interface View {
 
 const EMPTY: StaticPlan = { nodes: [], values: [], kept: [], taken: new Set() };
 
-/** Plans all nodes whose scheme is static; empty when none is. */
-export function planStatic(model: Model, assigned: readonly Assigned[], observer: string): StaticPlan {
+/**
+ * Plans all nodes whose scheme is static; empty when none is. `onlyGiven`: nothing can be observed, so that nodes around
+ * values without a grid of their own stay in float.
+ */
+export function planStatic(
+  model: Model,
+  assigned: readonly Assigned[],
+  observer: string,
+  onlyGiven = false,
+): StaticPlan {
   const wanted = assigned.filter(({ scheme }) => scheme?.static !== undefined);
   if (wanted.length === 0) return EMPTY;
   const outcomes = wanted.map(candidate);
   const integers = new Map(
     outcomes.filter((entry): entry is Candidate => "grids" in entry).map((entry) => [entry.site.node, entry]),
   );
-  const links = { graph: model.graph, producers: producers(model.graph), consumers: consumers(model.graph) };
-  dropLonelyBridges({ ...links, integers }, integers);
+  const { graph } = model;
+  const links = { graph, grids: effectiveGrids(graph), producers: producers(graph), consumers: consumers(graph) };
   const view: View = { ...links, integers };
+  dropLonelyBridges(view, integers);
+  const unknown = onlyGiven ? dropUnknown(view, integers, observer) : [];
   return {
     nodes: [...integers.values()].map((entry) => nodePlan(view, entry)),
     values: valuePlans(view, observer),
-    kept: outcomes.filter((entry): entry is Kept => "reason" in entry),
+    kept: [...outcomes.filter((entry): entry is Kept => "reason" in entry), ...unknown],
     taken: new Set(integers.keys()),
   };
 }
@@ -124,10 +138,49 @@ function dropLonelyBridges(view: View, integers: Map<Node, Candidate>): void {
   }
 }
 
+/** Grids by value; what only moves elements has its output's grid on its input, where that has none. */
+function effectiveGrids(graph: Graph): ReadonlyMap<string, GivenGrid> {
+  const grids = new Map(graph.grids);
+  for (const node of graph.grids === undefined ? [] : [...graph.nodes].reverse()) {
+    const grid = grids.get(node.outputs[0] ?? "");
+    const input = node.inputs[0] ?? "";
+    if (grid !== undefined && ONNX.row(node)?.static(node).as === "same-scale" && !grids.has(input))
+      grids.set(input, grid);
+  }
+  return grids;
+}
+
+/** Elements can move as codes where input and outputs have the same grid. */
+function sharesGrid({ grids }: View, node: Node): boolean {
+  const source = grids.get(node.inputs[0] ?? "");
+  return node.outputs.every((name) => {
+    const grid = grids.get(name);
+    return grid === undefined || (source !== undefined && sameGrid(source, grid));
+  });
+}
+
+/** Takes nodes back to float that read or make values with unknown ranges; those with weights are kept, with the reason. */
+function dropUnknown(view: View, integers: Map<Node, Candidate>, observer: string): readonly Kept[] {
+  const kept: Kept[] = [];
+  for (;;) {
+    const unknown = new Set(observedIn(valuePlans(view, observer)));
+    if (unknown.size === 0) return kept;
+    for (const [node, { place, weight }] of integers) {
+      const value = [...node.inputs, ...node.outputs].find((name) => unknown.has(name));
+      if (value === undefined) continue;
+      integers.delete(node);
+      if (weight) kept.push({ ...place, reason: `the model holds no grid for "${value}", and there are no samples` });
+    }
+    dropLonelyBridges(view, integers);
+  }
+}
+
 function isJoined(view: View, node: Node, entry: Candidate): boolean {
   const row = ONNX.row(node)!;
   const sources = slotNames(row.data, node.inputs);
-  if (row.static(node).as === "clamp") return clampSource(view, node, entry) !== undefined;
+  const { as } = row.static(node);
+  if (as === "clamp") return clampSource(view, node, entry) !== undefined;
+  if (as === "same-scale" && !sharesGrid(view, node)) return false;
   return (
     sources.every((name) => isInteger(view, name)) &&
     slotNames(row.outputs, node.outputs).some((name) => wantsIntegers(view, name))
@@ -150,13 +203,23 @@ const wantsIntegers = ({ consumers, integers }: View, name: string): boolean =>
  * The integer node whose output only this clamp reads: its QuantizeLinear can do the clamping, when the lowest code is
  * the lower bound (an unsigned or asymmetric grid).
  */
-function clampSource({ producers, consumers, graph, integers }: View, node: Node, entry: Candidate): Node | undefined {
+function clampSource(view: View, node: Node, entry: Candidate): Node | undefined {
+  const { producers, consumers, graph, integers } = view;
   const source = node.inputs[0]!;
   const producer = producers.get(source);
   const alone = consumers.get(source)?.length === 1 && !graph.outputs.some((output) => output.name === source);
   const makesOwnGrid =
     producer !== undefined && ["compute", "elementwise"].includes(ONNX.row(producer)?.static(producer).as ?? "");
-  return alone && makesOwnGrid && integers.has(producer) && !entry.grids.activations.symmetric ? producer : undefined;
+  const limits = !entry.grids.activations.symmetric || view.grids.has(node.outputs[0]!);
+  return alone && makesOwnGrid && integers.has(producer) && limits && isWithin(view, node) ? producer : undefined;
+}
+
+/** The grid behind a clamp does the work of the one in front of it: fewer of the same codes. */
+function isWithin({ grids }: View, { inputs, outputs }: Node): boolean {
+  const [before, behind] = [grids.get(inputs[0]!), grids.get(outputs[0]!)];
+  if (before === undefined) return true;
+  if (behind === undefined || !sameSteps(before, behind)) return false;
+  return behind.codes[0] >= before.codes[0] && behind.codes[1] <= before.codes[1];
 }
 
 function nodePlan(view: View, { site, place, grids, weight }: Candidate): NodePlan {
@@ -165,19 +228,11 @@ function nodePlan(view: View, { site, place, grids, weight }: Candidate): NodePl
   if (weight === undefined) return { ...place, form: "qdq", ...removed };
   const tensor = view.graph.tensors.get(node.inputs[weight.input]!)!;
   const axis = weight.axis(node, tensor.shape.length);
-  return {
-    ...place,
-    form: "qdq",
-    weight: {
-      tensor: tensor.name,
-      input: weight.input,
-      shape: tensor.shape,
-      axis,
-      scheme: grids.weights,
-      algorithm: grids.algorithm,
-      bytes: { before: tensor.data.size, after: storedBytes(tensor.shape, axis, grids.weights) },
-    },
-  };
+  const { shape } = tensor;
+  const bytes = { before: tensor.data.size, after: storedBytes(shape, axis, grids.weights) };
+  const { weights: scheme, algorithm } = grids;
+  const searched = { tensor: tensor.name, input: weight.input, shape, axis, scheme, algorithm, bytes };
+  return { ...place, form: "qdq", weight: weightGrid(tensor, searched) ?? searched };
 }
 
 /** Codes, and per channel a float32 scale and a zero point. */
@@ -193,8 +248,12 @@ function valuePlans(view: View, observer: string): readonly ValuePlan[] {
     const inputs = row.weights.length > 0 ? [node.inputs[0]!] : slotNames(row.data, node.inputs);
     const outputs = slotNames(row.outputs, node.outputs);
     const plain = { scope: "", scheme: grids.activations, observer };
+    const given = (value: string) => {
+      const grid = view.grids.get(value);
+      return grid && valueGrid(grid, grids.activations);
+    };
     const put = (value: string, more: Partial<ValuePlan> = {}) => {
-      if (!found.has(value)) found.set(value, { ...plain, value, ...more });
+      if (!found.has(value)) found.set(value, { ...plain, value, ...more, ...given(value) });
     };
     if (kind.as === "clamp") {
       put(outputs[0]!);
@@ -202,7 +261,8 @@ function valuePlans(view: View, observer: string): readonly ValuePlan[] {
     }
     for (const name of inputs) put(name);
     for (const name of outputs) {
-      if (isClamped(view, name) || (kind.as === "compute" && kind.floatOutput && !wantsIntegers(view, name))) continue;
+      const mayBeFloat = kind.as === "compute" && kind.floatOutput && !wantsIntegers(view, name);
+      if (isClamped(view, name) || (mayBeFloat && given(name) === undefined)) continue;
       put(
         name,
         kind.as === "same-scale" ? { sameAs: inputs[0]! } : row.range === undefined ? {} : { range: row.range },
@@ -211,6 +271,12 @@ function valuePlans(view: View, observer: string): readonly ValuePlan[] {
   }
   return [...found.values()];
 }
+
+/** Values whose range must be observed; the others are given, or follow from their op or from another value. */
+export const observedIn = (values: readonly ValuePlan[]): readonly string[] =>
+  values
+    .filter(({ range, sameAs, qparams }) => range === undefined && sameAs === undefined && qparams === undefined)
+    .map(({ value }) => value);
 
 /** Read by a clamp that the quantization behind it replaces. */
 const isClamped = ({ consumers, integers }: View, name: string): boolean =>

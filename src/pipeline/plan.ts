@@ -10,15 +10,17 @@ import type { Site, WeightFit } from "../lowering/form.ts";
 import { FORMS } from "../lowering/index.ts";
 import { byteLength, elementCount } from "../numeric/dtypes.ts";
 import { fail } from "../numeric/errors.ts";
-import type { Step } from "../recipes/named-scheme.ts";
+import type { NamedScheme, Step } from "../recipes/named-scheme.ts";
 import { type Recipe, ruleFor } from "../recipes/recipe.ts";
 import { schemeNamed } from "../recipes/schemes.ts";
+import { weightGrid } from "./given-grids.ts";
 import { type Assigned, planStatic } from "./plan-static.ts";
 
 /** Decides for the whole model. Throws `unsupported` when the scheme fits nothing in it. */
 export function planModel(model: Model, recipe: Recipe): Plan {
   const assigned = assign(model, recipe);
-  const fixed = planStatic(model, assigned, recipe.observer);
+  const onlyGiven = recipe.onlyGiven === true && (model.graph.grids?.size ?? 0) > 0;
+  const fixed = planStatic(model, assigned, recipe.observer, onlyGiven);
   const rest = assigned.filter(({ site }) => !fixed.taken.has(site.node));
   const explained = new Set(fixed.kept.map(keyOf));
   const weights = rest.map(planWeights);
@@ -26,8 +28,10 @@ export function planModel(model: Model, recipe: Recipe): Plan {
     ...fixed.nodes,
     ...weights.filter((entry): entry is NodePlan => entry !== undefined && "form" in entry),
   ];
+  const planned = new Set(nodes.map(keyOf));
+  const inFloat = fixed.kept.filter((entry) => planned.has(keyOf(entry)));
   const kept = [
-    ...fixed.kept,
+    ...fixed.kept.filter((entry) => !planned.has(keyOf(entry))),
     ...weights.filter(
       (entry): entry is Kept => entry !== undefined && "reason" in entry && !explained.has(keyOf(entry)),
     ),
@@ -39,7 +43,7 @@ export function planModel(model: Model, recipe: Recipe): Plan {
     nodes,
     values: fixed.values,
     kept,
-    notes: sharedNotes(stored),
+    notes: [...sharedNotes(stored), ...inFloat.map(({ node, reason }) => `"${node}" computes in float: ${reason}`)],
     ...(recipe.scheme.float16 === undefined ? {} : { float16: recipe.scheme.float16 }),
     bytes: plannedBytes(model, stored),
   };
@@ -65,7 +69,7 @@ function assign(model: Model, recipe: Recipe): readonly Assigned[] {
 function planWeights({ site, place, scheme, kept }: Assigned): NodePlan | Kept | undefined {
   if (scheme === undefined) return holdsWeights(site) ? { ...place, reason: kept ?? "kept", byUser: true } : undefined;
   const reasons = new Set<string>();
-  for (const step of scheme.steps) {
+  for (const step of stepsFor(site, scheme)) {
     if (step.ops !== undefined && !step.ops.includes(site.node.op)) continue;
     const fit = FORMS[step.form]?.fits(site, step.scheme) ?? `form ${step.form} is not available`;
     if (typeof fit !== "string")
@@ -76,13 +80,26 @@ function planWeights({ site, place, scheme, kept }: Assigned): NodePlan | Kept |
   return { ...place, reason: [...reasons].join("; ") || `scheme ${scheme.name} has no form for ${site.node.op}` };
 }
 
+/** Weights that came with a grid are stored on it where nothing else fits. */
+function stepsFor({ node, constant }: Site, { steps }: NamedScheme): readonly Step[] {
+  return steps.length > 0 && node.inputs.some((name) => constant(name)?.grid) ? [...steps, ON_OWN_GRID] : steps;
+}
+
+const ON_OWN_GRID: Step = {
+  form: "dq",
+  scheme: { dtype: "int8", symmetric: true, granularity: { per: "axis" } },
+  algorithm: "rtn",
+};
+
 const options = (step: Step) => (step.options === undefined ? {} : { options: step.options });
 
 function weightPlan(site: Site, fit: WeightFit, step: Step): NonNullable<NodePlan["weight"]> {
   const tensor = site.constant(fit.tensor);
   const before = tensor === undefined ? 0 : byteLength(tensor.dtype, elementCount(tensor.shape));
   const after = FORMS[step.form]?.storedBytes(fit, step.scheme) ?? before;
-  return { ...fit, scheme: step.scheme, algorithm: step.algorithm, bytes: { before, after } };
+  const plan = { ...fit, scheme: step.scheme, algorithm: step.algorithm, bytes: { before, after } };
+  const stack = step.form === "dynamic" && fit.shape.length > 2;
+  return (tensor && !stack && weightGrid(tensor, plan)) || plan;
 }
 
 /** A constant of two or more dimensions is a weight; scalars and vectors are parameters nobody quantizes alone. */

@@ -1,7 +1,16 @@
 /** Step 2: float rewrites that keep what the model computes and let the quantizer and the engine do their best. */
-import { graphs } from "../ir/edit.ts";
+import { graphs, opTypes } from "../ir/edit.ts";
 import type { Model } from "../ir/model.ts";
-import { FIRST, GENERAL, type Pass, type PassContext, raiseOpset, STATIC, type ValueType } from "../passes/index.ts";
+import {
+  FIRST,
+  GENERAL,
+  GRIDS,
+  type Pass,
+  type PassContext,
+  raiseOpset,
+  STATIC,
+  type ValueType,
+} from "../passes/index.ts";
 
 /** What the model is prepared for. */
 export interface PrepareOptions {
@@ -9,6 +18,8 @@ export interface PrepareOptions {
   readonly static?: boolean;
   /** Operator set the scheme needs at least (13 for per-channel Q/DQ, 21 for 4-bit or blocked DequantizeLinear). */
   readonly opset?: number;
+  /** Take Q/DQ pairs out and keep their grids for the plan. */
+  readonly grids?: boolean;
   /** Types of values as seen in a run of the model as it is before the rewrites for `static`; names are its own. */
   readonly typesOf?: (model: Model) => Promise<ReadonlyMap<string, ValueType> | undefined>;
 }
@@ -30,7 +41,8 @@ export interface Prepared {
 /** Runs the passes in order. Fails with code "unsupported" when the opset can't be raised, and says which op is why. */
 export async function prepare(model: Model, context: PassContext, options: PrepareOptions = {}): Promise<Prepared> {
   const raise = options.opset === undefined ? [] : [raiseOpset(options.opset)];
-  const general = await runPasses(model, context, [...FIRST, ...raise, ...GENERAL]);
+  const grids = options.grids && opTypes(model).has("DequantizeLinear") ? GRIDS : [];
+  const general = await runPasses(model, context, [...FIRST, ...raise, ...grids, ...GENERAL]);
   if (!options.static) return general;
   const types = await options.typesOf?.(general.model);
   const fixed = await runPasses(general.model, types === undefined ? context : { ...context, types }, STATIC);

@@ -47,12 +47,11 @@ export type Verified = Omit<Candidate, "scheme" | "output" | "files" | "contract
 /** Runs both models: outputs, metrics, speed, memory, optimized ops, error by layer, and what follows from it. */
 export async function verify(host: Host, input: VerifyInput, hooks: Hooks): Promise<Verified> {
   const { reference, candidate } = input;
-  const options = { threads: host.threads };
-  const before = await host.engine.open(reference.place, options);
+  const { session: before, refused } = await openReference(host, reference.place);
   try {
-    const after = await host.engine.open(candidate.place, options);
+    const after = await host.engine.open(candidate.place, { threads: host.threads });
     try {
-      return await runBoth(host, input, before, after, hooks);
+      return await runBoth(host, input, { before, after, refused }, hooks);
     } finally {
       await after.close();
     }
@@ -61,11 +60,36 @@ export async function verify(host: Host, input: VerifyInput, hooks: Hooks): Prom
   }
 }
 
+/** Both models, open; `refused` says why the original runs without the engine's optimizations. */
+interface Sessions {
+  readonly before: Session;
+  readonly after: Session;
+  readonly refused: string | undefined;
+}
+
+/** Some exports (PyTorch's scales of shape [1]) open only without the engine's optimizations: better than not at all. */
+async function openReference({ engine, threads }: Host, place: ModelPlace) {
+  try {
+    return { session: await engine.open(place, { threads }), refused: undefined };
+  } catch (error) {
+    if (!(error instanceof FewbitError) || error.code !== "engine") throw error;
+    const plain = await engine.open(place, { threads, optimize: "none" }).catch(() => undefined);
+    if (plain === undefined) throw error;
+    return { session: plain, refused: error.message };
+  }
+}
+
+const refusedFinding = (message: string): Finding => ({
+  severity: "warning",
+  code: "reference-unoptimized",
+  message: `the original opens only without the engine's optimizations, so it was compared and timed without them (${message})`,
+  remedy: "judge the speed by another export of the original",
+});
+
 async function runBoth(
   host: Host,
   input: VerifyInput,
-  before: Session,
-  after: Session,
+  { before, after, refused }: Sessions,
   hooks: Hooks,
 ): Promise<Verified> {
   const { reference, candidate, evaluation, made, random } = input;
@@ -74,8 +98,9 @@ async function runBoth(
   const own = evaluation.evaluate && (await userMetric(evaluation.evaluate, before, after, reference.name));
   const sample = await oneSample(evaluation.data);
   const latency = await measureLatency(host, before, after, sample, 1, hooks);
-  const memory = await measureMemory(host, reference.place, candidate.place, sample);
-  const opHistogram = await histograms(host, input, sample);
+  const memory =
+    refused === undefined ? await measureMemory(host, reference.place, candidate.place, sample) : undefined;
+  const opHistogram = await histograms(host, input, sample, refused !== undefined);
   const layers =
     made && !random && outputs.broken.length === 0
       ? await compareLayers(host, made.prepared, made.model, made.plan, made.stats, evaluation.data, hooks)
@@ -95,7 +120,8 @@ async function runBoth(
     notes: made?.plan.notes ?? [],
   };
   const findings = judge({ ...measured, broken: outputs.broken, random, engine: host.engine.name, plan: made?.plan });
-  return { ...measured, findings: [...(made?.findings ?? []), ...findings] };
+  const about = refused === undefined ? [] : [refusedFinding(refused)];
+  return { ...measured, findings: [...(made?.findings ?? []), ...about, ...findings] };
 }
 
 /** Made-up inputs may be nonsense to a model (lengths that must agree, indices); the user's own then have to do. */
@@ -113,8 +139,8 @@ async function oneSample(data: Dataset): Promise<Feeds> {
   return {};
 }
 
-async function histograms(host: Host, { reference, candidate }: VerifyInput, sample: Feeds) {
-  const before = await host.engine.opHistogram(reference.place, sample);
+async function histograms(host: Host, { reference, candidate }: VerifyInput, sample: Feeds, refused: boolean) {
+  const before = refused ? {} : await host.engine.opHistogram(reference.place, sample);
   const after = await host.engine.opHistogram(candidate.place, sample);
   return before && after ? { before, after } : undefined;
 }

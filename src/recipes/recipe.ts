@@ -29,6 +29,8 @@ export interface Recipe {
   /** The user's settings (group size, symmetry, ...) applied to the schemes that rules name. */
   readonly tune: (scheme: NamedScheme) => NamedScheme;
   readonly observer: string;
+  /** There are no samples: in a model that came with Q/DQ pairs, values without one stay in float. */
+  readonly onlyGiven?: boolean;
 }
 
 const MAX_RULES = 10_000;

@@ -118,6 +118,7 @@ const RULES: readonly Rule[] = [
         }
       : undefined,
   ({ plan }) => {
+    if (plan?.scheme === "w8a8") return undefined;
     const weights = Math.min(
       ...fewCodes(plan?.nodes.flatMap(({ form, weight }) => (form === "qdq" && weight ? [weight.scheme] : []))),
     );
