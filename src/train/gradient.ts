@@ -3,32 +3,16 @@
  * becomes plain ONNX nodes behind the forward ones, so that any engine that runs the model runs its training step.
  */
 import { valueInfo } from "../ir/build.ts";
-import { producers, reads, withGraph } from "../ir/edit.ts";
-import type { Graph, Model, ValueInfo } from "../ir/model.ts";
-import { DTYPES, type DType } from "../numeric/dtypes.ts";
+import { producers, withGraph } from "../ir/edit.ts";
+import type { Model, ValueInfo } from "../ir/model.ts";
+import type { DType } from "../numeric/dtypes.ts";
 import { fail } from "../numeric/errors.ts";
-import { type Backward, differentiate, total } from "./backward.ts";
+import { type Backward, dependents, differentiate, differentiated, total, zerosLike } from "./backward.ts";
 import { type Known, knownTypes } from "./types.ts";
-import { add, ELEMENTS, scalar, startWriting, written } from "./writer.ts";
+import { add, ELEMENTS, scalar, startWriting } from "./writer.ts";
 
 /** ScatterElements with a sum (MaxPool, Gather, Slice) exists from here on. */
 const MIN_OPSET = 16;
-
-const isFloat = (dtype: DType | undefined): boolean => dtype === undefined || DTYPES[dtype].kind === "float";
-
-/** Values that change when one of `wrt` changes: floats, and codes that stand for floats, wherever those are moved to. */
-function dependents(graph: Graph, wrt: readonly string[], types: ReadonlyMap<string, Known>): ReadonlySet<string> {
-  const found = new Set(wrt);
-  const dtype = (name: string) => types.get(name)?.dtype;
-  for (const node of graph.nodes) {
-    const changing = reads(node).filter((name) => found.has(name));
-    if (changing.length === 0) continue;
-    const codes = new Set(changing.map(dtype).filter((read) => !isFloat(read)));
-    const carries = (name: string) => isFloat(dtype(name)) || node.op === "QuantizeLinear" || codes.has(dtype(name));
-    for (const name of node.outputs) if (name !== "" && carries(name)) found.add(name);
-  }
-  return found;
-}
 
 /** Ones of the shape of the loss: its elements are summed. */
 function seed(state: Backward, loss: string, dtype: DType): void {
@@ -42,10 +26,7 @@ function finish(state: Backward, name: string, output: string): ValueInfo {
   const { dtype = "float32", shape } = state.types.get(name) ?? {};
   const found = total(state, name);
   if (found !== undefined) add(state, "Identity", [found], [output]);
-  else {
-    const [lengths] = add(state, "Shape", [name], [state.fresh("grad/shape")]);
-    add(state, "Expand", [scalar(state, 0, dtype), lengths!], [output]);
-  }
+  else zerosLike(state, name, output);
   const declared = state.graph.inputs.find((input) => input.name === name)?.shape ?? shape;
   return valueInfo(output, dtype, declared);
 }
@@ -99,7 +80,5 @@ export function gradientGraph(model: Model, loss: string, wrt: readonly string[]
   if (state.needed.has(loss)) seed(state, loss, dtype);
   for (const node of graph.nodes.toReversed()) differentiate(state, node);
   const outputs = wrt.map((name, index) => finish(state, name, names[index]!));
-  const whole = written(state);
-  const nodes = whole.nodes.map((node) => state.changed.get(node) ?? node);
-  return withGraph(model, { ...whole, nodes, outputs: [...graph.outputs, ...outputs] });
+  return withGraph(model, { ...differentiated(state), outputs: [...graph.outputs, ...outputs] });
 }

@@ -2,7 +2,7 @@
  * The contract of a gradient rule: from a node and the gradients of its outputs to nodes that compute the gradients of
  * its inputs, in plain ONNX ops of operator set 16 and later.
  */
-import type { Node } from "../ir/model.ts";
+import type { Graph, Node } from "../ir/model.ts";
 import type { Writer } from "./writer.ts";
 
 /** What a rule may ask and do while it writes the backward nodes of one node. */
@@ -13,6 +13,12 @@ export interface RuleContext extends Writer {
   wants(input: number): boolean;
   /** Name of the output at an index, which is added to the forward node when it was left out. */
   output(index: number): string;
+  /** Values that sub-graphs of the node capture from around it and whose gradient somebody asks for. */
+  captured(): readonly string[];
+  /** A graph that runs a sub-graph of the node again and gives the gradients of `captured()` from those of the node's outputs. */
+  backward(graph: Graph): Graph;
+  /** Hands a gradient to a captured value, which is no input of the node. */
+  flow(value: string, gradient: string): void;
 }
 
 /**

@@ -3,7 +3,7 @@
  * those that follow from the ops in one walk.
  */
 import { dtypeOf } from "../containers/onnx/dtypes.ts";
-import { intAttribute, intsAttribute, tensorAttribute } from "../ir/attributes.ts";
+import { intAttribute, intsAttribute, subgraphs, tensorAttribute } from "../ir/attributes.ts";
 import type { Dim, Graph, Node, Tensor, ValueInfo } from "../ir/model.ts";
 import type { DType } from "../numeric/dtypes.ts";
 import { shapeRule } from "./shapes/index.ts";
@@ -215,16 +215,37 @@ export function knownTensor(tensor: Tensor): Known {
   return { dtype: tensor.dtype, ...shaped(tensor.shape), ...(values && { values }) };
 }
 
+/** What is true of a value that is one of two: lengths that differ are open. */
+function either(name: string, a: Known, b: Known): Known {
+  const dtype = a.dtype === b.dtype ? a.dtype : undefined;
+  if (a.dims === undefined || a.dims.length !== b.dims?.length) return { ...(dtype && { dtype }) };
+  const dims = a.dims.map((dim, axis) => (dim === b.dims![axis] ? dim : null));
+  return { ...(dtype && { dtype }), ...shaped(named(name, dims)) };
+}
+
+/** Outputs of If, from those of its branches, which see all that is known around them. */
+function branchOutputs(known: ReadonlyMap<string, Known>, node: Node): readonly Known[] {
+  const found = subgraphs(node).map(({ graph }) => {
+    const inner = knownTypes(graph, known);
+    return graph.outputs.map(({ name }) => inner.get(name) ?? UNKNOWN);
+  });
+  return node.outputs.map((name, index) => {
+    const [a = UNKNOWN, b = UNKNOWN] = found.map((outputs) => outputs[index] ?? UNKNOWN);
+    return either(name, a, b);
+  });
+}
+
 /** Adds what follows for the outputs of a node to what is known. */
 export function learn(known: Map<string, Known>, node: Node): void {
   const inputs = node.inputs.map((name) => known.get(name) ?? UNKNOWN);
+  const branches = node.op === "If" && node.domain === "" ? branchOutputs(known, node) : undefined;
   for (const [index, name] of node.outputs.entries())
-    if (name !== "") known.set(name, merged(inferred(node, index, inputs), known.get(name)));
+    if (name !== "") known.set(name, merged(branches?.[index] ?? inferred(node, index, inputs), known.get(name)));
 }
 
-/** What is known of every value of a graph by name; a declared fact goes before an inferred one. */
-export function knownTypes(graph: Graph): Map<string, Known> {
-  const known = new Map<string, Known>();
+/** What is known of every value of a graph by name, `outer` ones included; a declared fact goes before an inferred one. */
+export function knownTypes(graph: Graph, outer: ReadonlyMap<string, Known> = new Map()): Map<string, Known> {
+  const known = new Map(outer);
   for (const [name, tensor] of graph.tensors) known.set(name, knownTensor(tensor));
   for (const info of [...graph.values.values(), ...graph.outputs, ...graph.inputs]) {
     const tensor = graph.tensors.get(info.name);

@@ -1,6 +1,7 @@
 /** The cases every gradient rule is checked on. A row of the rule table without a case here fails the test. */
 import type { GradCase } from "../gradcheck.case.ts";
 import { activationCases } from "./activations.case.ts";
+import { controlCases } from "./control.case.ts";
 import { einsumCases } from "./einsum.case.ts";
 import { elementwiseCases } from "./elementwise.case.ts";
 import { indexingCases } from "./indexing.case.ts";
@@ -34,4 +35,5 @@ export const CASES: readonly GradCase[] = [
   ...quantizationCases,
   ...windowCases,
   ...normalizationCases,
+  ...controlCases,
 ];
