@@ -39,9 +39,11 @@ export function channelScale(writer: Writer, weight: string, format: WeightForma
   const { emit, ints, scalar } = writer;
   const shape = writer.shape(weight) ?? writer.refuse(`the shape of its weight "${weight}" is not known; declare it`);
   const axes = ints(shape.map((_, at) => at).filter((at) => at !== axis));
-  const size = emit("Abs", [weight]);
-  const extent = format.statistic === "max" ? "ReduceMax" : "ReduceMean";
-  const magnitude = emit(extent, [size, axes], { keepdims: 0 });
+  const reduced = (op: string, value: string) => emit(op, [value, axes], { keepdims: 0 });
+  const magnitude =
+    format.statistic === "max"
+      ? emit("Max", [reduced("ReduceMax", weight), emit("Neg", [reduced("ReduceMin", weight)])])
+      : reduced("ReduceMean", emit("Abs", [weight]));
   return emit("Max", [emit("Mul", [magnitude, scalar(format.factor, "float32")]), scalar(TINY, "float32")]);
 }
 
@@ -58,11 +60,10 @@ export function weightCodes(writer: Writer, weight: string, format: WeightFormat
   return { codes: full ? rounded : emit("Clip", [rounded, code(low), code(high)]), scale };
 }
 
-/** codes * scale as float32, of a known shape. */
+/** codes * scale as float32. */
 export function dequantized(writer: Writer, { codes, scale }: Codes, shape: readonly number[], axis: number): string {
-  const { emit, ints } = writer;
-  const floats = emit("Reshape", [castTo(writer, codes, "float32"), ints(shape)]);
-  return emit("Mul", [floats, along(writer, scale, axis, shape.length)]);
+  const { emit } = writer;
+  return emit("Mul", [castTo(writer, codes, "float32"), along(writer, scale, axis, shape.length)]);
 }
 
 /** Product of codes as float32; `left` are unsigned rows. A scale may be a vector of the columns. */

@@ -1,12 +1,13 @@
 import { expect, test } from "vitest";
 import { floatTensor, node, onnxModel, valueInfo } from "../../ir/build.ts";
 import { assertLegal } from "../../ir/check.ts";
-import type { Feeds, Model, NDArray, Node } from "../../ir/model.ts";
+import type { Feeds, Model, Node } from "../../ir/model.ts";
 import { rng } from "../../numeric/rng.ts";
 import { bytesOfModel, run, testEngine } from "../../passes/same-outputs.case.ts";
 import { expand } from "../expand.ts";
 import { gradientGraph } from "../gradient.ts";
 import { TRAINING_OPS } from "../ops/index.ts";
+import { bound, dataOf, extent, f32, largestError, span } from "./bounds.case.ts";
 import { WEIGHT_FORMATS, type WeightFormatName } from "./formats.ts";
 import { NOISE_LENGTH } from "./gradient-codes.ts";
 import { type LowPrecisionOptions, lowPrecision } from "./rewrite.ts";
@@ -14,8 +15,6 @@ import { type LowPrecisionOptions, lowPrecision } from "./rewrite.ts";
 const [ROWS, INNER, COLUMNS] = [24, 32, 16];
 const random = rng(3);
 const normal = (count: number): Float32Array => Float32Array.from({ length: count }, random.normal);
-const f32 = (shape: readonly number[], data: Float32Array): NDArray => ({ dtype: "float32", shape, data });
-const data = (found: Feeds, name: string): Float32Array => found[name]!.data as Float32Array;
 
 interface Case {
   readonly label: string;
@@ -67,21 +66,6 @@ const feedsOf = (given: Case, x: Float32Array, d: Float32Array): Feeds => ({
   d: f32([...given.x.slice(0, -1), COLUMNS], d),
 });
 
-const extent = (values: ArrayLike<number>): number => Math.max(...Array.from(values, Math.abs));
-const span = (values: ArrayLike<number>): number =>
-  Math.max(0, ...Array.from(values)) - Math.min(0, ...Array.from(values));
-const largestError = (a: Float32Array, b: Float32Array): number => extent(a.map((value, index) => value - b[index]!));
-
-/**
- * Every factor is off by half a step at most: a step of (largest - smallest) / 255 on the left, of `right` on the right; a
- * sum of `terms` products is off by the sum of their errors. Float32 rounding is a millionth of that.
- */
-const bound = (terms: number, left: ArrayLike<number>, right: ArrayLike<number>, rightStep: number): number => {
-  const leftStep = span(left) / 255;
-  const product = (leftStep / 2) * extent(right) + (rightStep / 2) * extent(left) + (leftStep * rightStep) / 4;
-  return 1.001 * terms * product;
-};
-
 test.each(CASES)("$label: products and gradients are within half steps of the float ones", async (given) => {
   const [x, w, d] = [normal(ROWS * INNER), normal(INNER * COLUMNS), normal(ROWS * COLUMNS)];
   const feeds = feedsOf(given, x, d);
@@ -91,10 +75,10 @@ test.each(CASES)("$label: products and gradients are within half steps of the fl
     for (const optimize of ["none", "all"] as const) {
       const found = await run(integerModel(model, {}), feeds, optimize);
       const weightStep = extent(w) / 127;
-      expect(largestError(data(found, "y"), data(floats, "y"))).toBeLessThan(bound(INNER, x, w, weightStep));
+      expect(largestError(dataOf(found, "y"), dataOf(floats, "y"))).toBeLessThan(bound(INNER, x, w, weightStep));
       // Scales of the channels are part of the left side, so its extent is that of d times the largest of them.
       const scaled = d.map((value) => value * weightStep);
-      expect(largestError(data(found, "grad/x"), data(floats, "grad/x"))).toBeLessThan(
+      expect(largestError(dataOf(found, "grad/x"), dataOf(floats, "grad/x"))).toBeLessThan(
         bound(
           COLUMNS,
           scaled,
@@ -102,7 +86,7 @@ test.each(CASES)("$label: products and gradients are within half steps of the fl
           1,
         ),
       );
-      expect(largestError(data(found, "grad/w"), data(floats, "grad/w"))).toBeLessThan(
+      expect(largestError(dataOf(found, "grad/w"), dataOf(floats, "grad/w"))).toBeLessThan(
         bound(ROWS, x, d, span(d) / 255),
       );
       for (const name of ["x", "w"]) expect(found[`grad/${name}`]!.shape).toEqual(floats[`grad/${name}`]!.shape);
@@ -117,8 +101,8 @@ test("float gradients are those of the product with the rounded weight", async (
   const floats = await run(gradientGraph(model, "loss", ["x", "w"]), feedsOf(given, x, d));
   const found = await run(integerModel(model, { backward: false }), feedsOf(given, x, d), "all");
   // Float32 sums in another order.
-  expect(largestError(data(found, "grad/w"), data(floats, "grad/w"))).toBeLessThan(1e-4);
-  expect(largestError(data(found, "grad/x"), data(floats, "grad/x"))).toBeLessThan(
+  expect(largestError(dataOf(found, "grad/w"), dataOf(floats, "grad/w"))).toBeLessThan(1e-4);
+  expect(largestError(dataOf(found, "grad/x"), dataOf(floats, "grad/x"))).toBeLessThan(
     COLUMNS * extent(d) * (extent(w) / 127 / 2) * 1.001,
   );
 });
@@ -132,7 +116,7 @@ test.each(Object.keys(WEIGHT_FORMATS) as WeightFormatName[])(
     const identity = Float32Array.from({ length: INNER * INNER }, (_, i) => (i % (INNER + 1) === 0 ? 1 : 0));
     const given: Case = { ...CASES[0]!, x: [INNER, INNER] };
     const feeds = feedsOf(given, identity, normal(INNER * COLUMNS));
-    const found = data(await run(integerModel(modelOf(given, w, false), { format }), feeds, "all"), "y");
+    const found = dataOf(await run(integerModel(modelOf(given, w, false), { format }), feeds, "all"), "y");
     for (let column = 0; column < COLUMNS; column++) {
       const own = Array.from({ length: INNER }, (_, row) => Math.abs(w[row * COLUMNS + column]!));
       const size = statistic === "max" ? Math.max(...own) : own.reduce((sum, value) => sum + value, 0) / INNER;
@@ -158,7 +142,7 @@ async function means(model: Model, feeds: Feeds, draws: number): Promise<Readonl
     const noise = Float32Array.from({ length: NOISE_LENGTH }, random.uniform);
     const found = await session.run({ ...feeds, "train/noise/gradients": f32([NOISE_LENGTH], noise) });
     for (const name of ["x", "w"] as const) {
-      const values = data(found, `grad/${name}`);
+      const values = dataOf(found, `grad/${name}`);
       for (let i = 0; i < values.length; i++) sums[name][i]! += values[i]! / draws;
     }
   }
@@ -186,11 +170,11 @@ test("gradients rounded at random are right on average, where rounding to the ne
   // 5 deviations: a share of 6e-7 lies outside, of 1,280 entries.
   const [ofX, ofW] = [5 * deviation(COLUMNS, 127), 5 * deviation(ROWS, 1)];
   const off = (name: "x" | "w", found: ArrayLike<number>) =>
-    largestError(Float32Array.from(found), data(exact, `grad/${name}`));
+    largestError(Float32Array.from(found), dataOf(exact, `grad/${name}`));
   expect(off("x", mean.x)).toBeLessThan(ofX);
   expect(off("w", mean.w)).toBeLessThan(ofW);
-  expect(off("x", data(nearest, "grad/x"))).toBeGreaterThan(ofX / 5);
-  const lost = data(nearest, "grad/w").slice(COLUMNS);
+  expect(off("x", dataOf(nearest, "grad/x"))).toBeGreaterThan(ofX / 5);
+  const lost = dataOf(nearest, "grad/w").slice(COLUMNS);
   const kept = mean.w.slice(COLUMNS);
   const total = (values: ArrayLike<number>) => Array.from(values).reduce((sum, value) => sum + value, 0);
   expect(total(lost)).not.toBeCloseTo(total(kept), 1);

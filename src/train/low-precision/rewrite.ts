@@ -1,11 +1,13 @@
 /** Products of a model that is trained, turned into products of 8-bit integers, forward and backward. */
-import { floatAttribute, intAttribute } from "../../ir/attributes.ts";
-import { node as makeNode, valueInfo } from "../../ir/build.ts";
-import { freshNames, nodeLabel, withGraph } from "../../ir/edit.ts";
-import type { Graph, Model, Node } from "../../ir/model.ts";
+import { floatAttribute, intAttribute, stringAttribute } from "../../ir/attributes.ts";
+import { intTensor, node as makeNode, valueInfo } from "../../ir/build.ts";
+import { freshNames, nodeLabel, withGraph, withTensors } from "../../ir/edit.ts";
+import type { Graph, Model, Node, Tensor } from "../../ir/model.ts";
+import { elementCount } from "../../numeric/dtypes.ts";
 import { fail } from "../../numeric/errors.ts";
 import { NOISE } from "../step.ts";
 import { type Known, knownTypes } from "../types.ts";
+import { range } from "./columns.ts";
 import type { WeightFormatName } from "./formats.ts";
 import { NOISE_LENGTH } from "./gradient-codes.ts";
 
@@ -41,6 +43,8 @@ export interface LowPrecision {
 
 /** ReduceMax takes its axes as an input from here on. */
 const MIN_OPSET = 18;
+/** Values a window of a convolution must see for its rows to be worth making. */
+const MIN_WINDOW = 32;
 
 /** What is known around the node that is rewritten. */
 interface Site {
@@ -57,6 +61,7 @@ interface Rewritten {
   readonly axis: number;
   /** What the integer node makes; of the shape of what the rewritten node made. */
   readonly product: string;
+  readonly tensors?: readonly Tensor[];
 }
 
 /** Gives the nodes that take the place of one, or in words why it stays. */
@@ -94,8 +99,33 @@ const gemm: Rewrite = (site) => {
   return { nodes: bias === "" ? [integer] : [integer, add], axis: 1 - transB, product };
 };
 
+/** Attributes of Conv that Int8Conv reads. */
+const STEPS = ["strides", "dilations", "pads"];
+
+const conv: Rewrite = (site) => {
+  const { node, fresh, known } = site;
+  if (intAttribute(node, "group", 1) !== 1) return "the products of its groups are too small to be faster in integers";
+  if (!["NOTSET", "VALID"].includes(stringAttribute(node, "auto_pad", "NOTSET"))) return "its pads are not written out";
+  const shape = known.get(node.inputs[1]!)?.shape;
+  if (shape === undefined || elementCount(shape.slice(1)) < MIN_WINDOW)
+    return `its windows see fewer than ${MIN_WINDOW} values, which is slower in integers`;
+  const [output = "", bias = ""] = [node.outputs[0], node.inputs[2]];
+  const product = bias === "" ? output : fresh(`${output}/product`);
+  const attributes = Object.entries(node.attributes).filter(([name]) => STEPS.includes(name));
+  const integer = integerNode(site, "Int8Conv", product, Object.fromEntries(attributes));
+  if (bias === "") return { nodes: [integer], axis: 0, product };
+  const column = fresh(`${bias}/column`);
+  const axes = intTensor(fresh(`${site.label}/axes`), range(1, shape.length - 1));
+  const nodes = [
+    integer,
+    makeNode("Unsqueeze", [bias, axes.name], [column], { name: fresh(`${site.label}/column`) }),
+    makeNode("Add", [product, column], [output], { name: fresh(`${site.label}/bias`) }),
+  ];
+  return { nodes, axis: 0, product, tensors: [axes] };
+};
+
 /** By op of the default domain. */
-const REWRITES: Readonly<Record<string, Rewrite>> = { MatMul: matMul, Gemm: gemm };
+const REWRITES: Readonly<Record<string, Rewrite>> = { MatMul: matMul, Gemm: gemm, Conv: conv };
 
 const isProduct = (node: Node, parameters: ReadonlySet<string>): boolean =>
   node.domain === "" && Object.hasOwn(REWRITES, node.op) && parameters.has(node.inputs[1] ?? "");
@@ -117,6 +147,7 @@ export function lowPrecision(model: Model, options: LowPrecisionOptions): LowPre
   const integer: IntegerNode[] = [];
   const kept: { node: string; reason: string }[] = [];
   const values = new Map(graph.values);
+  const tensors: Tensor[] = [];
   const nodes = graph.nodes.flatMap((node): readonly Node[] => {
     if (!isProduct(node, parameters)) return [node];
     const label = nodeLabel(node)!;
@@ -128,10 +159,12 @@ export function lowPrecision(model: Model, options: LowPrecisionOptions): LowPre
     }
     const dims = known.get(node.outputs[0]!)?.dims;
     if (dims !== undefined) values.set(found.product, valueInfo(found.product, "float32", dims));
+    tensors.push(...(found.tensors ?? []));
     integer.push({ node: label, weight: node.inputs[1]!, axis: found.axis });
     return found.nodes;
   });
   if (integer.length === 0) return { model, integer, kept };
   const noise = noiseOf(options).map((name) => valueInfo(name, "float32", [NOISE_LENGTH]));
-  return { model: withGraph(model, { ...graph, nodes, values, inputs: [...graph.inputs, ...noise] }), integer, kept };
+  const made = withTensors({ ...graph, nodes, values, inputs: [...graph.inputs, ...noise] }, tensors);
+  return { model: withGraph(model, made), integer, kept };
 }

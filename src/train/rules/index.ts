@@ -2,7 +2,6 @@
 import type { Rules } from "../rule.ts";
 import { activationRules } from "./activations.ts";
 import { broadcastingRules } from "./broadcasting.ts";
-import { controlRules } from "./control.ts";
 import { convolutionRules } from "./convolutions.ts";
 import { dropoutRules } from "./dropout.ts";
 import { einsumRules } from "./einsum.ts";
@@ -10,6 +9,7 @@ import { elementwiseRules } from "./elementwise.ts";
 import { fakeQuantizeRules } from "./fake-quantize.ts";
 import { functionRules } from "./functions.ts";
 import { indexingRules } from "./indexing.ts";
+import { int8ConvolutionRules } from "./int8-convolutions.ts";
 import { int8ProductRules } from "./int8-products.ts";
 import { labelRules } from "./labels.ts";
 import { movementRules } from "./movement.ts";
@@ -45,7 +45,7 @@ export const RULES: Rules = {
   ...quantizationRules,
   ...fakeQuantizeRules,
   ...int8ProductRules,
+  ...int8ConvolutionRules,
   ...convolutionRules,
-  ...controlRules,
   ...poolRules,
 };

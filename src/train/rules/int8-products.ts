@@ -1,5 +1,5 @@
 /**
- * Gradients of fewbit.Int8MatMul and fewbit.Int8Conv: products of 8-bit codes like the forward ones, straight through the
+ * Gradients of fewbit.Int8MatMul: products of 8-bit codes like the forward ones, straight through the
  * rounding of values and weights (Bengio et al., arXiv:1308.3432), so each is the gradient of a product of floats up to
  * rounding. `d` is the gradient of the output.
  */
@@ -48,10 +48,13 @@ function floatGradients(context: RuleContext, node: Node, d: string, { weight, s
 
 /** dX = (d * scales of the channels) times the codes of the weight: scales along the inner axis go into the left side. */
 function integerInputGradient(context: RuleContext, node: Node, d: string, { weight }: Saved, salt: number): string {
-  const scaled = context.emit("Mul", [d, weight.scale]);
+  const { emit } = context;
+  // Shares of the largest scale: engines fuse a product with two scales, not with one.
+  const scale = emit("ReduceMax", [weight.scale], { keepdims: 0 });
+  const scaled = emit("Mul", [d, emit("Div", [weight.scale, scale])]);
   const left = gradientCodes(context, scaled, node.inputs[2] ?? "", salt).unsigned();
-  const upright: Codes = { codes: weight.codes, scale: context.scalar(1, "float32") };
-  return integerProduct(context, left, transposedWeight(node) ? upright : flipped(context, upright));
+  const right: Codes = { codes: weight.codes, scale };
+  return integerProduct(context, left, transposedWeight(node) ? right : flipped(context, right));
 }
 
 /** dW = X^T d, or d^T X where the weight is transposed: the side that is turned is the unsigned one. */
