@@ -1,9 +1,14 @@
 /** What the backward walk over a graph collects, and how a gradient rule writes into it. */
-import { reads } from "../ir/edit.ts";
-import type { Node } from "../ir/model.ts";
+
+import { subgraphs } from "../ir/attributes.ts";
+import { valueInfo } from "../ir/build.ts";
+import { freeNames, reads } from "../ir/edit.ts";
+import type { Graph, Node } from "../ir/model.ts";
+import { DTYPES, type DType } from "../numeric/dtypes.ts";
 import type { RuleContext } from "./rule.ts";
 import { RULES } from "./rules/index.ts";
-import { add, opKey, type Writing, writerFor } from "./writer.ts";
+import { type Known, knownTypes } from "./types.ts";
+import { add, opKey, scalar, type Writing, writerFor, written } from "./writer.ts";
 
 /** Everything the backward walk collects. */
 export interface Backward extends Writing {
@@ -13,6 +18,72 @@ export interface Backward extends Writing {
   readonly parts: Map<string, string[]>;
   /** Forward nodes that got more outputs. */
   readonly changed: Map<Node, Node>;
+}
+
+const isFloat = (dtype: DType | undefined): boolean => dtype === undefined || DTYPES[dtype].kind === "float";
+
+/** Values that change when one of `wrt` changes: floats, and codes that stand for floats, wherever those are moved to. */
+export function dependents(
+  graph: Graph,
+  wrt: Iterable<string>,
+  types: ReadonlyMap<string, Known>,
+): ReadonlySet<string> {
+  const found = new Set(wrt);
+  const dtype = (name: string) => types.get(name)?.dtype;
+  for (const node of graph.nodes) {
+    const changing = reads(node).filter((name) => found.has(name));
+    if (changing.length === 0) continue;
+    const codes = new Set(changing.map(dtype).filter((read) => !isFloat(read)));
+    const carries = (name: string) => isFloat(dtype(name)) || node.op === "QuantizeLinear" || codes.has(dtype(name));
+    for (const name of node.outputs) if (name !== "" && carries(name)) found.add(name);
+  }
+  return found;
+}
+
+/** Adds zeros of the type and shape of a value under the name `output`. */
+export function zerosLike(state: Writing, value: string, output: string): void {
+  const [lengths] = add(state, "Shape", [value], [state.fresh(`${state.prefix}/shape`)]);
+  add(state, "Expand", [scalar(state, 0, state.types.get(value)?.dtype ?? "float32"), lengths!], [output]);
+}
+
+/** Hands a gradient to the value it belongs to. */
+function flow(state: Backward, value: string, gradient: string): void {
+  if (!state.needed.has(value)) return;
+  state.parts.set(value, [...(state.parts.get(value) ?? []), gradient]);
+  likeInput(state, gradient, value);
+}
+
+/** Forward nodes, with the outputs they got, and all that was written behind them. */
+export function differentiated(state: Backward): Graph {
+  const whole = written(state);
+  return { ...whole, nodes: whole.nodes.map((node) => state.changed.get(node) ?? node) };
+}
+
+/**
+ * A sub-graph that runs the nodes of `graph` again and gives the gradients of `wanted`, values of the graphs around it, from
+ * those of the outputs of `graph`. Both are branches beside each other, so their nodes may have the same names.
+ */
+function branchBackward(
+  outer: Backward,
+  graph: Graph,
+  gradients: readonly (string | undefined)[],
+  wanted: readonly string[],
+): Graph {
+  const types = knownTypes(graph, outer.types);
+  const needed = dependents(graph, outer.needed, types);
+  const { fresh, prefix } = outer;
+  const collected = { added: [], constants: new Map(), parts: new Map(), changed: new Map() };
+  const state: Backward = { graph, types, fresh, prefix, needed, ...collected };
+  for (const [index, { name }] of graph.outputs.entries())
+    if (gradients[index] !== undefined) flow(state, name, gradients[index]);
+  for (const node of graph.nodes.toReversed()) differentiate(state, node);
+  const outputs = wanted.map((name) => {
+    const [found, output] = [total(state, name), fresh(`${prefix}/${name}`)];
+    if (found === undefined) zerosLike(state, name, output);
+    else add(state, "Identity", [found], [output]);
+    return valueInfo(output, types.get(name)?.dtype);
+  });
+  return { ...differentiated(state), outputs };
 }
 
 /** The gradient of a value: the sum over all ways from it to the loss. */
@@ -40,7 +111,17 @@ const contextOf = (state: Backward, node: Node): RuleContext => ({
   gradient: (output) => total(state, node.outputs[output] ?? ""),
   wants: (input) => state.needed.has(node.inputs[input] ?? ""),
   output: (index) => outputOf(state, node, index),
+  captured: () => capturedBy(state, node),
+  backward: (graph) => {
+    const gradients = node.outputs.map((name) => total(state, name));
+    return branchBackward(state, graph, gradients, capturedBy(state, node));
+  },
+  flow: (value, gradient) => flow(state, value, gradient),
 });
+
+/** Values that sub-graphs of a node read from around them and that somebody needs the gradient of. */
+const capturedBy = ({ needed }: Backward, node: Node): readonly string[] =>
+  [...new Set(subgraphs(node).flatMap(({ graph }) => freeNames(graph)))].filter((name) => needed.has(name));
 
 /** A gradient is of the type and shape of what it belongs to, also where that does not follow from the ops that made it. */
 function likeInput({ types }: Backward, gradient: string, input: string): void {
@@ -59,8 +140,6 @@ export function differentiate(state: Backward, node: Node): void {
     context.refuse("there is no gradient rule for this op; keep it out of the trained part");
   for (const [index, gradient] of rule(node, context).entries()) {
     const input = node.inputs[index] ?? "";
-    if (gradient === undefined || !state.needed.has(input)) continue;
-    state.parts.set(input, [...(state.parts.get(input) ?? []), gradient]);
-    likeInput(state, gradient, input);
+    if (gradient !== undefined) flow(state, input, gradient);
   }
 }

@@ -2,6 +2,7 @@
 import type { Rules } from "../rule.ts";
 import { activationRules } from "./activations.ts";
 import { broadcastingRules } from "./broadcasting.ts";
+import { controlRules } from "./control.ts";
 import { convolutionRules } from "./convolutions.ts";
 import { dropoutRules } from "./dropout.ts";
 import { einsumRules } from "./einsum.ts";
@@ -47,5 +48,6 @@ export const RULES: Rules = {
   ...int8ProductRules,
   ...int8ConvolutionRules,
   ...convolutionRules,
+  ...controlRules,
   ...poolRules,
 };
