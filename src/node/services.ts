@@ -6,6 +6,7 @@ import { OBSERVERS } from "../observers/index.ts";
 import { findBadWeights } from "../pipeline/bad-weights.ts";
 import { inspectModel } from "../pipeline/inspect.ts";
 import { listSchemes } from "../pipeline/list-schemes.ts";
+import { takeGrids } from "../pipeline/prepare.ts";
 import type { Hooks } from "../pipeline/progress.ts";
 import type { DryRun, Finding, InspectReport, QuantizeReport, SchemesReport } from "../pipeline/result.ts";
 import { METRICS } from "../pipeline/verify/outputs.ts";
@@ -70,7 +71,7 @@ export async function schemes({ model: path }: { readonly model?: string }, _hoo
   if (path === undefined) return { kind: "schemes", schemes: listSchemes() };
   const source = await openLegalSource(path);
   try {
-    return { kind: "schemes", model: source.summary, schemes: listSchemes(source.model) };
+    return { kind: "schemes", model: source.summary, schemes: listSchemes(await takeGrids(source.model)) };
   } finally {
     await source.close();
   }

@@ -318,6 +318,7 @@ it("grids of more codes than the scheme has are not used: values are calibrated,
   const { plan } = await lowered(model, "w4a4", true);
   expect(plan.values.every(({ qparams }) => qparams === undefined)).toBe(true);
   expect(plan.nodes.every(({ weight }) => weight?.qparams === undefined)).toBe(true);
+  expect(plan.notes.join()).toMatch(/w4a4 has fewer codes than the model's own grids of "w1_dq", .* and \d+ more/);
 });
 
 it("dynamic products keep the codes of their weights", async () => {

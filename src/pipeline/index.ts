@@ -134,7 +134,7 @@ export {
   planFor,
 } from "./make.ts";
 export { planModel } from "./plan.ts";
-export { type Prepared, type PrepareOptions, type PrepareStep, prepare } from "./prepare.ts";
+export { type Prepared, type PrepareOptions, type PrepareStep, prepare, takeGrids } from "./prepare.ts";
 export { type Hooks, noHooks, type Progress, type ProgressStep, silent, stopIfAborted } from "./progress.ts";
 export { type Quantized, quantize } from "./quantize.ts";
 export { renderJson } from "./report/json.ts";

@@ -7,12 +7,13 @@ import { plainRecipe } from "../recipes/recipe.ts";
 import { SCHEMES } from "../recipes/schemes.ts";
 import { forModel } from "../recipes/transformers-js.ts";
 import { planModel, SEE_SCHEMES } from "./plan.ts";
+import { observedIn } from "./plan-static.ts";
 import type { SchemeSummary } from "./result.ts";
 
 /** Values outside the tensors (graph, names) are small; float16 halves what no step takes. */
 const HALF = 0.5;
 
-/** All schemes; with a model also whether each fits and the bytes of its constants afterwards. */
+/** All schemes; with a model (after `takeGrids`) also whether each fits and the bytes of its constants afterwards. */
 export const listSchemes = (model?: Model): readonly SchemeSummary[] =>
   [...SCHEMES.values()].map((scheme) => ({
     name: scheme.name,
@@ -21,11 +22,16 @@ export const listSchemes = (model?: Model): readonly SchemeSummary[] =>
     ...(model ? fitting(model, scheme) : {}),
   }));
 
-function fitting(model: Model, scheme: NamedScheme): Pick<SchemeSummary, "fits" | "bytes" | "reason"> {
+function fitting(model: Model, scheme: NamedScheme): Partial<SchemeSummary> & Pick<SchemeSummary, "fits"> {
   try {
-    const { bytes, nodes } = planModel(model, plainRecipe(forModel(scheme, { ops: opTypes(model) })));
+    const { bytes, nodes, values } = planModel(model, plainRecipe(forModel(scheme, { ops: opTypes(model) })));
     const taken = nodes.reduce((sum, { weight }) => sum + (weight?.bytes.after ?? 0), 0);
-    return { fits: true, bytes: scheme.float16 ? taken + Math.round((bytes.after - taken) * HALF) : bytes.after };
+    const needsData = observedIn(values).length > 0;
+    return {
+      fits: true,
+      needsData,
+      bytes: scheme.float16 ? taken + Math.round((bytes.after - taken) * HALF) : bytes.after,
+    };
   } catch (error) {
     if (error instanceof FewbitError) return { fits: false, reason: error.message.replace(SEE_SCHEMES, "") };
     throw error;

@@ -14,7 +14,7 @@ import type { NamedScheme, Step } from "../recipes/named-scheme.ts";
 import { type Recipe, ruleFor } from "../recipes/recipe.ts";
 import { schemeNamed } from "../recipes/schemes.ts";
 import { weightGrid } from "./given-grids.ts";
-import { type Assigned, planStatic } from "./plan-static.ts";
+import { type Assigned, observedIn, planStatic, type StaticPlan } from "./plan-static.ts";
 
 /** Decides for the whole model. Throws `unsupported` when the scheme fits nothing in it. */
 export function planModel(model: Model, recipe: Recipe): Plan {
@@ -43,7 +43,11 @@ export function planModel(model: Model, recipe: Recipe): Plan {
     nodes,
     values: fixed.values,
     kept,
-    notes: [...sharedNotes(stored), ...inFloat.map(({ node, reason }) => `"${node}" computes in float: ${reason}`)],
+    notes: [
+      ...sharedNotes(stored),
+      ...unusedGrids(model, fixed, recipe),
+      ...inFloat.map(({ node, reason }) => `"${node}" computes in float: ${reason}`),
+    ],
     ...(recipe.scheme.float16 === undefined ? {} : { float16: recipe.scheme.float16 }),
     bytes: plannedBytes(model, stored),
   };
@@ -146,6 +150,19 @@ const sharedNotes = (stored: readonly Stored[]): readonly string[] =>
   stored
     .filter(({ others }) => others > 0)
     .map(({ tensor, others }) => `weight "${tensor}" is stored twice: ${others} other nodes read its float values`);
+
+const NAMES_SHOWN = 5;
+
+/** Grids that the model came with and the plan has no room for. */
+function unusedGrids({ graph }: Model, fixed: StaticPlan, { scheme }: Recipe): readonly string[] {
+  const weights = fixed.nodes.flatMap(({ weight }) => (weight && weight.qparams === undefined ? [weight.tensor] : []));
+  const values = observedIn(fixed.values).filter((name) => graph.grids?.has(name));
+  const names = [...weights.filter((name) => graph.tensors.get(name)?.grid !== undefined), ...values];
+  if (names.length === 0) return [];
+  const shown = names.slice(0, NAMES_SHOWN).map((name) => `"${name}"`);
+  const more = names.length > NAMES_SHOWN ? ` and ${names.length - NAMES_SHOWN} more` : "";
+  return [`${scheme.name} has fewer codes than the model's own grids of ${shown.join(", ")}${more}: they get new ones`];
+}
 
 /** How a refusal ends; the list of schemes itself leaves it out. */
 export const SEE_SCHEMES = "; fewbit schemes MODEL lists those that fit";

@@ -41,13 +41,19 @@ export interface Prepared {
 /** Runs the passes in order. Fails with code "unsupported" when the opset can't be raised, and says which op is why. */
 export async function prepare(model: Model, context: PassContext, options: PrepareOptions = {}): Promise<Prepared> {
   const raise = options.opset === undefined ? [] : [raiseOpset(options.opset)];
-  const grids = options.grids && opTypes(model).has("DequantizeLinear") ? GRIDS : [];
+  const grids = options.grids && isQuantized(model) ? GRIDS : [];
   const general = await runPasses(model, context, [...FIRST, ...raise, ...grids, ...GENERAL]);
   if (!options.static) return general;
   const types = await options.typesOf?.(general.model);
   const fixed = await runPasses(general.model, types === undefined ? context : { ...context, types }, STATIC);
   return { model: fixed.model, log: [...general.log, ...fixed.log] };
 }
+
+const isQuantized = (model: Model): boolean => opTypes(model).has("DequantizeLinear");
+
+/** The model as plans want it: Q/DQ pairs taken out, their grids beside the float graph. The same model without any. */
+export const takeGrids = async (model: Model): Promise<Model> =>
+  isQuantized(model) ? (await runPasses(model, {}, GRIDS)).model : model;
 
 async function runPasses(model: Model, context: PassContext, passes: readonly Pass[]): Promise<Prepared> {
   const log: PrepareStep[] = [];
