@@ -1,0 +1,98 @@
+import { expect, test } from "vitest";
+import { encodeOnnx } from "../../containers/onnx/index.ts";
+import { memoryData } from "../../containers/training-data.ts";
+import type { NDArray } from "../../ir/model.ts";
+import { bytesOfModel } from "../../passes/same-outputs.case.ts";
+import { plainRecipe } from "../../recipes/recipe.ts";
+import { schemeNamed } from "../../recipes/schemes.ts";
+import { withLearned } from "../../train/qat/learned.ts";
+import { type Made, make } from "../make.ts";
+import { noHooks } from "../progress.ts";
+import { memoryDataset } from "../samples.ts";
+import { type QatTraining, qat } from "./qat.ts";
+import { runOf, smallHost, smallModel, spiral, stepOf, WEIGHTS } from "./small.case.ts";
+import { train } from "./train.ts";
+
+const host = await smallHost();
+
+const COUNT = 360;
+const points = (seed: number) => {
+  const { x, labels } = spiral(COUNT, seed);
+  const inputs: NDArray = { dtype: "float32", shape: [COUNT, 2], data: x };
+  return { x: inputs, labels };
+};
+const shown = points(1);
+const asked = points(2);
+
+/** The small model, trained in floats to tell three arms of a spiral apart. */
+const trained = await (async () => {
+  const { state } = await train(
+    host,
+    runOf({ epochs: 60, step: stepOf().step, schedule: { kind: "cosine", rate: 0.03 } }),
+  );
+  return withLearned(smallModel(), Object.fromEntries(WEIGHTS.map((name) => [name, state[name]!])));
+})();
+
+const bytes = await bytesOfModel(trained);
+const inputOf = (scheme: string) => ({
+  model: trained,
+  digest: "",
+  reference: { name: "spiral", place: { bytes }, size: encodeOnnx(trained).main.size },
+  recipe: plainRecipe(schemeNamed(scheme)),
+  name: "spiral.onnx",
+  calibration: memoryDataset(trained, { x: shown.x }),
+  evaluation: { data: memoryDataset(trained, { x: asked.x }), labels: asked.labels, metrics: [] },
+  random: false,
+});
+
+const training = (changes: Partial<QatTraining> = {}): QatTraining => ({
+  data: memoryData({ x: shown.x }),
+  ...{ epochs: 15, batch: 32, seed: 1, schedule: { kind: "cosine", rate: 0.01 } },
+  ...changes,
+});
+
+const right = async ({ verified, staged }: Made) => {
+  await staged[Symbol.asyncDispose]();
+  return verified.metrics.top1!;
+};
+
+test("training brings back what rounding to 2 bits loses, from the float model alone, and the file does what was trained", async () => {
+  const plain = await right(await make(host, inputOf("w2a8"), noHooks));
+  const made = await qat(host, { ...inputOf("w2a8"), training: training() });
+  const better = await right(made);
+  expect(plain.before - plain.after).toBeGreaterThan(0.05);
+  expect(better.after - plain.after).toBeGreaterThan((plain.before - plain.after) / 2);
+  expect(made.fake.agreement).toBeGreaterThanOrEqual(0.995);
+  expect(Math.abs(made.fake.top1! - better.after)).toBeLessThan(0.01);
+  expect(made.losses.at(-1)).toBeLessThan(made.losses[0]!);
+  expect(made.plan.nodes.every(({ weight }) => weight === undefined || weight.qparams !== undefined)).toBe(true);
+});
+
+test("weights alone at first, labels beside the teacher, and the same result from the same seed", async () => {
+  const labels = { dtype: "int64", shape: [COUNT], data: BigInt64Array.from(shown.labels, BigInt) } as const;
+  const settings = training({
+    data: memoryData({ x: shown.x, labels }),
+    weightsFirst: 0.4,
+    epochs: 5,
+    loss: {
+      kind: "mix",
+      parts: [
+        { weight: 0.5, loss: { kind: "cross-entropy" } },
+        { weight: 0.5, loss: { kind: "distillation", temperature: 2 } },
+      ],
+    },
+  });
+  const [one, other] = [
+    await qat(host, { ...inputOf("w4a4"), training: settings }),
+    await qat(host, { ...inputOf("w4a4"), training: settings }),
+  ];
+  expect(one.losses).toHaveLength(5 * Math.ceil(COUNT / 32));
+  expect(one.losses).toEqual(other.losses);
+  expect((await right(one)).after).toBe((await right(other)).after);
+});
+
+test("schemes of weights alone train too", async () => {
+  const made = await qat(host, { ...inputOf("w8a8-dynamic"), training: training({ epochs: 1 }) });
+  expect(made.fake.agreement).toBeGreaterThan(0.9);
+  await made.staged[Symbol.asyncDispose]();
+});
