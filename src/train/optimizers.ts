@@ -67,19 +67,25 @@ export interface AdamOptions {
   readonly epsilon?: number;
 }
 
-/** m/(1-beta1^t) / (sqrt(v/(1-beta2^t)) + epsilon), the corrections fed as numbers. */
-function adamDirection(site: UpdateSite, gradient: string, options: Required<AdamOptions>) {
-  const { emit, scalar } = site.writer;
-  const mixed = (slot: string, value: string, beta: number) =>
-    emit("Add", [emit("Mul", [slot, scalar(beta, f32)]), emit("Mul", [value, scalar(1 - beta, f32)])]);
-  const mean = mixed(site.slots[0]!, gradient, options.beta1);
-  const square = mixed(site.slots[1]!, emit("Mul", [gradient, gradient]), options.beta2);
-  const root = emit("Sqrt", [emit("Mul", [square, site.numbers.correction2!])]);
-  const direction = emit("Div", [
-    emit("Mul", [mean, site.numbers.correction1!]),
-    emit("Add", [root, scalar(options.epsilon, f32)]),
-  ]);
-  return { direction, slots: [mean, square] };
+/**
+ * rate * m/(1-beta1^t) / (sqrt(v/(1-beta2^t)) + epsilon) with as few passes over the parameter as that takes: the slots are
+ * m/(1-beta1) and v/(1-beta2), and all that is left of the corrections are two numbers.
+ */
+function adamStep({ writer, slots, rate, numbers }: UpdateSite, gradient: string, options: Required<AdamOptions>) {
+  const { emit, scalar } = writer;
+  const grown = (slot: string, value: string, beta: number) =>
+    emit("Add", [emit("Mul", [slot, scalar(beta, f32)]), value]);
+  const mean = grown(slots[0]!, gradient, options.beta1);
+  const square = grown(slots[1]!, emit("Mul", [gradient, gradient]), options.beta2);
+  const above = emit("Mul", [mean, emit("Mul", [rate, numbers.scale!])]);
+  const step = emit("Div", [above, emit("Add", [emit("Sqrt", [square]), numbers.epsilon!])]);
+  return { step, slots: [mean, square] };
+}
+
+/** The numbers `adamStep` reads. */
+function adamNumbers({ beta1, beta2, epsilon }: Required<AdamOptions>, step: number) {
+  const root = Math.sqrt((1 - beta2) / (1 - beta2 ** step));
+  return { scale: (1 - beta1) / (1 - beta1 ** step) / root, epsilon: epsilon / root };
 }
 
 const adamLike = (
@@ -91,7 +97,7 @@ const adamLike = (
   return {
     label: `${name} beta1=${all.beta1} beta2=${all.beta2} epsilon=${all.epsilon}`,
     slots: ["mean", "square"],
-    numbers: (step: number) => ({ correction1: 1 / (1 - all.beta1 ** step), correction2: 1 / (1 - all.beta2 ** step) }),
+    numbers: (step: number) => adamNumbers(all, step),
     update: (site: UpdateSite) => update(site, all),
   };
 };
@@ -99,18 +105,18 @@ const adamLike = (
 /** Kingma and Ba, arXiv:1412.6980; weight decay is an L2 penalty. */
 export const adam = (options: AdamOptions = {}): Optimizer =>
   adamLike("adam", options, (site, all) => {
-    const { direction, slots } = adamDirection(site, penalized(site), all);
-    return { parameter: descend(site, direction), slots };
+    const { step, slots } = adamStep(site, penalized(site), all);
+    return { parameter: site.writer.emit("Sub", [site.parameter, step]), slots };
   });
 
 /** Loshchilov and Hutter, arXiv:1711.05101: weight decay apart from the gradient. */
 export const adamw = (options: AdamOptions = {}): Optimizer =>
   adamLike("adamw", options, (site, all) => {
     const { emit, scalar } = site.writer;
-    const { direction, slots } = adamDirection(site, site.gradient, all);
-    const decayed =
-      site.decay === 0 ? direction : emit("Add", [direction, emit("Mul", [site.parameter, scalar(site.decay, f32)])]);
-    return { parameter: descend(site, decayed), slots };
+    const { step, slots } = adamStep(site, site.gradient, all);
+    const kept = () => emit("Sub", [scalar(1, f32), emit("Mul", [site.rate, scalar(site.decay, f32)])]);
+    const decayed = site.decay === 0 ? site.parameter : emit("Mul", [site.parameter, kept()]);
+    return { parameter: emit("Sub", [decayed, step]), slots };
   });
 
 /** All optimizers by name, with the settings most people start from. */
