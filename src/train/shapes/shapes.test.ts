@@ -61,7 +61,7 @@ test("a constant that callers may replace has no known elements", () => {
     nodes: [node("Reshape", ["x", "shape"], ["y"])],
     tensors: [intTensor("shape", [2, 2]), floatTensor("unused", [1], [0])],
   });
-  expect(knownTypes(graph).get("y")).toEqual({ dtype: "float32", rank: 2 });
+  expect(knownTypes(graph).get("y")).toEqual({ dtype: "float32", rank: 2, dims: ["?y.0", "?y.1"] });
 });
 
 /** Every input with open lengths of its own, as in the gradient checks. */
