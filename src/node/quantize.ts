@@ -39,7 +39,11 @@ interface Job {
   readonly calibration: Samples | undefined;
   readonly evaluation: Awaited<ReturnType<typeof openEvaluation>>;
   readonly folder?: InFolder;
+  readonly make: Maker;
 }
+
+/** From a model and a recipe to a model that was run: quantized as it is, or trained on the way. */
+export type Maker = typeof make;
 
 /** What a transformers.js folder adds to the request for one of its models. */
 export interface InFolder {
@@ -64,6 +68,8 @@ export interface GivenSamples {
 interface Given {
   readonly samples?: GivenSamples;
   readonly folder?: InFolder;
+  /** Post-training quantization unless told. */
+  readonly make?: Maker;
 }
 
 /** Makes, runs and writes one model per scheme; see `QuantizeReport` for what comes back. */
@@ -114,7 +120,7 @@ async function openJob(
   request: QuantizeRequest,
   source: SourceModel,
   hooks: Hooks,
-  { samples, folder }: Given,
+  { samples, folder, make: maker = make }: Given,
   target: string,
 ): Promise<Job> {
   const rules = await rulesOf(request);
@@ -127,7 +133,8 @@ async function openJob(
     fail("usage", "--max-drop needs real samples to hold the model to; give them with --data");
   const host = await nodeHost(request, hooks.signal, target);
   for (const sentence of host.notes) hooks.progress.note(sentence);
-  return { request, source, host, hooks, rules, calibration, evaluation, ...(folder ? { folder } : {}) };
+  const own = { calibration, evaluation, make: maker, ...(folder ? { folder } : {}) };
+  return { request, source, host, hooks, rules, ...own };
 }
 
 /** The schemes asked for, of the recipe, or one that needs nothing the user did not give. */
@@ -283,7 +290,7 @@ async function makeOne(job: Job, name: string, output: string, stats: Stats | un
     ...(calibration ? { calibration: calibration.data as Dataset } : {}),
     ...(stats ? { stats } : {}),
   };
-  const made = await make(host, input, hooks);
+  const made = await job.make(host, input, hooks);
   const candidate = await handOver(job, name, output, made, start);
   const findings = [...candidate.findings, ...ignored(request, recipe)];
   return { candidate: { ...candidate, findings }, stats: made.stats };

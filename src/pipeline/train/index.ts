@@ -16,6 +16,7 @@ export {
   withLoss,
 } from "../../train/losses.ts";
 export { type AdamOptions, adam, adamw, OPTIMIZERS, type Optimizer, sgd } from "../../train/optimizers.ts";
+export { type Learned, withLearned } from "../../train/qat/learned.ts";
 export { rateAt, type Schedule } from "../../train/schedule.ts";
 export {
   NOISE,
@@ -26,7 +27,9 @@ export {
   trainingStep,
 } from "../../train/step.ts";
 export { AUGMENTS, type Augment, augmentNamed, cutout, flip, inOrder, shift } from "./augment.ts";
+export type { FakeAgreement } from "./fake-agreement.ts";
 export type { Loop, OpenLoop } from "./loop.ts";
+export { type QatHost, type QatInput, type QatMade, type QatTraining, qat } from "./qat.ts";
 export { stepCount, type Trained, type TrainHost, type TrainOptions, type TrainRun } from "./run.ts";
 export { type Teacher, teacherFor } from "./teacher.ts";
 export { train } from "./train.ts";
