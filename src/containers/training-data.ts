@@ -95,6 +95,14 @@ export function withLabels({ length, rows }: TrainingData, name: string, labels:
   };
 }
 
+/** The same samples with a row of `array` each, as the input `name`. As many rows as samples, or an error. */
+export function withTargets({ length, rows }: TrainingData, name: string, array: NDArray): TrainingData {
+  if (array.shape[0] !== length)
+    fail("data", `training data: ${array.shape[0] ?? 0} targets for ${length} samples; each needs one`);
+  checkNumbers(name, array);
+  return { length, rows: async (indices) => ({ ...(await rows(indices)), [name]: pick(array, indices) }) };
+}
+
 /** Every label must be one of `classes` class numbers, or `ignore`; else an error that says which is not. */
 export function checkLabels(labels: ArrayLike<number>, classes: number, where: string, ignore?: number): void {
   for (let i = 0; i < labels.length; i++) {

@@ -13,7 +13,7 @@ describe.each(ENGINE_NAMES)("the training thread with %s", (engine) => {
     const host = await nodeHost({ engine, threads: 1 }, noHooks.signal);
     if (host.engine.name !== engine) return;
     await using worker = startTrainWorker(host.engine, 1);
-    const apart: TrainHost = { ...host, engine: worker.engine, loop: worker.loop };
+    const apart: TrainHost = { ...host, background: worker.engine, loop: worker.loop };
     for (const unroll of [1, 4]) {
       const run = runOf({ epochs: 20, unroll });
       let beats = 0;

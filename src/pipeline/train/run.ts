@@ -2,6 +2,7 @@
 import type { Checkpoint } from "../../containers/checkpoint.ts";
 import { fixedBatch } from "../../containers/data-fit.ts";
 import type { TrainingData } from "../../containers/training-data.ts";
+import type { Engine } from "../../engines/contract.ts";
 import type { Feeds, NDArray, Tensor, ValueInfo } from "../../ir/model.ts";
 import { readAll } from "../../ir/source.ts";
 import { decodeFloats } from "../../numeric/convert.ts";
@@ -45,8 +46,11 @@ export interface Trained {
   readonly losses: Float32Array;
 }
 
-/** A host that may keep the state of a step where it runs, in another thread. */
-export type TrainHost = Pick<Host, "engine" | "stage" | "threads"> & { readonly loop?: OpenLoop };
+/** A host that may train in another thread, where the state of a step stays: `background` opens sessions there. */
+export type TrainHost = Pick<Host, "engine" | "stage" | "threads"> & {
+  readonly loop?: OpenLoop;
+  readonly background?: Engine;
+};
 
 /** Saving and going on. */
 export interface TrainOptions {
@@ -134,17 +138,22 @@ export function checkRun({ step, data, epochs, batch }: TrainRun): void {
   if (!(epochs >= 1 && batch >= 1)) fail("usage", "training: at least one epoch and one sample a batch are needed");
 }
 
-/** Parameters of more than this cost more to compute with than to hand over. */
-const UNROLL_BELOW = 2_000_000;
-/** Steps at once, and nodes of a graph that an engine opens in well under a second. */
+/** State of more elements than this takes longer to compute with than to hand over. */
+const UNROLL_BELOW = 30_000_000;
+/** Steps at once, nodes of a graph that an engine opens in well under a second, and the shortest run that gains. */
 const UNROLL = 8;
 const UNROLLED_NODES = 6000;
+const UNROLLED_STEPS = 64;
 
-/** Steps in one run: several where handing over state and starting a run is a large part of a step. */
+/**
+ * Steps in one run of the engine: several where starting a run and handing over state is a large part of a step, which it
+ * never is for convolutions: their kernels are used at every place of an image.
+ */
 export function chooseUnroll({ step, unroll: wish }: Pick<TrainRun, "step" | "unroll">, steps: number): number {
   if (!canUnroll(step)) return 1;
   if (wish !== undefined) return Math.max(1, Math.min(wish, steps));
+  const kernels = step.state.some(({ shape }) => shape.length > 2);
   const elements = step.state.reduce((sum, { shape }) => sum + elementCount(shape), 0);
-  const fits = Math.floor(UNROLLED_NODES / step.model.graph.nodes.length);
-  return elements > UNROLL_BELOW || steps < 8 * UNROLL ? 1 : Math.max(1, Math.min(UNROLL, fits));
+  if (kernels || elements > UNROLL_BELOW || steps < UNROLLED_STEPS) return 1;
+  return Math.max(1, Math.min(UNROLL, Math.floor(UNROLLED_NODES / step.model.graph.nodes.length)));
 }

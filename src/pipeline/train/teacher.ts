@@ -36,10 +36,12 @@ export function teacherFor(model: Model, spec: LossSpec, { targets }: Lossy, out
 export async function openTeacher(host: TrainHost, { model, targets }: Teacher): Promise<TeacherSession> {
   const staged = await host.stage(model, "teacher.onnx", "scratch");
   const dispose = () => staged[Symbol.asyncDispose]();
-  const session = await host.engine.open(staged.place, { threads: host.threads }).catch(async (error) => {
-    await dispose();
-    throw error;
-  });
+  const session = await (host.background ?? host.engine)
+    .open(staged.place, { threads: host.threads })
+    .catch(async (error) => {
+      await dispose();
+      throw error;
+    });
   const inputs = session.inputs.map(({ name }) => name);
   return {
     async targets(batch) {

@@ -1,0 +1,139 @@
+/** Fine-tuning in floats: the model keeps its form, its weights learn from samples, and what came of it is measured. */
+import type { TrainingData } from "../../containers/training-data.ts";
+import type { Feeds, Model } from "../../ir/model.ts";
+import { fail } from "../../numeric/errors.ts";
+import { decompose, FUNCTIONS } from "../../train/decompose/index.ts";
+import { type LossSpec, withLoss } from "../../train/losses.ts";
+import { adam, type Optimizer } from "../../train/optimizers.ts";
+import { withLearned } from "../../train/qat/learned.ts";
+import { parametersOf } from "../../train/qat/parameters.ts";
+import type { Schedule } from "../../train/schedule.ts";
+import { trainingStep } from "../../train/step.ts";
+import { opKey } from "../../train/writer.ts";
+import { refuseBadWeights } from "../bad-weights.ts";
+import type { Host, Staged } from "../host.ts";
+import type { MakeInput } from "../make.ts";
+import { prepare } from "../prepare.ts";
+import { type Hooks, noHooks } from "../progress.ts";
+import type { Finding } from "../result.ts";
+import { type Verified, verify } from "../verify.ts";
+import type { Augment } from "./augment.ts";
+import type { TrainHost, TrainOptions, TrainRun } from "./run.ts";
+import { teacherFor } from "./teacher.ts";
+import { train } from "./train.ts";
+
+/** How the model is trained. */
+export interface FloatTraining {
+  /** Rows of the model's inputs by name, with the "labels" (int64) or "target" (float32) that the loss reads. */
+  readonly data: TrainingData;
+  readonly loss: LossSpec;
+  readonly epochs: number;
+  readonly batch: number;
+  readonly schedule: Omit<Schedule, "steps">;
+  readonly seed: number;
+  /** Adam unless told. */
+  readonly optimizer?: Optimizer;
+  readonly augment?: Augment;
+  /** Largest Euclidean norm of all gradients together. */
+  readonly clip?: number;
+  /** Decay of weights, not of vectors such as biases; none by default. */
+  readonly decay?: number;
+  /** Parameters that stay as they are. */
+  readonly freeze?: (parameter: string) => boolean;
+  /** Output that is trained, where there are several. */
+  readonly output?: string;
+  /** Steps in one run of the engine. */
+  readonly unroll?: number;
+}
+
+/** A model, how to train it, and what to judge the result on. */
+export interface FloatInput extends Pick<MakeInput, "model" | "reference" | "name" | "evaluation" | "random"> {
+  readonly training: FloatTraining;
+}
+
+/** A trained model that was run, still at its temporary place. */
+export interface FloatMade {
+  readonly staged: Staged;
+  readonly verified: Verified;
+  /** Loss of every step. */
+  readonly losses: Float32Array;
+}
+
+/** Gradients are written in operator set 16 and later; functions of contrib domains are written out in 20. */
+const MIN_OPSET = 17;
+const FUNCTIONS_OPSET = 20;
+
+async function evaluate({ engine, stage }: Pick<Host, "engine" | "stage">, part: Model, feeds: Feeds) {
+  await using staged = await stage(part, "part.onnx", "scratch");
+  const session = await engine.open(staged.place);
+  try {
+    return await session.run(feeds);
+  } finally {
+    await session.close();
+  }
+}
+
+/** The model as it can be trained: one operator set, batch normalizations folded into weights. */
+export async function preparedForTraining(host: Pick<Host, "engine" | "stage">, model: Model): Promise<Model> {
+  const functions = model.graph.nodes.some((node) => Object.hasOwn(FUNCTIONS, opKey(node)));
+  const context = { evaluate: (part: Model, feeds: Feeds) => evaluate(host, part, feeds) };
+  const { model: prepared } = await prepare(model, context, { opset: functions ? FUNCTIONS_OPSET : MIN_OPSET });
+  await refuseBadWeights(prepared);
+  return prepared;
+}
+
+function trainedParameters({ graph }: Model, freeze: FloatTraining["freeze"]): readonly string[] {
+  const all = parametersOf(graph);
+  if (all.length === 0)
+    fail(
+      "unsupported",
+      "training: the model holds no float32 weights; a model of float16 or integers must be trained before it is converted",
+    );
+  const left = freeze ? all.filter((name) => !freeze(name)) : all;
+  return left.length > 0 ? left : fail("usage", "training: every parameter is frozen; nothing would change");
+}
+
+/** The run that trains a prepared model. */
+export function floatRun(prepared: Model, training: FloatTraining): TrainRun {
+  const { loss: spec, output, optimizer = adam(), clip, decay = 0, freeze, augment, unroll } = training;
+  const lossy = withLoss(decompose(prepared), spec, output);
+  const { tensors } = prepared.graph;
+  const step = trainingStep(lossy.model, {
+    ...{ loss: lossy.loss, optimizer, parameters: trainedParameters(prepared, freeze) },
+    group: (name) => ({ decay: (tensors.get(name)?.shape.length ?? 0) > 1 ? decay : 0 }),
+    ...(clip !== undefined && { clip }),
+  });
+  const teacher = teacherFor(prepared, spec, lossy, output);
+  const { data, epochs, batch, schedule, seed } = training;
+  return {
+    ...{ step, data, epochs, batch, schedule, seed },
+    ...(augment && { augment }),
+    ...(teacher && { teacher }),
+    ...(unroll !== undefined && { unroll }),
+  };
+}
+
+/** Rules about a smaller stand-in for the original; this model is meant to differ from it. */
+const NOT_MEANT = new Set(["far-off", "no-gain", "grew", "slower", "low-agreement"]);
+
+const meant = (findings: readonly Finding[]): readonly Finding[] => findings.filter(({ code }) => !NOT_MEANT.has(code));
+
+/** Prepare, train, verify. The caller disposes what was staged, or puts it in its place. */
+export async function trainFloat(
+  host: Host & TrainHost,
+  input: FloatInput,
+  hooks: Hooks = noHooks,
+  options: TrainOptions = {},
+): Promise<FloatMade> {
+  const prepared = await preparedForTraining(host, input.model);
+  const { state, losses } = await train(host, floatRun(prepared, input.training), hooks, options);
+  const staged = await host.stage(withLearned(prepared, state), input.name, "output");
+  try {
+    const { reference, evaluation, random } = input;
+    const verified = await verify(host, { reference, candidate: staged, evaluation, random }, hooks);
+    return { staged, verified: { ...verified, findings: meant(verified.findings) }, losses };
+  } catch (error) {
+    await staged[Symbol.asyncDispose]();
+    throw error;
+  }
+}
