@@ -6,7 +6,7 @@ import { intAttribute } from "../ir/attributes.ts";
 import type { Node, Tensor } from "../ir/model.ts";
 import type { GivenGrid } from "../ir/scheme.ts";
 import { readAll } from "../ir/source.ts";
-import { decodeDoubles, decodeFloats } from "../numeric/convert.ts";
+import { decodeFloats, typedView } from "../numeric/convert.ts";
 import { DTYPES, type DType, elementCount } from "../numeric/dtypes.ts";
 import { MIN_SCALE } from "../numeric/qparams.ts";
 import type { FindConstant } from "./values.ts";
@@ -38,8 +38,8 @@ type Codes = readonly [number, number];
 
 /** The pair that ends in this node; undefined for anything this form does not cover. */
 export async function pairOf(dq: Node, around: Around): Promise<Pair | undefined> {
-  if (dq.op !== "DequantizeLinear" || dq.domain !== "") return undefined;
-  let at = dq.inputs[0]!;
+  if (dq.op !== "DequantizeLinear" || dq.domain !== "" || (dq.outputs[0] ?? "") === "") return undefined;
+  let at = dq.inputs[0] ?? "";
   let limits: Codes = [Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY];
   for (let step = 0; step < MAX_STEPS; step++) {
     const tensor = around.constant(at);
@@ -50,13 +50,13 @@ export async function pairOf(dq: Node, around: Around): Promise<Pair | undefined
     const next = node.op === "Clip" ? await clipLimits(node, around) : node.op === "Cast" ? limits : undefined;
     if (next === undefined) return undefined;
     limits = [Math.max(limits[0], next[0]), Math.min(limits[1], next[1])];
-    at = node.inputs[0]!;
+    at = node.inputs[0] ?? "";
   }
   return undefined;
 }
 
 async function codedConstant(dq: Node, tensor: Tensor, limits: Codes, around: Around): Promise<Pair | undefined> {
-  const grid = DTYPES[tensor.dtype].kind.endsWith("int") ? await gridOf(dq, tensor.dtype, limits, around) : undefined;
+  const grid = isInteger(tensor.dtype) ? await gridOf(dq, tensor.dtype, limits, around) : undefined;
   if (grid === undefined) return undefined;
   const codes = DTYPES[tensor.dtype].bits > MAX_CODE_BITS ? grid.codes : await codesIn(tensor, grid);
   return { dq, source: tensor.name, constant: { tensor, coded: true }, grid: { ...grid, codes } };
@@ -65,7 +65,7 @@ async function codedConstant(dq: Node, tensor: Tensor, limits: Codes, around: Ar
 /** The codes a constant really uses, zero points included: 4-bit weights are often stored as int8. */
 async function codesIn(tensor: Tensor, { codes: [low, high], qparams: { zeroPoint } }: GivenGrid): Promise<Codes> {
   let [first, last] = [high, low];
-  for (const values of [await integers(tensor), zeroPoint])
+  for (const values of [await elements(tensor), zeroPoint])
     for (let i = 0; i < values.length; i++) {
       if (values[i]! < first) first = values[i]!;
       if (values[i]! > last) last = values[i]!;
@@ -102,7 +102,8 @@ async function clipLimits({ inputs }: Node, { constant }: Around): Promise<Codes
   const read = async (name: string | undefined, none: number): Promise<number> => {
     if (name === undefined || name === "") return none;
     const tensor = constant(name);
-    return tensor === undefined || elementCount(tensor.shape) !== 1 ? Number.NaN : (await integers(tensor))[0]!;
+    const known = tensor !== undefined && isInteger(tensor.dtype) && elementCount(tensor.shape) === 1;
+    return known ? (await elements(tensor))[0]! : Number.NaN;
   };
   const found: Codes = [
     await read(inputs[1], Number.NEGATIVE_INFINITY),
@@ -111,8 +112,14 @@ async function clipLimits({ inputs }: Node, { constant }: Around): Promise<Codes
   return found.some(Number.isNaN) ? undefined : found;
 }
 
-const integers = async ({ data, dtype, shape }: Tensor): Promise<Float64Array> =>
-  decodeDoubles(await readAll(data), dtype, elementCount(shape));
+const isInteger = (dtype: DType): boolean => DTYPES[dtype].kind === "int" || DTYPES[dtype].kind === "uint";
+
+/** Elements of a constant as numbers, without a copy where its type has an array of its own. */
+export async function elements({ data, dtype, shape }: Tensor): Promise<ArrayLike<number>> {
+  const bytes = await readAll(data);
+  const plain = isInteger(dtype) && DTYPES[dtype].bits >= 8 && DTYPES[dtype].bits <= 32;
+  return plain ? (typedView(bytes, dtype) as Int32Array) : decodeFloats(bytes, dtype, elementCount(shape));
+}
 
 /** Scale, zero point and axis of a Q or DQ node; undefined where they are computed, in blocks, or no grid. */
 async function gridOf(node: Node, dtype: DType, limits: Codes, { constant }: Around): Promise<GivenGrid | undefined> {
@@ -121,10 +128,11 @@ async function gridOf(node: Node, dtype: DType, limits: Codes, { constant }: Aro
   const zeros = constant(node.inputs[2] ?? "");
   const count = scales === undefined ? 0 : elementCount(scales.shape);
   if (scales?.dtype !== "float32" || scales.shape.length > 1 || count === 0 || count > MAX_SCALES) return undefined;
-  if (intAttribute(node, "block_size", 0) !== 0 || !row.kind.endsWith("int")) return undefined;
+  if (intAttribute(node, "block_size", 0) !== 0 || !isInteger(dtype)) return undefined;
   if ((node.inputs[2] ?? "") !== "" && (zeros === undefined || elementCount(zeros.shape) !== count)) return undefined;
+  if (zeros !== undefined && !isInteger(zeros.dtype)) return undefined;
   const scale = decodeFloats(await readAll(scales.data), "float32", count);
-  const zeroPoint = zeros === undefined ? new Int32Array(count) : Int32Array.from(await integers(zeros));
+  const zeroPoint = zeros === undefined ? new Int32Array(count) : Int32Array.from(await elements(zeros));
   if (!scale.every((step) => step >= MIN_SCALE && step < Number.POSITIVE_INFINITY)) return undefined;
   const codes: Codes = [Math.max(row.min, limits[0]), Math.min(row.max, limits[1])];
   if (codes[0] > codes[1]) return undefined;

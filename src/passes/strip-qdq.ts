@@ -5,15 +5,15 @@
 import { producers, withGraph, withTensors } from "../ir/edit.ts";
 import type { Graph, Node, Tensor } from "../ir/model.ts";
 import type { GivenGrid } from "../ir/scheme.ts";
-import { computedSource, readAll } from "../ir/source.ts";
+import { computedSource } from "../ir/source.ts";
 import { axisShape } from "../kernels/axis.ts";
-import { bytesOf, decodeDoubles } from "../numeric/convert.ts";
+import { bytesOf } from "../numeric/convert.ts";
 import { elementCount } from "../numeric/dtypes.ts";
 import { roundHalfEven } from "../numeric/rounding.ts";
 import { removableActivation } from "./clamps.ts";
 import { forward } from "./forward.ts";
 import type { Pass } from "./pass.ts";
-import { type Pair, pairOf, sameGrid } from "./qdq-pairs.ts";
+import { elements, type Pair, pairOf, sameGrid } from "./qdq-pairs.ts";
 import { constantsIn, type FindConstant } from "./values.ts";
 
 export const stripQdq: Pass = {
@@ -68,8 +68,7 @@ function decodedTensor(name: string, { tensor, coded }: NonNullable<Pair["consta
   const count = elementCount(shape);
   const axis = grid.axis === undefined ? undefined : positive(grid.axis, tensor);
   const data = computedSource(4 * count, async () => {
-    const values = decodeDoubles(await readAll(tensor.data), tensor.dtype, count);
-    return bytesOf(onGrid(values, axis === undefined ? [1, count] : shape, axis ?? 0, coded, grid));
+    return bytesOf(onGrid(await elements(tensor), axis === undefined ? [1, count] : shape, axis ?? 0, coded, grid));
   });
   const known = grid.codes[1] <= MAX_GRID_CODE && { grid: { ...grid, ...(axis === undefined ? {} : { axis }) } };
   return { name, dtype: "float32", shape, data, ...known };
@@ -77,7 +76,7 @@ function decodedTensor(name: string, { tensor, coded }: NonNullable<Pair["consta
 
 /** Codes, or floats rounded to codes, as the float32 values they stand for. */
 function onGrid(
-  values: Float64Array,
+  values: ArrayLike<number>,
   shape: readonly number[],
   axis: number,
   coded: boolean,

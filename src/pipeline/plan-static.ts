@@ -63,12 +63,13 @@ export function planStatic(
 ): StaticPlan {
   const wanted = assigned.filter(({ scheme }) => scheme?.static !== undefined);
   if (wanted.length === 0) return EMPTY;
-  const outcomes = wanted.map(candidate);
+  const { graph } = model;
+  const known = effectiveGrids(graph);
+  const outcomes = wanted.map((entry) => candidate(entry, known));
   const integers = new Map(
     outcomes.filter((entry): entry is Candidate => "grids" in entry).map((entry) => [entry.site.node, entry]),
   );
-  const { graph } = model;
-  const links = { graph, grids: effectiveGrids(graph), producers: producers(graph), consumers: consumers(graph) };
+  const links = { graph, grids: known, producers: producers(graph), consumers: consumers(graph) };
   const view: View = { ...links, integers };
   dropLonelyBridges(view, integers);
   const unknown = onlyGiven ? dropUnknown(view, integers, observer) : [];
@@ -81,7 +82,7 @@ export function planStatic(
 }
 
 /** A node that may run in integers, or why one with weights can't; `skip` for the many that have none and don't matter. */
-function candidate(entry: Assigned): Candidate | Kept | { readonly skip: true } {
+function candidate(entry: Assigned, known: View["grids"]): Candidate | Kept | { readonly skip: true } {
   const { site, place, scheme } = entry;
   const grids = scheme!.static!;
   const row = ONNX.row(site.node);
@@ -89,6 +90,7 @@ function candidate(entry: Assigned): Candidate | Kept | { readonly skip: true } 
   const weight = row?.weights.find(({ input }) => site.constant(site.node.inputs[input] ?? "") !== undefined);
   if (place.scope !== "") return weight && as === "compute" ? { ...place, reason: SUBGRAPH } : { skip: true };
   if (as === "compute") {
+    if (weight === undefined && isOnGrids(site, known)) return { ...entry, grids };
     const reason = weight === undefined ? noWeight(site) : whyNotCompute(site, weight);
     return reason === undefined ? { ...entry, grids, weight: weight! } : { ...place, reason };
   }
@@ -97,6 +99,12 @@ function candidate(entry: Assigned): Candidate | Kept | { readonly skip: true } 
     ? { ...entry, grids }
     : { skip: true };
 }
+
+/** A product of two computed values, where the model came with a grid for each. */
+const isOnGrids = ({ node }: Site, known: View["grids"]): boolean => {
+  const factors = slotNames(ONNX.row(node)!.data, node.inputs);
+  return factors.length === 2 && factors.every((name) => known.has(name));
+};
 
 /** A constant in another place than the op table names has no integer kernel. */
 const noWeight = ({ node, constant }: Site): string =>
@@ -128,7 +136,7 @@ function whyNotCompute({ node, constant }: Site, { input, bias, axis }: WeightIn
 const hasOnlyFloats = ({ constant, graph }: Site, names: readonly string[]): boolean =>
   names.every((name) => constant(name) === undefined && (graph.values.get(name)?.dtype ?? "float32") === "float32");
 
-const isBridge = ({ weight }: Candidate): boolean => weight === undefined;
+const isBridge = ({ site: { node } }: Candidate): boolean => ONNX.row(node)!.static(node).as !== "compute";
 
 /** Removes bridges that don't stand between integers, until nothing changes. */
 function dropLonelyBridges(view: View, integers: Map<Node, Candidate>): void {
@@ -138,15 +146,17 @@ function dropLonelyBridges(view: View, integers: Map<Node, Candidate>): void {
   }
 }
 
-/** Grids by value; what only moves elements has its output's grid on its input, where that has none. */
+/** Grids by value. What only moves elements hands its input's grid on, or has its output's, where the other has none. */
 function effectiveGrids(graph: Graph): ReadonlyMap<string, GivenGrid> {
   const grids = new Map(graph.grids);
-  for (const node of graph.grids === undefined ? [] : [...graph.nodes].reverse()) {
-    const grid = grids.get(node.outputs[0] ?? "");
-    const input = node.inputs[0] ?? "";
-    if (grid !== undefined && ONNX.row(node)?.static(node).as === "same-scale" && !grids.has(input))
-      grids.set(input, grid);
-  }
+  if (grids.size === 0) return grids;
+  const give = (from: string, to: string): void => {
+    const grid = grids.get(from);
+    if (grid !== undefined && !grids.has(to)) grids.set(to, grid);
+  };
+  const moving = graph.nodes.filter((node) => ONNX.row(node)?.static(node).as === "same-scale");
+  for (const { inputs, outputs } of moving) for (const output of outputs) give(inputs[0] ?? "", output);
+  for (const { inputs, outputs } of [...moving].reverse()) give(outputs[0] ?? "", inputs[0] ?? "");
   return grids;
 }
 
@@ -242,10 +252,10 @@ const storedBytes = (shape: readonly number[], axis: number, { dtype, granularit
 /** Every value an integer node reads or makes, but for float outputs and what a removed clamp reads. */
 function valuePlans(view: View, observer: string): readonly ValuePlan[] {
   const found = new Map<string, ValuePlan>();
-  for (const [node, { grids }] of view.integers) {
+  for (const [node, { grids, weight }] of view.integers) {
     const row = ONNX.row(node)!;
     const kind = row.static(node);
-    const inputs = row.weights.length > 0 ? [node.inputs[0]!] : slotNames(row.data, node.inputs);
+    const inputs = weight !== undefined ? [node.inputs[0]!] : slotNames(row.data, node.inputs);
     const outputs = slotNames(row.outputs, node.outputs);
     const plain = { scope: "", scheme: grids.activations, observer };
     const given = (value: string) => {

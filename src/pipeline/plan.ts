@@ -161,7 +161,7 @@ function unusedGrids({ graph }: Model, fixed: StaticPlan, { scheme }: Recipe): r
   if (names.length === 0) return [];
   const shown = names.slice(0, NAMES_SHOWN).map((name) => `"${name}"`);
   const more = names.length > NAMES_SHOWN ? ` and ${names.length - NAMES_SHOWN} more` : "";
-  return [`${scheme.name} has fewer codes than the model's own grids of ${shown.join(", ")}${more}: they get new ones`];
+  return [`${scheme.name} has no room for the model's own grids of ${shown.join(", ")}${more}: they get new ones`];
 }
 
 /** How a refusal ends; the list of schemes itself leaves it out. */
