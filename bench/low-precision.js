@@ -16,7 +16,7 @@ import { nodeHost } from "../dist/node/host.js";
 import { decodeFloats } from "../dist/numeric/convert.js";
 import { rng } from "../dist/numeric/rng.js";
 import { withLoss } from "../dist/train/losses.js";
-import { lowPrecision } from "../dist/train/low-precision/rewrite.js";
+import { withIntegerProducts } from "../dist/train/low-precision/rewrite.js";
 import { adam } from "../dist/train/optimizers.js";
 import { numberInput, RATE, trainingStep } from "../dist/train/step.js";
 
@@ -99,7 +99,7 @@ function stepOf(net, options) {
   );
   const { model, loss } = withLoss(forward, { kind: "cross-entropy" });
   const parameters = tensors.map(({ name }) => name);
-  const trained = options === undefined ? model : lowPrecision(model, { parameters, ...options }).model;
+  const trained = options === undefined ? model : withIntegerProducts(model, { parameters, ...options }).model;
   return trainingStep(trained, { loss, parameters, optimizer: adam() });
 }
 

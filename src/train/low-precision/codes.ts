@@ -4,7 +4,7 @@ import { intAttribute, stringAttribute } from "../../ir/attributes.ts";
 import type { Node } from "../../ir/model.ts";
 import { castTo } from "../forms.ts";
 import type { Writer } from "../writer.ts";
-import { WEIGHT_FORMATS, type WeightFormat, type WeightFormatName } from "./formats.ts";
+import { MIN_CHANNEL_SCALE, WEIGHT_FORMATS, type WeightFormat, type WeightFormatName } from "./formats.ts";
 
 /** Names of codes, of their scale, and of their zero point where they have one. */
 export interface Codes {
@@ -12,9 +12,6 @@ export interface Codes {
   readonly scale: string;
   readonly zero?: string;
 }
-
-/** Keeps a channel of zeros from being divided by nothing. */
-const TINY = 1e-30;
 
 /** uint8 over the range of all values, as the dynamic form of quantized models does it. */
 export function unsignedCodes({ emitMany }: Writer, value: string): Required<Codes> {
@@ -44,7 +41,10 @@ export function channelScale(writer: Writer, weight: string, format: WeightForma
     format.statistic === "max"
       ? emit("Max", [reduced("ReduceMax", weight), emit("Neg", [reduced("ReduceMin", weight)])])
       : reduced("ReduceMean", emit("Abs", [weight]));
-  return emit("Max", [emit("Mul", [magnitude, scalar(format.factor, "float32")]), scalar(TINY, "float32")]);
+  return emit("Max", [
+    emit("Mul", [magnitude, scalar(format.factor, "float32")]),
+    scalar(MIN_CHANNEL_SCALE, "float32"),
+  ]);
 }
 
 /** int8 codes of a weight, of its shape, and their scales along `axis`: codes = clip(round(weight / scale)). */

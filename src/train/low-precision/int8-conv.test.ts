@@ -10,7 +10,7 @@ import { gradientGraph } from "../gradient.ts";
 import { TRAINING_OPS } from "../ops/index.ts";
 import { bound, dataOf, extent, f32, largestError, span } from "./bounds.case.ts";
 import { NOISE_LENGTH } from "./gradient-codes.ts";
-import { type LowPrecisionOptions, lowPrecision } from "./rewrite.ts";
+import { type LowPrecisionOptions, withIntegerProducts } from "./rewrite.ts";
 
 interface Case {
   readonly label: string;
@@ -78,7 +78,7 @@ function modelOf({ x, weight, attributes, bias = false }: Case, w: Float32Array,
 }
 
 function integerModel(model: Model, options: Partial<LowPrecisionOptions> = {}): Model {
-  const found = lowPrecision(model, { parameters: ["w"], keep: new Set(), ...options });
+  const found = withIntegerProducts(model, { parameters: ["w"], keep: new Set(), ...options });
   expect(found.integer).toEqual([{ node: "conv", weight: "w", axis: 0 }]);
   return assertLegal(expand(gradientGraph(found.model, "loss", ["x", "w"]), TRAINING_OPS));
 }

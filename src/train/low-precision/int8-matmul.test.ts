@@ -10,7 +10,7 @@ import { TRAINING_OPS } from "../ops/index.ts";
 import { bound, dataOf, extent, f32, largestError, span } from "./bounds.case.ts";
 import { WEIGHT_FORMATS, type WeightFormatName } from "./formats.ts";
 import { NOISE_LENGTH } from "./gradient-codes.ts";
-import { type LowPrecisionOptions, lowPrecision } from "./rewrite.ts";
+import { type LowPrecisionOptions, withIntegerProducts } from "./rewrite.ts";
 
 const [ROWS, INNER, COLUMNS] = [24, 32, 16];
 const random = rng(3);
@@ -56,7 +56,7 @@ function modelOf({ x, nodes, transB = false }: Case, weight: Float32Array, open:
 const none: ReadonlySet<string> = new Set();
 /** The model's outputs and the gradients of x and w, as plain nodes. */
 function integerModel(model: Model, options: Partial<LowPrecisionOptions>): Model {
-  const found = lowPrecision(model, { parameters: ["w"], keep: none, ...options });
+  const found = withIntegerProducts(model, { parameters: ["w"], keep: none, ...options });
   expect(found.integer.map((entry) => entry.node)).toEqual(["dense"]);
   return assertLegal(expand(gradientGraph(found.model, "loss", ["x", "w"]), TRAINING_OPS));
 }
@@ -193,12 +193,12 @@ test("the last product stays in float unless told, and what has no integer form 
     { opsets: { "": 21 } },
   );
   const parameters = ["a.w", "b.w", "c.w"];
-  const { integer, kept } = lowPrecision(model, { parameters });
+  const { integer, kept } = withIntegerProducts(model, { parameters });
   expect(integer).toEqual([{ node: "a", weight: "a.w", axis: 1 }]);
   expect(kept).toEqual([
     { node: "b", reason: "transA has no integer form" },
     { node: "c", reason: "kept in float32" },
   ]);
-  expect(lowPrecision(model, { parameters: [] }).model).toBe(model);
-  expect(() => lowPrecision({ ...model, opsets: { "": 17 } }, { parameters })).toThrow(/opset 17, expected 18/);
+  expect(withIntegerProducts(model, { parameters: [] }).model).toBe(model);
+  expect(() => withIntegerProducts({ ...model, opsets: { "": 17 } }, { parameters })).toThrow(/opset 17, expected 18/);
 });

@@ -23,6 +23,8 @@ export interface LowPrecisionOptions {
   readonly stochastic?: boolean;
   /** Labels of nodes that stay in float32; by default the last product, whose outputs are the model's scores. */
   readonly keep?: ReadonlySet<string>;
+  /** Labels of nodes that stay in float32 besides. */
+  readonly alsoKeep?: ReadonlySet<string>;
 }
 
 /** A product that is one of integers now. */
@@ -34,7 +36,7 @@ export interface IntegerNode {
 }
 
 /** A model whose products are integers; it runs only after `trainingStep` has expanded it. */
-export interface LowPrecision {
+export interface IntegerProducts {
   readonly model: Model;
   readonly integer: readonly IntegerNode[];
   /** Nodes with trained weights that stay in float32, and why. */
@@ -137,7 +139,7 @@ function lastProduct(graph: Graph, parameters: ReadonlySet<string>): ReadonlySet
 }
 
 /** The model with its products turned into integer ones. */
-export function lowPrecision(model: Model, options: LowPrecisionOptions): LowPrecision {
+export function withIntegerProducts(model: Model, options: LowPrecisionOptions): IntegerProducts {
   const { graph, opsets } = model;
   if ((opsets[""] ?? 0) < MIN_OPSET)
     fail("unsupported", `low precision: the model is of opset ${opsets[""] ?? "?"}, expected ${MIN_OPSET} or later`);
@@ -152,7 +154,7 @@ export function lowPrecision(model: Model, options: LowPrecisionOptions): LowPre
     if (!isProduct(node, parameters)) return [node];
     const label = nodeLabel(node)!;
     const site: Site = { node, label, known, options, salt: 211 * integer.length, fresh };
-    const found = keep.has(label) ? "kept in float32" : REWRITES[node.op]!(site);
+    const found = keep.has(label) || options.alsoKeep?.has(label) ? "kept in float32" : REWRITES[node.op]!(site);
     if (typeof found === "string") {
       kept.push({ node: label, reason: found });
       return [node];
