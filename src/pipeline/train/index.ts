@@ -15,6 +15,13 @@ export {
   type SingleLoss,
   withLoss,
 } from "../../train/losses.ts";
+export { WEIGHT_FORMATS, type WeightFormat, type WeightFormatName } from "../../train/low-precision/formats.ts";
+export {
+  type IntegerNode,
+  type IntegerProducts,
+  type LowPrecisionOptions,
+  withIntegerProducts,
+} from "../../train/low-precision/rewrite.ts";
 export { type AdamOptions, adam, adamw, OPTIMIZERS, type Optimizer, sgd } from "../../train/optimizers.ts";
 export { type Learned, withLearned } from "../../train/qat/learned.ts";
 export { rateAt, type Schedule } from "../../train/schedule.ts";
@@ -26,10 +33,18 @@ export {
   type TrainingStep,
   trainingStep,
 } from "../../train/step.ts";
+export { decodeTokens, encoder, type Tokenizer, trainTokenizer } from "../../train/text/bpe.ts";
 export { AUGMENTS, type Augment, augmentNamed, cutout, flip, inOrder, shift } from "./augment.ts";
 export type { FakeAgreement } from "./fake-agreement.ts";
 export type { Loop, OpenLoop } from "./loop.ts";
+export {
+  type LowPrecisionInput,
+  type LowPrecisionMade,
+  type LowPrecisionTraining,
+  lowPrecision,
+} from "./low-precision.ts";
 export { type QatHost, type QatInput, type QatMade, type QatTraining, qat } from "./qat.ts";
 export { stepCount, type Trained, type TrainHost, type TrainOptions, type TrainRun } from "./run.ts";
 export { type Teacher, teacherFor } from "./teacher.ts";
+export { perplexity, type Surprise, type WindowsOptions, windowsData } from "./text.ts";
 export { train } from "./train.ts";

@@ -16,6 +16,8 @@ export interface AttentionOptions {
   /** False by default. */
   readonly bias?: boolean;
   readonly init?: Init;
+  /** Of the last product; `init` unless told. */
+  readonly outputInit?: Init;
 }
 
 type Sizes = Required<Pick<AttentionOptions, "heads" | "kvHeads" | "headDim">>;
@@ -108,6 +110,8 @@ export const attention = (options: AttentionOptions): Layer => {
       emit("Transpose", [apart], { perm: [0, 3, 1, 2, 4] }),
       ints([0, 0, heads * headDim]),
     ]);
-    return project(build, "output", joined, build.length(x, -1), options);
+    const { outputInit = options.init } = options;
+    const last = { ...options, ...(outputInit && { init: outputInit }) };
+    return project(build, "output", joined, build.length(x, -1), last);
   };
 };

@@ -31,17 +31,20 @@ export const embedding = (count: number, width: number, init: Init = normal(0.02
   };
 };
 
-/** down(activation(gate(x)) * up(x)), three products without bias (Shazeer, arXiv:2002.05202). */
-export const gated = (hidden: number, activation: Layer, init: Init = glorot): Layer => {
+/**
+ * down(activation(gate(x)) * up(x)), three products without bias (Shazeer, arXiv:2002.05202). `downInit` is for the last
+ * one, `init` unless told.
+ */
+export const gated = (hidden: number, activation: Layer, init: Init = glorot, downInit: Init = init): Layer => {
   return (outer, x) => {
     const build = outer.inside("mlp");
     const width = build.length(x, -1);
-    const product = (name: string, value: string, units: number) => {
+    const product = (name: string, value: string, units: number, first: Init) => {
       const fanIn = build.length(value, -1);
-      const weight = build.weight(`${name}.weight`, [fanIn, units], init, { fanIn, fanOut: units });
+      const weight = build.weight(`${name}.weight`, [fanIn, units], first, { fanIn, fanOut: units });
       return build.emit("MatMul", [value, weight]);
     };
-    const open = activation(build, product("gate", x, hidden));
-    return product("down", build.emit("Mul", [open, product("up", x, hidden)]), width);
+    const open = activation(build, product("gate", x, hidden, init));
+    return product("down", build.emit("Mul", [open, product("up", x, hidden, init)]), width, downInit);
   };
 };

@@ -13,7 +13,7 @@ export {
   type WindowOptions,
 } from "./conv.ts";
 export { type DenseOptions, dense, embedding, gated } from "./dense.ts";
-export { type Fans, glorot, he, type Init, normal, ones, zeros } from "./init.ts";
+export { type Fans, glorot, he, type Init, lecun, normal, ones, scaled, zeros } from "./init.ts";
 export { type LlamaOptions, llama } from "./llama.ts";
 export { batchNorm, layerNorm, rmsNorm } from "./norm.ts";
 export { type TrainingForm, trainingForm } from "./training-form.ts";

@@ -33,3 +33,11 @@ export const glorot: Init = (random, shape, { fanIn, fanOut }) => {
   const limit = Math.sqrt(6 / (fanIn + fanOut));
   return Float32Array.from({ length: elementCount(shape) }, () => limit * (2 * random.uniform() - 1));
 };
+
+/** LeCun et al., "Efficient BackProp" (1998), normal: keeps the variance through a layer without an activation. */
+export const lecun: Init = (random, shape, fans) => normal(Math.sqrt(1 / fans.fanIn))(random, shape, fans);
+
+/** An init times a factor: smaller ones for what is added to a residual stream. */
+export const scaled = (init: Init, factor: number): Init => {
+  return (random, shape, fans) => init(random, shape, fans).map((value) => factor * value);
+};

@@ -5,7 +5,7 @@ import { attention } from "./attention.ts";
 import { type Build, type Built, buildModel, type Layer } from "./building.ts";
 import { named, residual, sequential } from "./combine.ts";
 import { dense, gated } from "./dense.ts";
-import { normal } from "./init.ts";
+import { lecun, normal, scaled } from "./init.ts";
 import { rmsNorm } from "./norm.ts";
 
 /** Sizes and settings of the model. */
@@ -28,14 +28,17 @@ export interface LlamaOptions {
   readonly seed?: number;
 }
 
-/** Standard deviation of first weights; branches start smaller, so that their sum does not (GPT-2). */
+/** Standard deviation of the table of tokens, as in GPT-2. */
 const DEVIATION = 0.02;
 
+/** What branches add starts small, so that the sum of all does not grow with their number (GPT-2). */
 function blockLayers(options: LlamaOptions, drop: readonly Layer[]): Layer {
-  const { width, hidden, layers, heads, kvHeads, headDim, base = 10_000, epsilon = 1e-5 } = options;
-  const init = normal(1 / Math.sqrt(width));
-  const look = attention({ heads, kvHeads, headDim, causal: true, rotary: { base }, init });
-  const think = gated(hidden, silu, normal(1 / Math.sqrt(width * Math.sqrt(layers))));
+  const { hidden, layers, heads, kvHeads, headDim, base = 10_000, epsilon = 1e-5 } = options;
+  const last = scaled(lecun, 1 / Math.sqrt(2 * layers));
+  const look = attention({
+    ...{ heads, kvHeads, headDim, causal: true, rotary: { base }, init: lecun, outputInit: last },
+  });
+  const think = gated(hidden, silu, lecun, last);
   return sequential(
     residual(sequential(rmsNorm({ epsilon }), look, ...drop)),
     residual(sequential(rmsNorm({ epsilon }), think, ...drop)),
