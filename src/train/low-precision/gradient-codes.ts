@@ -6,20 +6,19 @@ import { asSigned, type Codes, unsignedCodes } from "./codes.ts";
 /** Numbers of the noise input. */
 export const NOISE_LENGTH = 4096;
 
-/** Steps between the smallest and the largest value: one at each end is left to the noise. */
+/** Steps between the smallest and the largest value: one at each end is left to the noise and the rounding of the zero point. */
 const STEPS = 253;
 const TINY = 1e-30;
 
-/** Random numbers in [-1/2, 1/2) for places 0 to `count` - 1, a vector; `salt` tells users of one noise apart. */
+/** Random numbers in [0, 1) for places 0 to `count` - 1, a vector; `salt` tells users of one noise apart. */
 function drawn(writer: Writer, noise: string, count: string, salt: number): string {
-  const { emit, ints, scalar } = writer;
+  const { emit, ints } = writer;
   const place = emit("Range", [ints(0), count, ints(1)]);
   const length = ints(NOISE_LENGTH);
   const pick = (index: string) => emit("Gather", [noise, emit("Mod", [index, length])]);
   const near = pick(emit("Add", [place, ints(salt)]));
   const far = pick(emit("Add", [emit("Div", [place, length]), ints(salt + NOISE_LENGTH / 2)]));
-  const sum = emit("Add", [near, far]);
-  return emit("Sub", [emit("Sub", [sum, emit("Floor", [sum])]), scalar(0.5, "float32")]);
+  return emit("Add", [near, far]);
 }
 
 /** Scale and zero point that leave room for a step of noise at both ends. */
@@ -35,17 +34,17 @@ function roomy(writer: Writer, value: string): Omit<Required<Codes>, "codes"> {
 }
 
 /**
- * Values with noise of a triangular distribution, a number for the row plus a number for the place in it: rounding to the nearest
- * behind it is right on average, and the errors of any two places are uncorrelated (Wannamaker et al., "A theory of
- * nonsubtractive dither", 2000). A matrix.
+ * Rows with noise of half a step to either side, such that rounding to the nearest is right on average. A number for the row
+ * plus a number for the place in it, less whole ones, is uniform for each element and independent between any two, so the
+ * errors of sums along rows and columns average out.
  */
 function dithered(writer: Writer, rows: string, scale: string, noise: string, salt: number): string {
   const { emit, ints } = writer;
   const shape = emit("Shape", [rows]);
-  const length = (axis: number) => emit("Gather", [shape, ints(axis)]);
-  const scaled = (axis: number) => emit("Mul", [drawn(writer, noise, length(axis), salt + 997 * axis), scale]);
-  const tall = emit("Unsqueeze", [scaled(0), ints([1])]);
-  return emit("Add", [emit("Add", [rows, tall]), scaled(1)]);
+  const numbers = (axis: number) => drawn(writer, noise, emit("Gather", [shape, ints(axis)]), salt + 997 * axis);
+  const sums = emit("Add", [emit("Unsqueeze", [numbers(0), ints([1])]), numbers(1)]);
+  const uniform = emit("Sub", [sums, emit("Round", [sums])]);
+  return emit("Add", [rows, emit("Mul", [uniform, scale])]);
 }
 
 /** A value as a matrix whose rows are the vectors along its last axis. */

@@ -134,7 +134,7 @@ test("gradients rounded at random are right on average", async () => {
       for (const [index, value] of dataOf(found, name).entries()) sums[name][index]! += value / draws;
   }
   await session.close();
-  // The variance of one rounding is a quarter of a squared step; 5 deviations of a sum of `terms`.
+  // The variance of one rounding is a quarter of a squared step at most; 5 deviations of a sum of `terms`.
   const off = (name: "grad/x" | "grad/w") => largestError(sums[name], dataOf(floats, name));
   const limit = (terms: number, factor: number) => 5 * (1 / 253 / 2) * factor * Math.sqrt(terms / draws);
   expect(off("grad/x")).toBeLessThan(limit(5 * 9, 127));

@@ -164,7 +164,7 @@ test("gradients rounded at random are right on average, where rounding to the ne
   const nearest = await run(integerModel(model, {}), feeds);
   const draws = 400;
   const mean = await means(integerModel(model, { stochastic: true }), feeds, draws);
-  // The variance of one rounding is a quarter of a squared step: 1/6 + 1/12 at the least, 1/4 with triangular noise.
+  // The variance of one rounding is a quarter of a squared step at most.
   const step = 1 / 253;
   const deviation = (terms: number, factor: number) => (step / 2) * factor * Math.sqrt(terms / draws);
   // 5 deviations: a share of 6e-7 lies outside, of 1,280 entries.
