@@ -9,7 +9,8 @@ import { drawnData } from "../pipeline/demo/data.ts";
 import { type Characters, drawCharacters } from "../pipeline/demo/draw.ts";
 import type { Hooks } from "../pipeline/progress.ts";
 import type { Candidate, QuantizeReport } from "../pipeline/result.ts";
-import { type QatTraining, qat } from "../pipeline/train/qat.ts";
+import { lowPrecision } from "../pipeline/train/low-precision.ts";
+import { qat } from "../pipeline/train/qat.ts";
 import { type GivenSamples, type Maker, quantizeFile } from "./quantize.ts";
 import type { DemoRequest, QuantizeRequest } from "./requests.ts";
 
@@ -34,21 +35,31 @@ function drawSamples(): GivenSamples {
 
 /** How long the grids of a scheme are trained, in steps, and the highest rate: coarser ones take longer. */
 const AWARE: Readonly<Record<string, { readonly steps: number; readonly rate: number }>> = {
-  w8a8: { steps: 40, rate: 2e-4 },
-  w4a4: { steps: 120, rate: 1e-3 },
+  w8a8: { steps: 30, rate: 2e-4 },
+  w4a4: { steps: 100, rate: 1e-3 },
   w2a2: { steps: 240, rate: 2e-3 },
+};
+/** The same for training in integers, which goes on from the float weights. */
+const INTEGER: typeof AWARE = {
+  w8a8: { steps: 40, rate: 2e-4 },
+  w4a8: { steps: 80, rate: 5e-4 },
+  w2a8: { steps: 160, rate: 2e-3 },
 };
 const BATCH = 64;
 
+/** Fresh images, each seen once. */
+const trainingOf = ({ steps, rate }: (typeof AWARE)[string]) => ({
+  ...{ data: drawnData(TRAINING_SEED, steps * BATCH), epochs: 1, batch: BATCH, seed: 1 },
+  schedule: { kind: "cosine", rate, warmup: 10 } as const,
+});
+
 /** Trains towards the answers of the float model: no label is read. */
-const aware: Maker = (host, input, hooks) => {
-  const { steps, rate } = AWARE[input.recipe.scheme.name]!;
-  const training: QatTraining = {
-    ...{ data: drawnData(TRAINING_SEED, steps * BATCH), epochs: 1, batch: BATCH, seed: 1 },
-    schedule: { kind: "cosine", rate, warmup: 10 },
-  };
-  return qat(host, { ...input, training }, hooks);
-};
+const aware: Maker = (host, input, hooks) =>
+  qat(host, { ...input, training: trainingOf(AWARE[input.recipe.scheme.name]!) }, hooks);
+
+/** Trains towards the labels, with products of 8-bit integers forward and backward. */
+const integer: Maker = (host, input, hooks) =>
+  lowPrecision(host, { ...input, training: trainingOf(INTEGER[input.recipe.scheme.name]!) }, hooks);
 
 /** One way to make models of some schemes. */
 interface Technique {
@@ -61,8 +72,9 @@ interface Technique {
 }
 
 const TECHNIQUES: readonly Technique[] = [
-  { suffix: "", folder: "", schemes: ["w8a8", "w4a4", "w2a2", "w8a8-dynamic", "w8", "w4", "fp16"] },
+  { suffix: "", folder: "", schemes: ["w8a8", "w4a8", "w4a4", "w2a8", "w2a2", "w8", "w4", "fp16"] },
   { suffix: " QAT", folder: "qat", schemes: Object.keys(AWARE), make: aware },
+  { suffix: " low-precision", folder: "low-precision", schemes: Object.keys(INTEGER), make: integer },
 ];
 
 const labelled = ({ suffix, folder }: Technique, candidate: Candidate): Candidate => ({
