@@ -71,6 +71,7 @@ export function fakeServices(changes: Partial<Services> = {}, report: QuantizeRe
       kind: "schemes" as const,
       schemes: [{ name: "w8", summary: "8 bit", needsData: false }],
     }),
+    train: answer("train", report),
     demo: answer("demo", report),
     async writeText(path, text) {
       written.set(path, text);

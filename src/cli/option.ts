@@ -46,14 +46,19 @@ export function names(text: string, previous: unknown): readonly string[] {
   return [...new Set([...((previous as readonly string[] | undefined) ?? []), ...added])];
 }
 
-function keepRule(text: string): KeepRule {
-  const [kind, name] = [text.slice(0, text.indexOf(":")), text.slice(text.indexOf(":") + 1)];
-  if ((kind === "op" || kind === "node") && name !== "") return { kind, name };
+/** A regular expression. */
+export function regex(text: string): RegExp {
   try {
-    return { kind: "regex", pattern: new RegExp(text) };
+    return new RegExp(text);
   } catch (error) {
     return invalid(`Not a regular expression: ${error instanceof Error ? error.message : String(error)}.`);
   }
+}
+
+function keepRule(text: string): KeepRule {
+  const [kind, name] = [text.slice(0, text.indexOf(":")), text.slice(text.indexOf(":") + 1)];
+  if ((kind === "op" || kind === "node") && name !== "") return { kind, name };
+  return { kind: "regex", pattern: regex(text) };
 }
 
 /** A page's file name; anything else might be a model typed in the wrong place. */

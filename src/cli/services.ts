@@ -2,7 +2,7 @@
  * What the commands ask of the rest of the program: one function per command, and the little they need around it.
  * Handed in, so that the commands can be tested without engines and files.
  */
-import type { BenchRequest, CompareRequest, DemoRequest, QuantizeRequest } from "../node/requests.ts";
+import type { BenchRequest, CompareRequest, DemoRequest, QuantizeRequest, TrainRequest } from "../node/requests.ts";
 import type { Hooks } from "../pipeline/progress.ts";
 import type {
   BenchReport,
@@ -19,6 +19,8 @@ export interface Vocabulary {
   readonly algorithms: readonly string[];
   readonly metrics: readonly string[];
   readonly engines: readonly string[];
+  readonly optimizers: readonly string[];
+  readonly modes: readonly string[];
 }
 
 export interface Services {
@@ -31,6 +33,8 @@ export interface Services {
   compare(request: CompareRequest, hooks: Hooks): Promise<CompareReport>;
   bench(request: BenchRequest, hooks: Hooks): Promise<BenchReport>;
   schemes(request: { readonly model?: string }, hooks: Hooks): Promise<SchemesReport>;
+  /** Everything from reading the model to writing the trained one. */
+  train(request: TrainRequest, hooks: Hooks): Promise<QuantizeReport>;
   demo(request: DemoRequest, hooks: Hooks): Promise<QuantizeReport>;
   /** Writes a file atomically; makes its folder. */
   writeText(path: string, text: string): Promise<void>;

@@ -17,6 +17,8 @@ export {
   type QuantizeOptions,
   quantize,
   schemes,
+  type TrainFilesOptions,
+  train,
 } from "./library.ts";
 export { type OpenedModel, openModelFile } from "./open-model.ts";
 export type * from "./requests.ts";

@@ -11,7 +11,14 @@ import type {
 } from "../pipeline/result.ts";
 import type { Evaluation } from "../pipeline/verify/outputs.ts";
 import { type GivenSamples, quantizeFile } from "./quantize.ts";
-import type { BenchRequest, CompareRequest, DataRequest, EvaluationRequest, QuantizeRequest } from "./requests.ts";
+import type {
+  BenchRequest,
+  CompareRequest,
+  DataRequest,
+  EvaluationRequest,
+  QuantizeRequest,
+  TrainRequest,
+} from "./requests.ts";
 import * as services from "./services.ts";
 
 /** A request where only `K` must be given. */
@@ -40,6 +47,13 @@ export interface CompareOptions extends Only<Omit<CompareRequest, "evaluation">,
 /** What `bench` is asked: model files, and samples unless made-up ones will do. */
 export interface BenchOptions extends Only<Omit<BenchRequest, "data">, "models"> {
   readonly data?: DataFiles;
+}
+
+/** What `train` is asked: a model file and samples on disk; the rest is as on the command line. */
+export interface TrainFilesOptions extends Only<Omit<TrainRequest, "data" | "evaluation">, "model"> {
+  readonly data: DataFiles;
+  /** Samples the model has not seen, with their labels. */
+  readonly evaluation?: EvaluationFiles;
 }
 
 const isDataset = (data: unknown): data is Dataset => typeof data === "object" && data !== null && "batches" in data;
@@ -106,6 +120,24 @@ export const bench = ({ data, ...rest }: BenchOptions, hooks: Partial<Hooks> = {
     { threads: 1, batch: 1, ...rest, ...(data === undefined ? {} : { data: dataRequest(data) }) },
     asHooks(hooks),
   );
+
+/** What is assumed where a request for training says nothing. */
+const TRAINING = {
+  ...{ threads: 1, epochs: 5, batch: 32, optimizer: "adam", warmup: 0.05 },
+  schedule: "cosine",
+  ...{ smoothing: 0, distill: 0, decay: 0, augment: [], keep: [], command: "train()" },
+} as const;
+
+/**
+ * Trains a model file for a scheme, or in floats, in a thread of its own; runs the result and writes it. What comes back is
+ * what `quantize` gives, with the settings and the loss curve under `training` of its candidate.
+ */
+export function train(options: TrainFilesOptions, hooks: Partial<Hooks> = {}): Promise<QuantizeReport> {
+  const { data, evaluation, ...rest } = options;
+  const mode = rest.scheme === undefined ? "float" : "qat";
+  const judged = evaluation === undefined ? {} : { evaluation: evaluationRequest(evaluation) };
+  return services.train({ mode, ...TRAINING, ...rest, ...judged, data: dataRequest(data) }, asHooks(hooks));
+}
 
 /** What is inside a model file: inputs, ops, weights by type, what can be quantized and what can't. */
 export const inspect = (model: string): Promise<InspectReport> => services.inspect({ model }, noHooks);

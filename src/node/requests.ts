@@ -95,6 +95,52 @@ export interface BenchRequest extends EngineRequest {
   readonly runs?: number;
 }
 
+/** `fewbit train`. */
+export interface TrainRequest extends EngineRequest {
+  readonly model: string;
+  /** "float": the model keeps its form; "qat": trained for the grids of a scheme; "low-precision": trained in integers. */
+  readonly mode: TrainMode;
+  readonly data: DataRequest;
+  /** Class numbers, or for the loss "mse" a `.npy` of values; without them the model itself is the teacher. */
+  readonly labels?: string;
+  /** What the model becomes; not for "float". */
+  readonly scheme?: string;
+  readonly epochs: number;
+  readonly batch: number;
+  /** Highest learning rate; what suits the mode by default. */
+  readonly rate?: number;
+  readonly optimizer: string;
+  readonly schedule: "constant" | "cosine" | "linear";
+  /** Share of the steps in which the rate rises. */
+  readonly warmup: number;
+  readonly loss?: "cross-entropy" | "mse" | "distillation";
+  /** Share of a label that is spread over all classes. */
+  readonly smoothing: number;
+  /** Weight of the original's answers beside labels, 0 to 1. */
+  readonly distill: number;
+  /** "flip", "shift:4", "cutout:8". */
+  readonly augment: readonly string[];
+  readonly decay: number;
+  /** Largest Euclidean norm of all gradients together. */
+  readonly clip?: number;
+  /** Parameters whose names match stay as they are. */
+  readonly freeze?: RegExp;
+  readonly keep: readonly KeepRule[];
+  readonly checkpoint?: {
+    readonly path: string;
+    /** Seconds between two savings. */
+    readonly seconds: number;
+    /** Go on from the file where it exists. */
+    readonly resume: boolean;
+  };
+  readonly evaluation?: EvaluationRequest;
+  readonly output?: string;
+  readonly command: string;
+}
+
+/** Ways to train. */
+export type TrainMode = "float" | "qat" | "low-precision";
+
 /** `fewbit demo`. */
 export interface DemoRequest extends EngineRequest {
   /** Folder for models and report. */

@@ -11,15 +11,18 @@ import type { Hooks } from "../pipeline/progress.ts";
 import type { DryRun, Finding, InspectReport, QuantizeReport, SchemesReport } from "../pipeline/result.ts";
 import { METRICS } from "../pipeline/verify/outputs.ts";
 import { SCHEMES } from "../recipes/schemes.ts";
+import { OPTIMIZERS } from "../train/optimizers.ts";
 import { ENGINE_NAMES } from "./engines.ts";
 import { planFile, quantizeFile } from "./quantize.ts";
 import { quantizeFolder } from "./quantize-folder.ts";
 import type { QuantizeRequest } from "./requests.ts";
 import { openLegalSource } from "./surroundings.ts";
+import { TRAIN_MODES } from "./train.ts";
 
 export { benchFiles as bench, compareFiles as compare } from "./compare.ts";
 export { runDemo as demo } from "./demo.ts";
 export { cleanupTemporaries as cleanup } from "./temporaries.ts";
+export { trainFile as train } from "./train.ts";
 export { writeText } from "./write-text.ts";
 
 /** Names a user can type. */
@@ -29,6 +32,8 @@ export const names = {
   algorithms: ALGORITHMS.map(({ name }) => name),
   metrics: Object.keys(METRICS),
   engines: ENGINE_NAMES,
+  optimizers: Object.keys(OPTIMIZERS),
+  modes: Object.keys(TRAIN_MODES),
 };
 
 const isFolder = (path: string): Promise<boolean> =>

@@ -6,6 +6,7 @@ import { fail } from "../numeric/errors.ts";
 import type { TrainOptions } from "../pipeline/train/run.ts";
 import { withIoErrors } from "./io-errors.ts";
 import { checkTarget } from "./output-checks.ts";
+import type { TrainRequest } from "./requests.ts";
 import { forgetTemporary, removeTemporary, temporaryPath } from "./temporaries.ts";
 
 const sizeOf = (path: string): Promise<number | undefined> =>
@@ -77,18 +78,9 @@ export async function readCheckpoint(path: string): Promise<Checkpoint> {
   return decodeCheckpoint(bytes, path);
 }
 
-/** `--checkpoint`, `--save-every` and `--resume`. */
-export interface CheckpointRequest {
-  readonly path: string;
-  /** Seconds between two savings. */
-  readonly seconds: number;
-  /** Go on from the file where it exists. */
-  readonly resume: boolean;
-}
-
 /** What training is told of checkpoints; says in `note` where it goes on, and where it can. */
 export async function checkpointOptions(
-  request: CheckpointRequest | undefined,
+  request: TrainRequest["checkpoint"],
   note: (sentence: string) => void,
 ): Promise<TrainOptions> {
   if (request === undefined) return {};

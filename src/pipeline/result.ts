@@ -108,6 +108,23 @@ export interface Contract {
   readonly met: boolean;
 }
 
+/** How a model was trained, and how its loss went. */
+export interface TrainingSummary {
+  /** "float", "qat", "low-precision". */
+  readonly mode: string;
+  readonly data: DataSummary;
+  /** Settings in words: "cross-entropy", "adam", "cosine from 0.001". */
+  readonly loss: string;
+  readonly optimizer: string;
+  readonly schedule: string;
+  readonly epochs: number;
+  readonly batch: number;
+  readonly steps: number;
+  readonly seed: number;
+  /** Mean losses of equal parts of the run, in order. */
+  readonly losses: readonly number[];
+}
+
 /** One model made from the original, and what was measured of the two. */
 export interface Candidate {
   readonly scheme: string;
@@ -132,6 +149,8 @@ export interface Candidate {
   readonly findings: readonly Finding[];
   readonly notes: readonly string[];
   readonly contract?: Contract;
+  /** Present when the model was trained on the way. */
+  readonly training?: TrainingSummary;
   readonly seconds: number;
 }
 

@@ -6,5 +6,6 @@ import { demo } from "./demo.ts";
 import { inspect } from "./inspect.ts";
 import { quantize } from "./quantize.ts";
 import { schemes } from "./schemes.ts";
+import { train } from "./train.ts";
 
-export const COMMANDS: readonly Command[] = [quantize, inspect, compare, bench, schemes, demo];
+export const COMMANDS: readonly Command[] = [quantize, train, inspect, compare, bench, schemes, demo];
