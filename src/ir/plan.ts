@@ -53,6 +53,8 @@ export interface ValuePlan {
   readonly range?: readonly [number, number];
   /** Given instead of observed: goes before `range` and `observer`. */
   readonly qparams?: { readonly scale: number; readonly zeroPoint: number };
+  /** Float nodes read the rounded value too, as they did in the model that the grid came with. */
+  readonly everywhere?: boolean;
   /** Takes scale and zero point of this other value (MaxPool, Reshape, Concat, ...). */
   readonly sameAs?: string;
 }

@@ -30,8 +30,6 @@ interface State {
   readonly graph: Graph;
   readonly fresh: (wish: string) => string;
   readonly values: ReadonlyMap<string, QuantizedValue>;
-  /** Values an integer node makes: they carry their name only after DequantizeLinear. */
-  readonly fromIntegers: ReadonlySet<string>;
   /** Output of a removed clamp by the value that takes its place. */
   readonly unclamped: ReadonlyMap<string, string>;
   readonly dequantized: Map<string, string>;
@@ -60,7 +58,7 @@ export async function lowerStatic(
   for (const { name } of model.graph.inputs) nodes.push(...quantizeSource(state, name));
   for (const node of model.graph.nodes) {
     const entry = plans.get(node);
-    if (entry === undefined) nodes.push(node, ...node.outputs.flatMap((output) => quantizeSource(state, output)));
+    if (entry === undefined) nodes.push(...floatNode(state, node));
     else if (!isRemoved(entry)) nodes.push(...(await lowerNode(state, node, entry)));
   }
   return withGraph(model, withTensors({ ...model.graph, nodes }, [...state.tensors.values()]));
@@ -79,7 +77,6 @@ function initialState(model: Model, plan: Plan, plans: ReadonlyMap<Node, NodePla
     graph,
     fresh,
     values,
-    fromIntegers: new Set(planned.flatMap(({ node }) => node.outputs)),
     unclamped: new Map(
       planned.filter(({ entry }) => isRemoved(entry)).map(({ node }) => [node.inputs[0]!, node.outputs[0]!]),
     ),
@@ -140,6 +137,30 @@ export function gridOf(value: ValuePlan, stats: Stats | undefined): Affine {
   return affine(min, max, row, value.scheme.symmetric);
 }
 
+/** A node left in float; it reads rounded values where every reader does, and makes them. */
+function floatNode(state: State, node: Node): readonly Node[] {
+  const behind: Node[] = [];
+  const isRounded = (name: string): boolean => state.values.get(name)?.plan.everywhere === true;
+  const outputs = node.outputs.map((name) => {
+    if (isRounded(name)) return roundedOutput(state, name, behind);
+    behind.push(...quantizeSource(state, name));
+    return name;
+  });
+  const inputs = node.inputs.map((name) => (isRounded(name) ? (state.dequantized.get(name) ?? name) : name));
+  const same = [...inputs, ...outputs].every((name, i) => name === [...node.inputs, ...node.outputs][i]);
+  return [same ? node : { ...node, inputs, outputs }, ...behind];
+}
+
+/** Q and DQ behind an output, which keeps its name where it is dequantized; answers the name of what the node makes. */
+function roundedOutput(state: State, name: string, behind: Node[]): string {
+  const shown = state.unclamped.get(name) ?? name;
+  const value = state.values.get(shown);
+  if (value === undefined) return name;
+  const raw = shown === name ? state.fresh(`${name}/f`) : name;
+  behind.push(...quantizePair(state, value, raw, shown));
+  return raw;
+}
+
 /** Q and DQ behind a value that float nodes or callers make: integer nodes read the DQ, everybody else the value itself. */
 function quantizeSource(state: State, name: string): readonly Node[] {
   const value = state.values.get(name);
@@ -193,14 +214,7 @@ async function lowerNode(state: State, node: Node, entry: NodePlan): Promise<rea
   const inputs = node.inputs.map((name) => state.dequantized.get(name) ?? name);
   if (entry.weight !== undefined) await lowerWeight(state, node, entry.weight, inputs, front);
   const behind: Node[] = [];
-  const outputs = node.outputs.map((name) => {
-    const shown = state.unclamped.get(name) ?? name;
-    const value = state.values.get(shown);
-    if (value === undefined) return name;
-    const raw = shown === name ? state.fresh(`${name}/f`) : name;
-    behind.push(...quantizePair(state, value, raw, shown));
-    return raw;
-  });
+  const outputs = node.outputs.map((name) => roundedOutput(state, name, behind));
   return [...front, { ...node, inputs, outputs }, ...behind];
 }
 

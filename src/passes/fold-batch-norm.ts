@@ -46,6 +46,10 @@ async function withScaledGrids(graph: Graph, scaled: readonly Scaled[]): Promise
   return changed.length === 0 ? graph : withTensors(graph, changed);
 }
 
+/** What lies on a grid of its own is more than a step on the way: it counts as read by others too. */
+const withoutGrids = (uses: ReadonlyMap<string, number>, { grids }: Graph): ReadonlyMap<string, number> =>
+  grids === undefined ? uses : new Map([...uses].map(([name, count]) => [name, grids.has(name) ? count + 1 : count]));
+
 interface Folding {
   readonly nodes: (Node | undefined)[];
   /** Value -> index of the node that makes it, for nodes that can take an affine function. */
@@ -57,7 +61,7 @@ interface Folding {
 
 /** One walk in order: a folded node takes the output name of what it swallowed, so chains fold too. */
 function foldIn(graph: Graph, constant: FindConstant, fresh: (wish: string) => string, scaled: Scaled[]): Graph {
-  const uses = useCounts(graph);
+  const uses = withoutGrids(useCounts(graph), graph);
   const state: Folding = { nodes: [...graph.nodes], linear: new Map(), added: new Map(), gone: [], scaled };
   const find: FindConstant = (name) => state.added.get(name) ?? constant(name);
   const onlyHere = (name: string) => state.added.has(name) || (uses.get(name) === 1 && graph.tensors.has(name));

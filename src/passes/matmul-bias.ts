@@ -22,7 +22,8 @@ export function biasedProducts(graph: Graph, { types }: PassContext): readonly B
   const products = new Map<string, Node>();
   const found: BiasedProduct[] = [];
   for (const node of graph.nodes) {
-    if (isProduct(node, constant) && uses.get(node.outputs[0]!) === 1) products.set(node.outputs[0]!, node);
+    const name = node.outputs[0] ?? "";
+    if (isProduct(node, constant) && uses.get(name) === 1 && !graph.grids?.has(name)) products.set(name, node);
     const input = node.op === "Add" && node.domain === "" ? 1 - node.inputs.findIndex((name) => products.has(name)) : 2;
     const product = products.get(node.inputs[1 - input] ?? "");
     const bias = constant(node.inputs[input] ?? "");

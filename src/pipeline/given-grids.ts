@@ -15,7 +15,10 @@ function limitsOf({ dtype, codes }: Scheme): readonly [number, number] {
  * ones to zero, which QuantizeLinear clips to by itself). Undefined when the scheme has fewer codes than were given, or
  * zero is none of them.
  */
-export function valueGrid(grid: GivenGrid, scheme: Scheme): Pick<ValuePlan, "scheme" | "qparams"> | undefined {
+export function valueGrid(
+  grid: GivenGrid,
+  scheme: Scheme,
+): (Pick<ValuePlan, "scheme"> & Required<Pick<ValuePlan, "qparams">>) | undefined {
   const { qparams, axis } = grid;
   const [low, high] = grid.codes;
   const zero = qparams.zeroPoint[0]!;

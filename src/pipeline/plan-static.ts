@@ -44,6 +44,8 @@ interface View {
   readonly graph: Graph;
   /** Grids that values came with. */
   readonly grids: ReadonlyMap<string, GivenGrid>;
+  /** Of the scheme, for values that only float nodes read. */
+  readonly activations: Scheme;
   readonly integers: ReadonlyMap<Node, Candidate>;
   readonly producers: ReadonlyMap<string, Node>;
   readonly consumers: ReadonlyMap<string, readonly Node[]>;
@@ -69,7 +71,13 @@ export function planStatic(
   const integers = new Map(
     outcomes.filter((entry): entry is Candidate => "grids" in entry).map((entry) => [entry.site.node, entry]),
   );
-  const links = { graph, grids: known, producers: producers(graph), consumers: consumers(graph) };
+  const links = {
+    graph,
+    grids: known,
+    activations: wanted[0]!.scheme!.static!.activations,
+    producers: producers(graph),
+    consumers: consumers(graph),
+  };
   const view: View = { ...links, integers };
   dropLonelyBridges(view, integers);
   const unknown = onlyGiven ? dropUnknown(view, integers, observer) : [];
@@ -249,7 +257,7 @@ function nodePlan(view: View, { site, place, grids, weight }: Candidate): NodePl
 const storedBytes = (shape: readonly number[], axis: number, { dtype, granularity }: Scheme): number =>
   byteLength(dtype, elementCount(shape)) + 5 * (granularity.per === "tensor" ? 1 : shape[axis]!);
 
-/** Every value an integer node reads or makes, but for float outputs and what a removed clamp reads. */
+/** Every value an integer node reads or makes, but for float outputs and what a removed clamp reads; then what came with a grid. */
 function valuePlans(view: View, observer: string): readonly ValuePlan[] {
   const found = new Map<string, ValuePlan>();
   for (const [node, { grids, weight }] of view.integers) {
@@ -258,10 +266,7 @@ function valuePlans(view: View, observer: string): readonly ValuePlan[] {
     const inputs = weight !== undefined ? [node.inputs[0]!] : slotNames(row.data, node.inputs);
     const outputs = slotNames(row.outputs, node.outputs);
     const plain = { scope: "", scheme: grids.activations, observer };
-    const given = (value: string) => {
-      const grid = view.grids.get(value);
-      return grid && valueGrid(grid, grids.activations);
-    };
+    const given = (value: string) => givenValue(view, value, grids.activations);
     const put = (value: string, more: Partial<ValuePlan> = {}) => {
       if (!found.has(value)) found.set(value, { ...plain, value, ...more, ...given(value) });
     };
@@ -279,7 +284,19 @@ function valuePlans(view: View, observer: string): readonly ValuePlan[] {
       );
     }
   }
+  for (const value of view.graph.grids?.keys() ?? []) {
+    if (!view.producers.has(value) && !view.graph.inputs.some(({ name }) => name === value)) continue;
+    const own = isClamped(view, value) ? undefined : givenValue(view, value, view.activations);
+    if (own !== undefined && !found.has(value)) found.set(value, { scope: "", value, observer, ...own });
+  }
   return [...found.values()];
+}
+
+/** The grid a value came with, where the scheme has room for it. */
+function givenValue({ grids, graph }: View, value: string, scheme: Scheme) {
+  const grid = grids.get(value);
+  const own = grid && valueGrid(grid, scheme);
+  return own && (graph.grids?.has(value) ? { ...own, everywhere: true } : own);
 }
 
 /** Values whose range must be observed; the others are given, or follow from their op or from another value. */
