@@ -168,6 +168,30 @@ const split18: Change = (node) => [
   (node.inputs[1] ?? "") === "" ? withAttributes(node, { num_outputs: node.outputs.length }) : node,
 ];
 
+/** Version 21 has a scale and a bias for each channel; before, each group had one. */
+const groupNorm21: Change = (node, { add, fresh, info }) => {
+  const [x = "", ...vectors] = node.inputs;
+  const groups = intAttribute(node, "num_groups", 1);
+  const channels = info(x)?.shape?.[1];
+  if (channels === groups) return [node];
+  const constant = (wish: string, values: readonly number[]) => add(intTensor(fresh(`${x}_${wish}`), values));
+  const made: Node[] = [];
+  const step = (op: string, inputs: readonly string[], wish: string, attributes = {}) => {
+    const name = fresh(`${node.outputs[0]}_${wish}`);
+    made.push(makeNode(op, inputs, [name], { name, attributes }));
+    return name;
+  };
+  const count = step("Shape", [x], "channels", { start: 1, end: 2 });
+  const each = step("Div", [count, constant("groups", [groups])], "each");
+  const shape = step("Concat", [constant("one", [1]), each], "repeats", { axis: 0 });
+  const [last, flat] = [constant("last", [1]), constant("flat", [-1])];
+  const repeated = vectors.map((vector) => {
+    const column = step("Unsqueeze", [vector, last], "column");
+    return step("Reshape", [step("Expand", [column, shape], "wide"), flat], "long");
+  });
+  return [...made, { ...node, inputs: [x, ...repeated] }];
+};
+
 const GRID_MODES: Readonly<Record<string, string>> = { bilinear: "linear", bicubic: "cubic" };
 const gridSample20: Change = (node) => {
   const mode = stringAttribute(node, "mode", "bilinear");
@@ -185,7 +209,7 @@ export const CHANGES: Readonly<Record<string, Changes>> = {
   DFT: { 20: toInputs(["axis", 2, scalarInt(1)]) },
   Dropout: { 10: dropout10, 12: dropout12 },
   GridSample: { 20: gridSample20 },
-  GroupNormalization: { 21: refused("scale and bias changed their shape in operator set 21") },
+  GroupNormalization: { 21: groupNorm21 },
   Hardmax: { 13: lastAxis },
   LogSoftmax: { 13: lastAxis },
   Pad: { 11: toInputs(["pads", 1, ints], ["value", 2, scalarFloat]) },

@@ -1,6 +1,7 @@
 /** Replaces nodes by several simpler ones: contrib ops before differentiation, fewbit's own training ops after it. */
-import { withGraph } from "../ir/edit.ts";
-import type { Model, Node } from "../ir/model.ts";
+import { subgraphs } from "../ir/attributes.ts";
+import { mapSubgraphs, withGraph } from "../ir/edit.ts";
+import type { Graph, Model, Node } from "../ir/model.ts";
 import { add, append, opKey, startWriting, type Writer, type Writing, writerFor, written } from "./writer.ts";
 
 /**
@@ -22,18 +23,28 @@ function replace(writing: Writing, node: Node, expansion: Expansion): void {
   }
 }
 
-/**
- * The model with every node of the main graph that has a row in `table` expanded, in its place, once; what an expansion
- * writes is not looked at again. The same model when there is none.
- */
-export function expand(model: Model, table: Expansions): Model {
-  const { graph } = model;
-  if (!graph.nodes.some((node) => Object.hasOwn(table, opKey(node)))) return model;
-  const writing = startWriting(graph, "expanded");
+const isListed = (graph: Graph, table: Expansions): boolean =>
+  graph.nodes.some(
+    (node) => Object.hasOwn(table, opKey(node)) || subgraphs(node).some((inner) => isListed(inner.graph, table)),
+  );
+
+function expandGraph(graph: Graph, table: Expansions, around?: Writing): Graph {
+  if (!isListed(graph, table)) return graph;
+  const writing = startWriting(graph, "expanded", around);
   for (const node of graph.nodes) {
     const key = opKey(node);
     if (Object.hasOwn(table, key)) replace(writing, node, table[key]!);
-    else append(writing, node);
+    else
+      append(
+        writing,
+        mapSubgraphs(node, (inner) => expandGraph(inner, table, writing)),
+      );
   }
-  return withGraph(model, { ...written(writing), nodes: writing.added });
+  return { ...written(writing), nodes: writing.added };
 }
+
+/**
+ * The model with every node that has a row in `table` expanded, in its place, once, in sub-graphs too; what an expansion
+ * writes is not looked at again. The same model when there is none.
+ */
+export const expand = (model: Model, table: Expansions): Model => withGraph(model, expandGraph(model.graph, table));

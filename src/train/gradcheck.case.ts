@@ -44,7 +44,7 @@ export interface GradCase {
   readonly precision?: Precision;
   readonly opsets?: readonly number[];
   /** What becomes of the model before it is differentiated. */
-  readonly prepare?: (model: Model) => Model;
+  readonly prepare?: (model: Model) => Model | Promise<Model>;
 }
 
 /** Half the distance of the two points of a difference: the error grows with its square, the noise with its inverse. Below 0.05, see `separate`. */
@@ -214,8 +214,8 @@ export async function gradientError(checked: GradCase): Promise<number> {
     });
     const all = { ...feeds, weights: { dtype: precision, shape, data: weights } };
     for (const open of [false, true]) {
-      const { prepare = (model: Model) => model } = checked;
-      const model = prepare(withLoss(modelOf(checked, precision, opset, open), precision, shape));
+      const whole = withLoss(modelOf(checked, precision, opset, open), precision, shape);
+      const model = (await checked.prepare?.(whole)) ?? whole;
       error = Math.max(error, await compare(model, names, all, numeric, open));
     }
   }

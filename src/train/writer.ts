@@ -62,9 +62,9 @@ export interface Writing {
   readonly constants: Map<string, Tensor>;
 }
 
-/** Nothing written yet. */
-export const startWriting = (graph: Graph, prefix: string): Writing => ({
-  ...{ graph, prefix, types: knownTypes(graph), fresh: freshNames(graph) },
+/** Nothing written yet; a sub-graph is written within what is written around it. */
+export const startWriting = (graph: Graph, prefix: string, around?: Writing): Writing => ({
+  ...{ graph, prefix, types: knownTypes(graph, around?.types), fresh: around?.fresh ?? freshNames(graph) },
   ...{ added: [], constants: new Map() },
 });
 
