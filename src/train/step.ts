@@ -16,8 +16,8 @@ import { add, startWriting, type Writer, writerFor, written } from "./writer.ts"
 
 /** How one parameter differs from the others. */
 export interface ParameterGroup {
-  /** Factor on the learning rate; 1 by default. */
-  readonly rate?: number;
+  /** Factor on the learning rate; 1 by default. A name is that of an initializer with a factor for each entry, broadcast. */
+  readonly rate?: number | string;
   /** Weight decay; none by default. */
   readonly decay?: number;
   /** Smallest value the parameter may take: scales must stay above zero. */
@@ -89,7 +89,8 @@ const shortening = ({ emit, scalar }: Writer, norm: string, clip: number): strin
 
 function updateParameter(site: UpdateSite, group: ParameterGroup, optimizer: Optimizer): readonly string[] {
   const { emit, scalar } = site.writer;
-  const rate = group.rate === undefined ? site.rate : emit("Mul", [site.rate, scalar(group.rate, f32)]);
+  const factor = typeof group.rate === "number" ? scalar(group.rate, f32) : group.rate;
+  const rate = factor === undefined ? site.rate : emit("Mul", [site.rate, factor]);
   const next = optimizer.update({ ...site, rate });
   const bounded = group.min === undefined ? next.parameter : emit("Max", [next.parameter, scalar(group.min, f32)]);
   return [bounded, ...next.slots];

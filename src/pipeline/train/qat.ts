@@ -14,15 +14,9 @@ import { type LossSpec, lossParts, withLoss } from "../../train/losses.ts";
 import { TRAINING_OPS } from "../../train/ops/index.ts";
 import { adam, type Optimizer } from "../../train/optimizers.ts";
 import { insertFakeQuantize, type QatStart } from "../../train/qat/insert.ts";
-import {
-  gridParameters,
-  learnedGrids,
-  parameterGroups,
-  planWith,
-  sizesOf,
-  withLearned,
-} from "../../train/qat/learned.ts";
+import { gridParameters, learnedGrids, parameterGroups, planWith, withLearned } from "../../train/qat/learned.ts";
 import { parametersOf } from "../../train/qat/parameters.ts";
+import { withSizes } from "../../train/qat/sizes.ts";
 import type { Schedule } from "../../train/schedule.ts";
 import { trainingStep } from "../../train/step.ts";
 import { refuseBadWeights } from "../bad-weights.ts";
@@ -46,7 +40,7 @@ export interface QatTraining {
   readonly loss?: LossSpec;
   readonly epochs: number;
   readonly batch: number;
-  /** Rates are shares: of the root mean square of each weight and bias, of scales, of the width of a grid for zero points. */
+  /** Rates are shares: of the root mean square of each channel of a weight and of each bias, of scales, of the width of a grid for zero points. */
   readonly schedule: Omit<Schedule, "steps">;
   readonly seed: number;
   /** Adam unless told. */
@@ -121,8 +115,8 @@ async function phaseRun({ prepared, plan }: Planned, point: Point, phase: Phase,
   const fake = insertFakeQuantize(point.model, plan, point.grids, { activations: phase.activations });
   const lossy = withLoss(fake.model, spec, output);
   const own = parametersOf(prepared.graph);
-  const sizes = await sizesOf(prepared, own);
-  const step = trainingStep(lossy.model, {
+  const { model, sizes } = await withSizes(lossy.model, prepared, plan, own);
+  const step = trainingStep(model, {
     ...{ loss: lossy.loss, optimizer, parameters: [...own, ...gridParameters(fake)] },
     group: parameterGroups(fake, { sizes, scaleRate, ...(decay !== undefined && { decay }) }),
     ...(clip !== undefined && { clip }),

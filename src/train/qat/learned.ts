@@ -3,8 +3,8 @@ import { withGraph, withTensors } from "../../ir/edit.ts";
 import type { Feeds, Model, Tensor } from "../../ir/model.ts";
 import type { NodePlan, Plan, ValuePlan } from "../../ir/plan.ts";
 import { codesOf, type QParams } from "../../ir/scheme.ts";
-import { bytesSource, readAll } from "../../ir/source.ts";
-import { bytesOf, decodeFloats } from "../../numeric/convert.ts";
+import { bytesSource } from "../../ir/source.ts";
+import { bytesOf } from "../../numeric/convert.ts";
 import { fail } from "../../numeric/errors.ts";
 import { MIN_SCALE } from "../../numeric/qparams.ts";
 import { roundHalfEven } from "../../numeric/rounding.ts";
@@ -77,8 +77,8 @@ export interface GroupOptions {
   readonly decay?: number;
   /** Factor on the learning rate of scales, which move by shares of themselves; 1 by default. */
   readonly scaleRate?: number;
-  /** Root mean square of parameters: theirs is the learning rate times this, so that all move by like shares of themselves. */
-  readonly sizes?: ReadonlyMap<string, number>;
+  /** Initializers that hold how large parameters are: theirs is the learning rate times that. */
+  readonly sizes?: ReadonlyMap<string, string>;
 }
 
 /** Settings of each parameter of a model with fake quantization. */
@@ -95,18 +95,6 @@ export function parameterGroups(
   const { tensors } = model.graph;
   const isMatrix = (name: string): boolean => (tensors.get(name)?.shape.length ?? 0) > 1;
   return (name) => groups.get(name) ?? { rate: sizes?.get(name) ?? 1, ...(isMatrix(name) && { decay }) };
-}
-
-/** Root mean square of each tensor, 1 for those of zeros alone. */
-export async function sizesOf(model: Model, names: readonly string[]): Promise<ReadonlyMap<string, number>> {
-  const found = new Map<string, number>();
-  for (const name of names) {
-    const { data, dtype } = model.graph.tensors.get(name)!;
-    const values = decodeFloats(await readAll(data), dtype);
-    const squares = values.reduce((sum, value) => sum + value * value, 0);
-    found.set(name, Math.sqrt(squares / values.length) || 1);
-  }
-  return found;
 }
 
 /** Scales and zero points that are trained. */
