@@ -13,7 +13,7 @@ import { elementCount } from "../../numeric/dtypes.ts";
 import { fail } from "../../numeric/errors.ts";
 import { roundHalfEven } from "../../numeric/rounding.ts";
 import { FIRST, GENERAL, raiseOpset } from "../../passes/index.ts";
-import { type Recipe, ruleFor } from "../../recipes/recipe.ts";
+import { DEFAULT_OBSERVER, type Recipe, ruleFor } from "../../recipes/recipe.ts";
 import { expand } from "../../train/expand.ts";
 import { trainingForm } from "../../train/layers/training-form.ts";
 import { type LossSpec, withLoss } from "../../train/losses.ts";
@@ -149,9 +149,14 @@ async function runOf(base: Model, input: LowPrecisionInput) {
   return { run, products };
 }
 
+/** Training has spread codes over the whole range of a batch; so does the file, unless another observer was named. */
+const withWholeRanges = (recipe: Recipe): Recipe =>
+  recipe.observer === DEFAULT_OBSERVER ? { ...recipe, observer: "min-max" } : recipe;
+
 /** The plan in which just the products that were integers in training are quantized. */
 async function planTrained(host: Host, model: Model, input: LowPrecisionInput, products: Products) {
-  const { recipe, evaluation } = input;
+  const { evaluation } = input;
+  const recipe = withWholeRanges(input.recipe);
   const { prepared, plan } = await planFor(model, recipe, host, evaluation.data);
   const integer = new Set(products.integer.map(({ weight }) => weight));
   const floats = new Set(parametersOf(model.graph).filter((name) => !integer.has(name)));
