@@ -154,19 +154,28 @@ function dropLonelyBridges(view: View, integers: Map<Node, Candidate>): void {
   }
 }
 
-/** Grids by value. What only moves elements hands its input's grid on, or has its output's, where the other has none. */
+/**
+ * Grids by value. What only moves elements hands its input's grid on, or has its output's, where the other has none; its
+ * output has no more codes than its input.
+ */
 function effectiveGrids(graph: Graph): ReadonlyMap<string, GivenGrid> {
   const grids = new Map(graph.grids);
   if (grids.size === 0) return grids;
   const give = (from: string, to: string): void => {
     const grid = grids.get(from);
-    if (grid !== undefined && !grids.has(to)) grids.set(to, grid);
+    const known = grids.get(to);
+    if (grid !== undefined && (known === undefined || (sameSteps(grid, known) && holds(known, grid))))
+      grids.set(to, grid);
   };
   const moving = graph.nodes.filter((node) => ONNX.row(node)?.static(node).as === "same-scale");
   for (const { inputs, outputs } of moving) for (const output of outputs) give(inputs[0] ?? "", output);
-  for (const { inputs, outputs } of [...moving].reverse()) give(outputs[0] ?? "", inputs[0] ?? "");
+  for (const { inputs, outputs } of [...moving].reverse())
+    if (!grids.has(inputs[0] ?? "")) give(outputs[0] ?? "", inputs[0] ?? "");
   return grids;
 }
+
+/** Whether all codes of the second grid are codes of the first. */
+const holds = ({ codes: [low, high] }: GivenGrid, { codes }: GivenGrid): boolean => codes[0] >= low && codes[1] <= high;
 
 /** Elements can move as codes where input and outputs have the same grid. */
 function sharesGrid({ grids }: View, node: Node): boolean {
@@ -187,7 +196,8 @@ function dropUnknown(view: View, integers: Map<Node, Candidate>, observer: strin
       const value = [...node.inputs, ...node.outputs].find((name) => unknown.has(name));
       if (value === undefined) continue;
       integers.delete(node);
-      if (weight) kept.push({ ...place, reason: `the model holds no grid for "${value}", and there are no samples` });
+      if (weight)
+        kept.push({ ...place, reason: `the model holds no grid for "${value}" that fits, and there are no samples` });
     }
     dropLonelyBridges(view, integers);
   }
@@ -236,8 +246,7 @@ function clampSource(view: View, node: Node, entry: Candidate): Node | undefined
 function isWithin({ grids }: View, { inputs, outputs }: Node): boolean {
   const [before, behind] = [grids.get(inputs[0]!), grids.get(outputs[0]!)];
   if (before === undefined) return true;
-  if (behind === undefined || !sameSteps(before, behind)) return false;
-  return behind.codes[0] >= before.codes[0] && behind.codes[1] <= before.codes[1];
+  return behind !== undefined && sameSteps(before, behind) && holds(before, behind);
 }
 
 function nodePlan(view: View, { site, place, grids, weight }: Candidate): NodePlan {
