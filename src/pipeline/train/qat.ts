@@ -11,6 +11,7 @@ import { fail } from "../../numeric/errors.ts";
 import type { Recipe } from "../../recipes/recipe.ts";
 import { expand } from "../../train/expand.ts";
 import { type LossSpec, lossParts, withLoss } from "../../train/losses.ts";
+import { normalizeForTraining } from "../../train/normalize.ts";
 import { TRAINING_OPS } from "../../train/ops/index.ts";
 import { adam, type Optimizer } from "../../train/optimizers.ts";
 import { insertFakeQuantize, type QatStart } from "../../train/qat/insert.ts";
@@ -113,7 +114,7 @@ function dataFor({ data }: QatTraining, spec: LossSpec): TrainingData {
 async function phaseRun({ prepared, plan }: Planned, point: Point, phase: Phase, training: QatTraining) {
   const { loss: spec = DISTILLATION, output, clip, decay, optimizer = adam(), scaleRate = SCALE_RATE } = training;
   const fake = insertFakeQuantize(point.model, plan, point.grids, { activations: phase.activations });
-  const lossy = withLoss(fake.model, spec, output);
+  const lossy = withLoss(await normalizeForTraining(fake.model), spec, output);
   const own = parametersOf(prepared.graph);
   const { model, sizes } = await withSizes(lossy.model, prepared, plan, own);
   const step = trainingStep(model, {
