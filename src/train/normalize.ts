@@ -53,13 +53,16 @@ async function bodyAt(made: FunctionDef, model: Model, opset: number): Promise<B
   return { ...made, nodes: raised.graph.nodes, tensors: [...raised.graph.tensors.values()] };
 }
 
-/** Raised to one operator set, functions inlined at it. */
-async function raised(model: Model): Promise<Model> {
+/**
+ * The model with its functions inlined: everything is raised to one operator set, the training one at least. The same model
+ * when it has none.
+ */
+export async function withoutFunctions(model: Model): Promise<Model> {
   const { functions } = model;
+  if (functions.length === 0) return model;
   const used = [model.opsets, ...functions.map(({ opsets }) => opsets)];
   const opset = Math.max(TRAINING_OPSET, ...used.map((opsets) => opsets[""] ?? 0));
-  const main = await raiseOpset(opset).apply(functions.length === 0 ? model : { ...model, functions: [] }, NO_CONTEXT);
-  if (functions.length === 0) return main;
+  const main = await raiseOpset(opset).apply({ ...model, functions: [] }, NO_CONTEXT);
   const bodies: Body[] = [];
   for (const made of functions) bodies.push(await bodyAt(made, model, opset));
   const opsets = Object.assign({}, ...used, main.opsets) as Model["opsets"];
@@ -75,6 +78,7 @@ async function raised(model: Model): Promise<Model> {
  */
 export async function normalizeForTraining(model: Model): Promise<Model> {
   const free = await unlistInitializers.apply(model, NO_CONTEXT);
-  const lifted = await constantNodes.apply(await raised(free), NO_CONTEXT);
+  const raised = await raiseOpset(TRAINING_OPSET).apply(await withoutFunctions(free), NO_CONTEXT);
+  const lifted = await constantNodes.apply(raised, NO_CONTEXT);
   return decompose(unrollLoops(await withKnownIntegers(lifted)));
 }

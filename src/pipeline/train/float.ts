@@ -2,14 +2,13 @@
 import type { TrainingData } from "../../containers/training-data.ts";
 import type { Feeds, Model } from "../../ir/model.ts";
 import { fail } from "../../numeric/errors.ts";
-import { decompose, FUNCTIONS } from "../../train/decompose/index.ts";
 import { type LossSpec, withLoss } from "../../train/losses.ts";
+import { normalizeForTraining, withoutFunctions } from "../../train/normalize.ts";
 import { adam, type Optimizer } from "../../train/optimizers.ts";
 import { withLearned } from "../../train/qat/learned.ts";
 import { parametersOf } from "../../train/qat/parameters.ts";
 import type { Schedule } from "../../train/schedule.ts";
 import { trainingStep } from "../../train/step.ts";
-import { opKey } from "../../train/writer.ts";
 import { refuseBadWeights } from "../bad-weights.ts";
 import type { Host, Staged } from "../host.ts";
 import type { MakeInput } from "../make.ts";
@@ -59,9 +58,8 @@ export interface FloatMade {
   readonly losses: Float32Array;
 }
 
-/** Gradients are written in operator set 16 and later; functions of contrib domains are written out in 20. */
+/** What is written afterwards is of this operator set at least; the training graph is raised further. */
 const MIN_OPSET = 17;
-const FUNCTIONS_OPSET = 20;
 
 async function evaluate({ engine, stage }: Pick<Host, "engine" | "stage">, part: Model, feeds: Feeds) {
   await using staged = await stage(part, "part.onnx", "scratch");
@@ -73,11 +71,10 @@ async function evaluate({ engine, stage }: Pick<Host, "engine" | "stage">, part:
   }
 }
 
-/** The model as it can be trained: one operator set, batch normalizations folded into weights. */
+/** The model as it can be trained: functions inlined, batch normalizations folded into weights. */
 export async function preparedForTraining(host: Pick<Host, "engine" | "stage">, model: Model): Promise<Model> {
-  const functions = model.graph.nodes.some((node) => Object.hasOwn(FUNCTIONS, opKey(node)));
   const context = { evaluate: (part: Model, feeds: Feeds) => evaluate(host, part, feeds) };
-  const { model: prepared } = await prepare(model, context, { opset: functions ? FUNCTIONS_OPSET : MIN_OPSET });
+  const { model: prepared } = await prepare(await withoutFunctions(model), context, { opset: MIN_OPSET });
   await refuseBadWeights(prepared);
   return prepared;
 }
@@ -94,9 +91,9 @@ function trainedParameters({ graph }: Model, freeze: FloatTraining["freeze"]): r
 }
 
 /** The run that trains a prepared model. */
-export function floatRun(prepared: Model, training: FloatTraining): TrainRun {
+export async function floatRun(prepared: Model, training: FloatTraining): Promise<TrainRun> {
   const { loss: spec, output, optimizer = adam(), clip, decay = 0, freeze, augment, unroll } = training;
-  const lossy = withLoss(decompose(prepared), spec, output);
+  const lossy = withLoss(await normalizeForTraining(prepared), spec, output);
   const { tensors } = prepared.graph;
   const step = trainingStep(lossy.model, {
     ...{ loss: lossy.loss, optimizer, parameters: trainedParameters(prepared, freeze) },
@@ -126,7 +123,7 @@ export async function trainFloat(
   options: TrainOptions = {},
 ): Promise<FloatMade> {
   const prepared = await preparedForTraining(host, input.model);
-  const { state, losses } = await train(host, floatRun(prepared, input.training), hooks, options);
+  const { state, losses } = await train(host, await floatRun(prepared, input.training), hooks, options);
   const staged = await host.stage(withLearned(prepared, state), input.name, "output");
   try {
     const { reference, evaluation, random } = input;

@@ -7,6 +7,7 @@ export {
   trainingData,
   withLabels,
 } from "../../containers/training-data.ts";
+export { gradientGraph } from "../../train/gradient.ts";
 export * from "../../train/layers/index.ts";
 export {
   type LossSpec,
@@ -22,6 +23,7 @@ export {
   type LowPrecisionOptions,
   withIntegerProducts,
 } from "../../train/low-precision/rewrite.ts";
+export { normalizeForTraining, TRAINING_OPSET } from "../../train/normalize.ts";
 export { type AdamOptions, adam, adamw, OPTIMIZERS, type Optimizer, sgd } from "../../train/optimizers.ts";
 export { type Learned, withLearned } from "../../train/qat/learned.ts";
 export { rateAt, type Schedule } from "../../train/schedule.ts";

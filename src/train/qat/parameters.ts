@@ -2,8 +2,9 @@
 import type { Graph, Node } from "../../ir/model.ts";
 import { ONNX } from "../../ir/onnx-ops.ts";
 import { elementCount } from "../../numeric/dtypes.ts";
+import { opKey } from "../writer.ts";
 
-/** Inputs of ops that add or multiply one number a channel: biases apart from their products, gains of normalizations. */
+/** Inputs with weights that the op table has no row for: biases apart from their products, gains of normalizations. */
 const VECTORS: Readonly<Record<string, readonly number[]>> = {
   ...{ Add: [0, 1], Mul: [0, 1], PRelu: [1] },
   ...{
@@ -12,12 +13,20 @@ const VECTORS: Readonly<Record<string, readonly number[]>> = {
     InstanceNormalization: [1, 2],
     GroupNormalization: [1, 2],
   },
-  RMSNormalization: [1],
+  ...{ RMSNormalization: [1], SimplifiedLayerNormalization: [1] },
+  ...{ RNN: [3], GRU: [3], LSTM: [3, 7] },
+  "com.microsoft.BiasGelu": [1],
+  "com.microsoft.FastGelu": [1],
+  "com.microsoft.FusedConv": [1, 2],
+  "com.microsoft.FusedGemm": [1, 2],
+  "com.microsoft.MultiHeadAttention": [3],
+  "com.microsoft.SkipLayerNormalization": [2, 3, 4],
+  "com.microsoft.SkipSimplifiedLayerNormalization": [2, 3],
 };
 
 function slotsOf(node: Node): readonly number[] {
   const weights = ONNX.row(node)?.weights ?? [];
-  const vectors = node.domain === "" && Object.hasOwn(VECTORS, node.op) ? VECTORS[node.op]! : [];
+  const vectors = Object.hasOwn(VECTORS, opKey(node)) ? VECTORS[opKey(node)]! : [];
   return [...weights.flatMap(({ input, bias }) => (bias === undefined ? [input] : [input, bias])), ...vectors];
 }
 
