@@ -6,9 +6,9 @@ import type { Hooks } from "../pipeline/progress.ts";
 import type { Candidate, Finding, QuantizeReport, TrainingSummary } from "../pipeline/result.ts";
 import { augmentNamed, inOrder } from "../pipeline/train/augment.ts";
 import { type FloatMade, type FloatTraining, trainFloat } from "../pipeline/train/float.ts";
+import { lowPrecision } from "../pipeline/train/low-precision.ts";
 import { qat } from "../pipeline/train/qat.ts";
-import type { TrainHost, TrainOptions } from "../pipeline/train/run.ts";
-import { stepCount } from "../pipeline/train/run.ts";
+import { stepCount, type TrainHost, type TrainOptions } from "../pipeline/train/run.ts";
 import { trainingSummary } from "../pipeline/train/summary.ts";
 import type { Evaluation } from "../pipeline/verify/outputs.ts";
 import { OPTIMIZERS } from "../train/optimizers.ts";
@@ -154,10 +154,21 @@ const trainAware = (job: Job): Promise<QuantizeReport> =>
     apart(host as NodeHost, (both) => qat(both, { ...input, training: job.training }, hooks, job.options)),
   );
 
+const trainInIntegers = (job: Job): Promise<QuantizeReport> =>
+  trainOnTheWay(job, (host, input, hooks) =>
+    apart(host as NodeHost, (both) => lowPrecision(both, { ...input, training: job.training }, hooks, job.options)),
+  );
+
 /** Ways to train by name. */
-export const TRAIN_MODES: Readonly<Partial<Record<TrainMode, ModeRow>>> = {
+export const TRAIN_MODES: Readonly<Record<TrainMode, ModeRow>> = {
   float: { summary: "fine-tune the model as it is", rate: 1e-4, scheme: false, train: trainInFloats },
   qat: { summary: "train weights and grids for the scheme named with -s", rate: 1e-3, scheme: true, train: trainAware },
+  "low-precision": {
+    summary: "train in integers, forward and backward, for the scheme named with -s",
+    rate: 1e-4,
+    scheme: true,
+    train: trainInIntegers,
+  },
 };
 
 function modeRow({ mode, scheme }: TrainRequest): ModeRow {
@@ -193,10 +204,11 @@ async function evaluationOf(request: TrainRequest, { model }: SourceModel, { sam
 async function trainWith(request: TrainRequest, source: SourceModel, target: string, hooks: Hooks) {
   const start = performance.now();
   const row = modeRow(request);
+  if (request.data.path === "random")
+    fail("usage", "a model can't be trained on random data; give samples with --data");
   const host = await nodeHost(request, hooks.signal, target);
   for (const sentence of host.notes) hooks.progress.note(sentence);
   const samples = await openTraining(request, source, host);
-  if (samples.samples.random) fail("usage", "a model can't be trained on random data; give samples with --data");
   const evaluation = await evaluationOf(request, source, samples);
   const options = await checkpointOptions(request.checkpoint, hooks.progress.note);
   const training = settingsOf(request, samples, row);
