@@ -81,12 +81,13 @@ async function makeStep() {
 const modelOf = (state) => withLearned(llama({ ...SIZES, seed }).model, state);
 
 async function surprise(host, model, tokens) {
-  await using staged = await host.stage(model, "measure.onnx", "scratch");
+  const staged = await host.stage(model, "measure.onnx", "scratch");
   const session = await host.engine.open(staged.place, { threads });
   try {
     return await perplexity(session, tokens, CONTEXT);
   } finally {
     await session.close();
+    await staged[Symbol.asyncDispose]();
   }
 }
 

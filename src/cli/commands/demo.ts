@@ -12,7 +12,7 @@ interface DemoFlags extends EngineFlags {
 
 export const demo: Command = {
   name: "demo",
-  summary: "quantize the model that comes with fewbit in several ways and report on each",
+  summary: "make the model that comes with fewbit smaller in several ways, by training too, and report on each",
   arguments: [],
   options: [
     { flags: "-o, --output <folder>", summary: "folder for models and report", otherwise: "fewbit-demo" },

@@ -17,22 +17,21 @@ import {
 import { SIDE } from "./draw.ts";
 import { CLASSES } from "./glyphs.ts";
 
-const unit = (name: string, layer: Layer): Layer => named(name, layer, batchNorm());
+const unit = (name: string, layer: Layer, ...behind: readonly Layer[]): Layer =>
+  named(name, layer, batchNorm(), ...behind);
 
 const plain = (name: string, channels: number, stride: number, kernel = 3): Layer =>
-  sequential(unit(name, conv(channels, { kernel, stride, bias: false })), relu);
+  unit(name, conv(channels, { kernel, stride, bias: false }), relu);
 
 const block = (name: string, channels: number): Layer => {
-  const inner = (part: string) => unit(`${name}.${part}`, conv(channels, { bias: false }));
-  return sequential(residual(sequential(inner("a"), relu, inner("b"))), relu);
+  const inner = () => conv(channels, { bias: false });
+  return named(name, residual(sequential(unit("a", inner(), relu), unit("b", inner()))), relu);
 };
 
-const separable = (name: string, channels: number): Layer =>
-  sequential(
-    unit(`${name}.depthwise`, depthwise({ stride: 2, bias: false })),
-    relu,
-    plain(`${name}.pointwise`, channels, 1, 1),
-  );
+const separable = (name: string, channels: number): Layer => {
+  const first = unit("depthwise", depthwise({ stride: 2, bias: false }), relu);
+  return named(name, first, plain("pointwise", channels, 1, 1));
+};
 
 /** Input `image` float32 [batch, 1, 32, 32], output `logits` float32 [batch, 26]; weights drawn from `seed`. */
 export const charactersNet = (seed: number): Built =>
