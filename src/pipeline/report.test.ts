@@ -142,3 +142,36 @@ it("draws what there is when little was measured", () => {
 it("writes JSON that reads back as the same report", () => {
   expect(JSON.parse(renderJson(sampleReport()))).toEqual(sampleReport());
 });
+
+describe("a model that was trained on the way", () => {
+  const losses = Array.from({ length: 50 }, (_, i) => 2 / (i + 1));
+  const training = {
+    ...{
+      mode: "float",
+      loss: "cross-entropy",
+      optimizer: "adam",
+      schedule: "cosine, rate 0.001",
+      epochs: 2,
+      batch: 32,
+    },
+    ...{ data: { origin: "train.npy", samples: 1600, random: false }, steps: 100, seed: 0, losses },
+  };
+  const candidate = { ...sampleCandidate("trained", 1, 1, 0.91), training };
+  const page = renderHtml({
+    ...sampleReport(),
+    candidates: [candidate],
+    recommended: { scheme: "trained", reason: "" },
+  });
+
+  it("has its loss as a curve with numbers, and its settings", () => {
+    const text = plain(page);
+    expect(page).toContain("<title>Loss of trained over 100 steps, from 2.00 to 0.0400</title>");
+    expect(text).toContain("fine-tuned in floats: loss from 2.00 to 0.0400");
+    expect(text).toContain("2 epochs of 1,600 samples of train.npy");
+  });
+
+  it("is judged by its accuracy alone", () => {
+    const [, verdict = ""] = /<p class="verdict">(.*?)<\/p>/.exec(page) ?? [];
+    expect(plain(verdict)).toBe("trained: top1 goes from 87.71 % to 91.00 %.");
+  });
+});

@@ -4,6 +4,7 @@ import { layerSection } from "./report/layers.ts";
 import { bars, comparison, header } from "./report/overview.ts";
 import { findings, planSection, reproduce } from "./report/sections.ts";
 import { STYLE } from "./report/style.ts";
+import { trainingSection } from "./report/training.ts";
 import { headlineCandidate, verdictOf } from "./report/verdict.ts";
 import type { Candidate, QuantizeReport } from "./result.ts";
 
@@ -47,6 +48,7 @@ ${header(report)}
 <main>
 ${candidates.length > 0 && html`${comparison(report)}${bars(report)}`}
 ${findings(report)}
+${trainingSection(report)}
 ${inside(report)}
 ${reproduce(report)}
 </main>

@@ -2,6 +2,7 @@
 import {
   bytes,
   cosine,
+  count,
   decibels,
   metricChange,
   metricValue,
@@ -103,10 +104,21 @@ function printWritten(io: Io, report: QuantizeReport, page: string | undefined):
   if (page !== undefined) io.stdout.write(`report ${printable(page)}\n`);
 }
 
+/** How training went, for those that were trained. */
+function printTraining(io: Io, { scheme, training }: Candidate): void {
+  if (training === undefined || training.losses.length === 0) return;
+  const { losses, steps, loss } = training;
+  const ends = `${losses[0]!.toPrecision(3)} to ${losses.at(-1)!.toPrecision(3)}`;
+  io.stdout.write(
+    `${wrap(`${scheme}: ${count(steps, "step")} of training, ${loss} from ${ends}`, textWidth(io), "  ")}\n`,
+  );
+}
+
 export function printQuantized(io: Io, report: QuantizeReport, page: string | undefined): void {
   const { candidates, recommended, refused } = report;
   if (candidates.length > 0) printCandidates(io, "original", candidates);
   printVerdicts(io, candidates);
+  for (const candidate of candidates) printTraining(io, candidate);
   for (const candidate of candidates.length === 1 ? candidates : []) printKept(io, candidate.kept);
   printFindings(io, told(report), candidates.length + refused.length > 1);
   if (candidates.length > 1 && recommended !== undefined)

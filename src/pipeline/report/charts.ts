@@ -2,7 +2,7 @@
  * Charts as inline SVG, drawn by ECharts without a DOM. Colours are CSS variables, so that one drawing works in light,
  * dark and print. Every chart has a title for screen readers; its numbers stand in a table beside it.
  */
-import { BarChart } from "echarts/charts";
+import { BarChart, LineChart } from "echarts/charts";
 import { GridComponent, MarkAreaComponent } from "echarts/components";
 import { init, use } from "echarts/core";
 import { SVGRenderer } from "echarts/renderers";
@@ -10,7 +10,7 @@ import type { LayerResult, ValueHistogram } from "../result.ts";
 import { printable, shorten } from "./format.ts";
 import { escapeHtml, type Html, trusted } from "./html.ts";
 
-use([BarChart, GridComponent, MarkAreaComponent, SVGRenderer]);
+use([BarChart, LineChart, GridComponent, MarkAreaComponent, SVGRenderer]);
 
 const INK = "var(--ink)";
 const SOFT = "var(--soft)";
@@ -192,4 +192,39 @@ export function histogramChart(label: string, { min, max, counts }: ValueHistogr
     ],
   };
   return draw(option, { ...HISTOGRAM, label, className: "chart histogram" });
+}
+
+const LOSS = { width: 360, height: 160 } as const;
+
+/** A loss over a run, its steps from left to right. */
+export function lossChart(label: string, losses: readonly number[]): Html {
+  const option = {
+    grid: { left: 44, right: 6, top: 8, bottom: 6 },
+    xAxis: {
+      type: "category",
+      data: losses.map((_, i) => String(i)),
+      boundaryGap: false,
+      axisLine: { lineStyle: { color: LINE } },
+      axisTick: NONE,
+      axisLabel: NONE,
+    },
+    yAxis: {
+      type: "value",
+      scale: true,
+      axisLabel: { color: SOFT, fontSize: 12 },
+      splitLine: { lineStyle: { color: LINE } },
+      splitNumber: 4,
+    },
+    series: [
+      {
+        type: "line",
+        silent: true,
+        showSymbol: losses.length < 2,
+        lineStyle: { color: ACCENT, width: 1.5 },
+        itemStyle: { color: ACCENT },
+        data: losses,
+      },
+    ],
+  };
+  return draw(option, { ...LOSS, label });
 }

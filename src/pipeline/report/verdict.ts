@@ -99,6 +99,18 @@ const shortWords = (size: number, speed: number | undefined, accuracy: Tone | un
     .filter((word) => word !== undefined)
     .join(", ");
 
+/** A model that was trained to be better, not smaller: its accuracy is all that counts. */
+function trainedVerdict(candidate: Candidate, accuracy: Tone | undefined): Verdict {
+  const main = mainMetric(candidate);
+  const gained = main !== undefined && dropOf(main[1]) < 0;
+  const lost = main !== undefined && dropOf(main[1]) > 0;
+  return {
+    tone: lost ? (accuracy ?? "good") : "good",
+    short: gained ? "more accurate" : lost ? "less accurate" : "trained",
+    sentence: accuracySentence(candidate) ?? "accuracy was not measured",
+  };
+}
+
 /** Judges one candidate against the original. */
 export function verdictOf(candidate: Candidate): Verdict {
   const broken = candidate.findings.find(({ severity }) => severity === "error");
@@ -109,6 +121,7 @@ export function verdictOf(candidate: Candidate): Verdict {
   const gains = [change(size, "smaller", "larger", "no smaller")];
   if (latency !== undefined) gains.push(change(latency, "faster", "slower", "no faster"));
   const sentence = [list(gains), accuracySentence(candidate)].filter((part) => part !== undefined).join("; ");
+  if (candidate.training?.mode === "float") return trainedVerdict(candidate, accuracy);
   if (contract !== undefined && !contract.met)
     return { tone: "bad", short: `${contract.metric} lost too much`, sentence: `more lost than allowed: ${sentence}` };
   return {
