@@ -129,6 +129,12 @@ function likeInput({ types }: Backward, gradient: string, input: string): void {
   if (known !== undefined && types.get(gradient)?.dims === undefined) types.set(gradient, known);
 }
 
+const STEPS =
+  "it has a gradient only with its steps written out; their number must be known and small, see normalizeForTraining";
+
+/** Why an op has no rule of its own, where that helps. */
+const NO_RULE: ReadonlyMap<string, string> = new Map(["Loop", "Scan", "RNN", "GRU", "LSTM"].map((op) => [op, STEPS]));
+
 /** Runs the rule of one node and hands its gradients to the node's inputs. */
 export function differentiate(state: Backward, node: Node): void {
   if (!node.outputs.some((name) => state.parts.has(name))) return;
@@ -137,7 +143,7 @@ export function differentiate(state: Backward, node: Node): void {
   const key = opKey(node);
   const rule =
     (Object.hasOwn(RULES, key) ? RULES[key] : undefined) ??
-    context.refuse("there is no gradient rule for this op; keep it out of the trained part");
+    context.refuse(NO_RULE.get(key) ?? "there is no gradient rule for this op; keep it out of the trained part");
   for (const [index, gradient] of rule(node, context).entries()) {
     const input = node.inputs[index] ?? "";
     if (gradient !== undefined) flow(state, input, gradient);

@@ -77,7 +77,8 @@ function stacked({ emit, ints }: Writer, values: readonly string[], axis: number
 export function unrollLoop(node: Node, by: Unrolling): readonly string[] | undefined {
   const body = subgraphs(node)[0]?.graph;
   const count = body && tripCount(node, body, by);
-  if (body === undefined || count === undefined || count < 1 || !by.afford(body.nodes.length * count)) return undefined;
+  if (body === undefined || count === undefined || count < 1 || !by.afford((body.nodes.length + 1) * count))
+    return undefined;
   const constants = shared(by, body);
   let state: readonly string[] = node.inputs.slice(2);
   const scans: string[][] = body.outputs.slice(1 + state.length).map(() => []);
@@ -112,7 +113,7 @@ export function unrollScan(node: Node, by: Unrolling): readonly string[] | undef
     fromFront(entry(node, "scan_input_axes", index), writer.dims(name)?.length ?? 0),
   );
   const count = inputs[0] === undefined ? undefined : writer.dims(inputs[0])?.[axes[0]!];
-  if (body === undefined || typeof count !== "number" || count < 1 || !by.afford(body.nodes.length * count))
+  if (body === undefined || typeof count !== "number" || count < 1 || !by.afford((body.nodes.length + 1) * count))
     return undefined;
   const backward = (name: string, index: number) => entry(node, name, index) !== 0;
   const slices = inputs.map((name, index) => {
