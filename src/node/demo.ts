@@ -8,9 +8,10 @@ import { recommend } from "../pipeline/contract.ts";
 import { drawnData } from "../pipeline/demo/data.ts";
 import { type Characters, drawCharacters } from "../pipeline/demo/draw.ts";
 import type { Hooks } from "../pipeline/progress.ts";
-import type { Candidate, QuantizeReport } from "../pipeline/result.ts";
-import { lowPrecision } from "../pipeline/train/low-precision.ts";
-import { qat } from "../pipeline/train/qat.ts";
+import type { Candidate, QuantizeReport, TrainingSummary } from "../pipeline/result.ts";
+import { type LowPrecisionMade, lowPrecision } from "../pipeline/train/low-precision.ts";
+import { type QatInput, type QatMade, qat } from "../pipeline/train/qat.ts";
+import { trainingSummary } from "../pipeline/train/summary.ts";
 import { type GivenSamples, type Maker, quantizeFile } from "./quantize.ts";
 import type { DemoRequest, QuantizeRequest } from "./requests.ts";
 
@@ -53,13 +54,33 @@ const trainingOf = ({ steps, rate }: (typeof AWARE)[string]) => ({
   schedule: { kind: "cosine", rate, warmup: 10 } as const,
 });
 
-/** Trains towards the answers of the float model: no label is read. */
-const aware: Maker = (host, input, hooks) =>
-  qat(host, { ...input, training: trainingOf(AWARE[input.recipe.scheme.name]!) }, hooks);
+/** What the report says of a training. */
+function summaryOf(mode: string, loss: string, rate: number, losses: Float32Array): TrainingSummary {
+  const samples = losses.length * BATCH;
+  const data = { origin: "freshly drawn images", samples, random: false };
+  const settings = { optimizer: "adam", schedule: `cosine from ${rate}`, epochs: 1, batch: BATCH, seed: 1 };
+  return trainingSummary({ mode, data, loss, ...settings }, losses);
+}
 
-/** Trains towards the labels, with products of 8-bit integers forward and backward. */
-const integer: Maker = (host, input, hooks) =>
-  lowPrecision(host, { ...input, training: trainingOf(INTEGER[input.recipe.scheme.name]!) }, hooks);
+/** A maker that remembers how training went, by scheme. */
+interface Trainer {
+  readonly make: Maker;
+  readonly summaries: ReadonlyMap<string, TrainingSummary>;
+}
+
+type Train = (host: Parameters<Maker>[0], input: QatInput, hooks: Hooks) => Promise<QatMade | LowPrecisionMade>;
+
+function trainer(mode: string, loss: string, settings: typeof AWARE, train: Train): Trainer {
+  const summaries = new Map<string, TrainingSummary>();
+  const make: Maker = async (host, input, hooks) => {
+    const { name } = input.recipe.scheme;
+    const own = settings[name]!;
+    const made = await train(host, { ...input, training: trainingOf(own) }, hooks);
+    summaries.set(name, summaryOf(mode, loss, own.rate, made.losses));
+    return made;
+  };
+  return { make, summaries };
+}
 
 /** One way to make models of some schemes. */
 interface Technique {
@@ -68,37 +89,52 @@ interface Technique {
   /** Below the demo's folder. */
   readonly folder: string;
   readonly schemes: readonly string[];
-  readonly make?: Maker;
+  readonly trainer?: Trainer;
 }
 
-const TECHNIQUES: readonly Technique[] = [
+/** The first learns from the answers of the float model, the second from labels, with integer products both ways. */
+const techniques = (): readonly Technique[] => [
   { suffix: "", folder: "", schemes: ["w8a8", "w4a8", "w4a4", "w2a8", "w2a2", "w8", "w4", "fp16"] },
-  { suffix: " QAT", folder: "qat", schemes: Object.keys(AWARE), make: aware },
-  { suffix: " low-precision", folder: "low-precision", schemes: Object.keys(INTEGER), make: integer },
+  { suffix: " QAT", folder: "qat", schemes: Object.keys(AWARE), trainer: trainer("qat", "distillation", AWARE, qat) },
+  {
+    ...{ suffix: " low-precision", folder: "low-precision", schemes: Object.keys(INTEGER) },
+    trainer: trainer("low-precision", "cross-entropy", INTEGER, lowPrecision),
+  },
 ];
 
-const labelled = ({ suffix, folder }: Technique, candidate: Candidate): Candidate => ({
-  ...candidate,
-  scheme: `${candidate.scheme}${suffix}`,
-  files: candidate.files.map((file) => ({ ...file, name: folder === "" ? file.name : `${folder}/${file.name}` })),
-});
+/** One technique's part of the report. */
+interface Part {
+  readonly technique: Technique;
+  readonly report: QuantizeReport;
+}
 
-/** Ways to the same scheme next to each other, in the order of the first. */
-function sideBySide(reports: readonly QuantizeReport[]): readonly Candidate[] {
-  const order = TECHNIQUES[0]!.schemes;
+function labelled({ suffix, folder, trainer: own }: Technique, candidate: Candidate): Candidate {
+  const training = own?.summaries.get(candidate.scheme);
+  const inFolder = (name: string) => (folder === "" ? name : `${folder}/${name}`);
+  return {
+    ...candidate,
+    scheme: `${candidate.scheme}${suffix}`,
+    files: candidate.files.map((file) => ({ ...file, name: inFolder(file.name) })),
+    ...(training && { training }),
+  };
+}
+
+/** Ways to the same scheme next to each other, in the order of the first technique. */
+function sideBySide(parts: readonly Part[]): readonly Candidate[] {
+  const order = parts[0]!.technique.schemes;
   const place = ({ scheme }: Candidate) => order.indexOf(scheme.split(" ")[0]!);
-  const all = reports.flatMap(({ candidates }, at) => candidates.map((each) => labelled(TECHNIQUES[at]!, each)));
+  const all = parts.flatMap(({ technique, report }) => report.candidates.map((each) => labelled(technique, each)));
   return all.sort((a, b) => place(a) - place(b));
 }
 
-function together(reports: readonly QuantizeReport[]): QuantizeReport {
-  const [{ recommended: _, ...first }] = reports as readonly [QuantizeReport];
-  const candidates = sideBySide(reports);
+function together(parts: readonly Part[]): QuantizeReport {
+  const { recommended: _, ...first } = parts[0]!.report;
+  const candidates = sideBySide(parts);
   const best = recommend(candidates, false);
-  const refused = reports.flatMap((report, at) =>
-    report.refused.map((each) => ({ ...each, scheme: `${each.scheme}${TECHNIQUES[at]!.suffix}` })),
+  const refused = parts.flatMap(({ technique, report }) =>
+    report.refused.map((each) => ({ ...each, scheme: `${each.scheme}${technique.suffix}` })),
   );
-  const seconds = reports.reduce((sum, report) => sum + report.seconds, 0);
+  const seconds = parts.reduce((sum, { report }) => sum + report.seconds, 0);
   return { ...first, candidates, refused, seconds, ...(best && { recommended: best }) };
 }
 
@@ -108,10 +144,12 @@ export async function runDemo({ output, command, ...engine }: DemoRequest, hooks
   const samples = drawSamples();
   step.done(`${CALIBRATION.count} to calibrate, ${TEST.count} to test`);
   const request = { ...engine, model: MODEL, keep: [], force: false, embeddings: false, command };
-  const reports: QuantizeReport[] = [];
-  for (const { folder, schemes, make } of TECHNIQUES) {
-    const own: QuantizeRequest = { ...request, schemes, output: join(output, folder) };
-    reports.push(await quantizeFile(own, hooks, { samples, ...(make && { make }) }));
+  const parts: Part[] = [];
+  for (const technique of techniques()) {
+    const { folder, schemes, trainer: own } = technique;
+    const wish: QuantizeRequest = { ...request, schemes, output: join(output, folder) };
+    const report = await quantizeFile(wish, hooks, { samples, ...(own && { make: own.make }) });
+    parts.push({ technique, report });
   }
-  return together(reports);
+  return together(parts);
 }
