@@ -6,6 +6,7 @@ export {
   type TrainingData,
   trainingData,
   withLabels,
+  withTargets,
 } from "../../containers/training-data.ts";
 export { gradientGraph } from "../../train/gradient.ts";
 export * from "../../train/layers/index.ts";
@@ -38,6 +39,7 @@ export {
 export { decodeTokens, encoder, type Tokenizer, trainTokenizer } from "../../train/text/bpe.ts";
 export { AUGMENTS, type Augment, augmentNamed, cutout, flip, inOrder, shift } from "./augment.ts";
 export type { FakeAgreement } from "./fake-agreement.ts";
+export { type FloatInput, type FloatMade, type FloatTraining, trainFloat } from "./float.ts";
 export type { Loop, OpenLoop } from "./loop.ts";
 export {
   type LowPrecisionInput,
@@ -47,6 +49,7 @@ export {
 } from "./low-precision.ts";
 export { type QatHost, type QatInput, type QatMade, type QatTraining, qat } from "./qat.ts";
 export { stepCount, type Trained, type TrainHost, type TrainOptions, type TrainRun } from "./run.ts";
+export { lossCurve } from "./summary.ts";
 export { type Teacher, teacherFor } from "./teacher.ts";
 export { perplexity, type Surprise, type WindowsOptions, windowsData } from "./text.ts";
 export { train } from "./train.ts";
