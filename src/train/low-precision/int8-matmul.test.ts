@@ -180,6 +180,35 @@ test("gradients rounded at random are right on average, where rounding to the ne
   expect(total(lost)).not.toBeCloseTo(total(kept), 1);
 });
 
+test.each([{}, { stochastic: true }, { format: "ternary" as const }])("zeros stay zeros: %j", async (options) => {
+  const given = CASES[0]!;
+  const zeros = (count: number) => new Float32Array(count);
+  const noise = f32(
+    [NOISE_LENGTH],
+    normal(NOISE_LENGTH).map(() => random.uniform()),
+  );
+  const [x, w, d] = [normal(ROWS * INNER), normal(INNER * COLUMNS), normal(ROWS * COLUMNS)];
+  for (const [left, weight, gradient] of [
+    [zeros(x.length), w, d],
+    [x, zeros(w.length), d],
+    [x, w, zeros(d.length)],
+  ] as const) {
+    const feeds = {
+      ...feedsOf(given, left, gradient),
+      ...("stochastic" in options && { "train/noise/gradients": noise }),
+    };
+    const found = await run(integerModel(modelOf(given, weight, true), options), feeds, "all");
+    const floats = await run(
+      gradientGraph(modelOf(given, weight, true), "loss", ["x", "w"]),
+      feedsOf(given, left, gradient),
+    );
+    for (const name of ["y", "grad/x", "grad/w"]) {
+      expect(dataOf(found, name).every(Number.isFinite)).toBe(true);
+      if (extent(dataOf(floats, name)) === 0) expect(extent(dataOf(found, name))).toBe(0);
+    }
+  }
+});
+
 test("the last product stays in float unless told, and what has no integer form says why", () => {
   const dense = (name: string, x: string, y: string, attributes = {}) =>
     node("Gemm", [x, `${name}.w`], [y], { name, attributes });
