@@ -87,7 +87,7 @@ const VARIANTS = {
   float32: undefined,
   "int8 forward": { scheme: "w8a8", backward: false },
   int8: { scheme: "w8a8" },
-  "int8, rounded at random": { scheme: "w8a8", stochastic: true },
+  "int8, rounded to nearest": { scheme: "w8a8", stochastic: false },
   "int8, dynamic file": { scheme: "w8a8-dynamic" },
   int4: { scheme: "w4a8" },
   "2 bits": { scheme: "w2a8" },

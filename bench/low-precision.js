@@ -38,7 +38,7 @@ const VARIANTS = {
   float32: undefined,
   "int8 forward": { backward: false },
   int8: {},
-  "int8, rounded at random": { stochastic: true },
+  "int8, rounded to nearest": { stochastic: false },
   ternary: { format: "ternary" },
 };
 

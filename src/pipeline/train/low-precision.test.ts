@@ -4,10 +4,20 @@ import { memoryData } from "../../containers/training-data.ts";
 import { valueInfo } from "../../ir/build.ts";
 import type { Model, NDArray } from "../../ir/model.ts";
 import { bytesSource } from "../../ir/source.ts";
+import { rng } from "../../numeric/rng.ts";
 import { bytesOfModel } from "../../passes/same-outputs.case.ts";
 import { plainRecipe } from "../../recipes/recipe.ts";
 import { schemeNamed } from "../../recipes/schemes.ts";
-import { batchNorm, buildModel, dense, he, relu, sequential } from "../../train/layers/index.ts";
+import {
+  batchNorm,
+  buildModel,
+  conv,
+  dense,
+  globalAveragePool,
+  he,
+  relu,
+  sequential,
+} from "../../train/layers/index.ts";
 import { memoryDataset } from "../samples.ts";
 import { type LowPrecisionTraining, lowPrecision } from "./low-precision.ts";
 import { smallHost, spiral } from "./small.case.ts";
@@ -80,9 +90,51 @@ test("batch normalizations learn with the rest and are folded into the codes' sc
   expect(trained.agreement).toBeGreaterThanOrEqual(0.98);
 });
 
+/** Stripes in one of two directions, in noise. */
+function stripes(count: number, seed: number) {
+  const { normal, uniform } = rng(seed);
+  const labels = Int32Array.from({ length: count }, (_, i) => i % 2);
+  const data = new Float32Array(count * 64);
+  for (let i = 0; i < count; i++) {
+    const phase = 6 * uniform();
+    for (let at = 0; at < 64; at++)
+      data[i * 64 + at] = Math.sin(2 * (labels[i] === 0 ? at % 8 : at >> 3) + phase) + 0.5 * normal();
+  }
+  return { x: { dtype: "float32", shape: [count, 1, 8, 8], data } satisfies NDArray, labels };
+}
+
+test("convolutions train in integers, where they see enough, and keep their codes in the file", async () => {
+  const block = () => sequential(conv(8, { bias: false, init: he }), batchNorm(), relu);
+  const layers = sequential(block(), block(), block(), globalAveragePool, dense(2));
+  const { model } = buildModel(
+    { inputs: [valueInfo("x", "float32", ["batch", 1, 8, 8])], outputs: ["y"], seed: 2 },
+    layers,
+  );
+  const [learned, other] = [stripes(160, 1), stripes(160, 2)];
+  const labels: NDArray = { dtype: "int64", shape: [160], data: BigInt64Array.from(learned.labels, BigInt) };
+  const frozen = model.graph.nodes.filter(({ op }) => op === "Conv")[2]!.inputs[1]!;
+  const input = {
+    ...{ model, digest: "", name: "stripes.onnx", random: false, recipe: plainRecipe(schemeNamed("w8a8")) },
+    reference: { name: "stripes", place: { bytes: await bytesOfModel(model) }, size: encodeOnnx(model).main.size },
+    calibration: memoryDataset(model, { x: learned.x }),
+    evaluation: { data: memoryDataset(model, { x: other.x }), labels: other.labels, metrics: [] },
+  };
+  const settings = training({ data: memoryData({ x: learned.x, labels }), epochs: 5, batch: 20, decay: 1e-4, clip: 5 });
+  const found = await lowPrecision(host, { ...input, training: { ...settings, freeze: (name) => name === frozen } });
+  await found.staged[Symbol.asyncDispose]();
+  expect(found.products.integer).toHaveLength(1);
+  expect(found.products.kept.map(({ reason }) => reason)).toEqual([
+    "its windows see fewer than 32 values, which is slower in integers",
+    "kept in float32",
+  ]);
+  expect(found.verified.metrics.top1!.after).toBeGreaterThan(0.9);
+  expect(found.trained.agreement).toBeGreaterThanOrEqual(0.98);
+  expect(found.plan.kept.some(({ reason }) => reason === "it was trained in float32")).toBe(true);
+});
+
 test("the same seed gives the same losses, rounding at random included", async () => {
   // Enough steps for several of them in one run of the engine.
-  const short = { epochs: 6, stochastic: true };
+  const short = { epochs: 6 };
   const [one, other] = [await made("w8a8-dynamic", net(false), short), await made("w8a8-dynamic", net(false), short)];
   expect(one.losses).toEqual(other.losses);
   const another = await made("w8a8-dynamic", net(false), { ...short, epochs: 1, seed: 2 });

@@ -3,31 +3,27 @@
  * and the result written in that very form. Starts from whatever weights the model has, random ones too.
  */
 import type { TrainingData } from "../../containers/training-data.ts";
-import { nodeLabel, withGraph, withTensors } from "../../ir/edit.ts";
-import type { Model, Tensor } from "../../ir/model.ts";
-import type { NodePlan } from "../../ir/plan.ts";
-import { codesOf, type QParams, type Scheme } from "../../ir/scheme.ts";
-import { bytesSource, readAll } from "../../ir/source.ts";
-import { bytesOf, decodeFloats } from "../../numeric/convert.ts";
-import { elementCount } from "../../numeric/dtypes.ts";
+import { nodeLabel } from "../../ir/edit.ts";
+import type { Model } from "../../ir/model.ts";
+import { codesOf, type Scheme } from "../../ir/scheme.ts";
 import { fail } from "../../numeric/errors.ts";
-import { roundHalfEven } from "../../numeric/rounding.ts";
 import { FIRST, GENERAL, raiseOpset } from "../../passes/index.ts";
-import { DEFAULT_OBSERVER, type Recipe, ruleFor } from "../../recipes/recipe.ts";
+import { type Recipe, ruleFor } from "../../recipes/recipe.ts";
 import { expand } from "../../train/expand.ts";
 import { trainingForm } from "../../train/layers/training-form.ts";
 import { type LossSpec, withLoss } from "../../train/losses.ts";
-import { channelScales, formatWith, WEIGHT_FORMATS, type WeightFormatName } from "../../train/low-precision/formats.ts";
+import { formatWith, type WeightFormatName } from "../../train/low-precision/formats.ts";
 import { type IntegerProducts, withIntegerProducts } from "../../train/low-precision/rewrite.ts";
+import { normalizeForTraining, withoutFunctions } from "../../train/normalize.ts";
 import { TRAINING_OPS } from "../../train/ops/index.ts";
 import { adam, type Optimizer } from "../../train/optimizers.ts";
 import { withLearned } from "../../train/qat/learned.ts";
 import { parametersOf } from "../../train/qat/parameters.ts";
 import type { Schedule } from "../../train/schedule.ts";
 import { trainingStep } from "../../train/step.ts";
+import { refuseBadWeights } from "../bad-weights.ts";
 import type { Host } from "../host.ts";
-import { calibratePlan, type Made, type MakeInput, observedValues, type Planned, planFor } from "../make.ts";
-import { planModel } from "../plan.ts";
+import { calibratePlan, type Made, type MakeInput, observedValues, type Planned } from "../make.ts";
 import { type Hooks, noHooks, stopIfAborted } from "../progress.ts";
 import { quantize } from "../quantize.ts";
 import { verify } from "../verify.ts";
@@ -36,6 +32,7 @@ import { type FakeAgreement, fakeAgreement } from "./fake-agreement.ts";
 import type { TrainHost, TrainOptions, TrainRun } from "./run.ts";
 import { teacherFor } from "./teacher.ts";
 import { train } from "./train.ts";
+import { trainedPlan } from "./trained-plan.ts";
 
 /** How the model is trained. */
 export interface LowPrecisionTraining {
@@ -51,13 +48,15 @@ export interface LowPrecisionTraining {
   readonly optimizer?: Optimizer;
   /** Gradients are products of integers too; true by default. */
   readonly backward?: boolean;
-  /** Gradients are rounded up and down at random instead of to the nearest. */
+  /** Gradients are rounded up and down at random instead of to the nearest, which loses the small ones; true by default. */
   readonly stochastic?: boolean;
   readonly augment?: Augment;
   /** Largest Euclidean norm of all gradients together. */
   readonly clip?: number;
-  /** Weight decay; 0 by default. */
+  /** Decay of weights, not of vectors such as biases; none by default. */
   readonly decay?: number;
+  /** Parameters that stay as they are; products with them stay in float32. */
+  readonly freeze?: (parameter: string) => boolean;
   /** Output that is trained, where there are several. */
   readonly output?: string;
 }
@@ -81,7 +80,6 @@ export interface LowPrecisionMade extends Made {
 
 /** Reductions take their axes as an input from here on. */
 const MIN_OPSET = 18;
-const KEPT = "it was trained in float32";
 
 /** The grid that the scheme's weights lie on. */
 function formatOf({ scheme }: Recipe): WeightFormatName {
@@ -100,8 +98,9 @@ function formatOf({ scheme }: Recipe): WeightFormatName {
 /** The model as its weights are trained: batch normalizations stay, since starting from random weights needs them. */
 async function trainable(model: Model, { scheme }: Recipe): Promise<Model> {
   const passes = [...FIRST, raiseOpset(Math.max(scheme.opset ?? MIN_OPSET, MIN_OPSET)), ...GENERAL];
-  let current = model;
+  let current = await withoutFunctions(model);
   for (const pass of passes.filter(({ name }) => name !== "fold-batch-norm")) current = await pass.apply(current, {});
+  await refuseBadWeights(current);
   return current;
 }
 
@@ -116,8 +115,8 @@ const keptBy = (recipe: Recipe, { graph }: Model): ReadonlySet<string> =>
 
 /** Integer products wherever the recipe wants them but in the last one. */
 function integerProducts(model: Model, { recipe, training }: LowPrecisionInput): IntegerProducts {
-  const { backward = true, stochastic = false } = training;
-  const parameters = parametersOf(model.graph);
+  const { backward = true, stochastic = true } = training;
+  const parameters = parametersOf(model.graph).filter((name) => !training.freeze?.(name));
   const settings = { parameters, format: formatOf(recipe), backward, stochastic };
   return withIntegerProducts(model, { ...settings, alsoKeep: keptBy(recipe, model) });
 }
@@ -126,18 +125,20 @@ function integerProducts(model: Model, { recipe, training }: LowPrecisionInput):
 async function runOf(base: Model, input: LowPrecisionInput) {
   const { training } = input;
   const form = await trainingForm(base);
-  const { model, ...products } = integerProducts(form.model, input);
+  const { model, ...products } = integerProducts(await normalizeForTraining(form.model), input);
   if (products.integer.length === 0)
     fail(
       "unsupported",
       `low-precision training: no product of this model can be one of integers (${products.kept.map(({ node, reason }) => `${node}: ${reason}`).join("; ") || "it has none with trained weights"})`,
     );
-  const { loss: spec = { kind: "cross-entropy" }, output, optimizer = adam(), clip, decay } = training;
+  const { loss: spec = { kind: "cross-entropy" }, output, optimizer = adam(), clip, decay = 0, freeze } = training;
+  const { tensors } = base.graph;
   const lossy = withLoss(model, spec, output);
   const step = trainingStep(lossy.model, {
-    ...{ loss: lossy.loss, parameters: parametersOf(form.model.graph), optimizer, follow: form.follow },
+    ...{ loss: lossy.loss, optimizer, follow: form.follow },
+    parameters: parametersOf(base.graph).filter((name) => !freeze?.(name)),
+    group: (name) => ({ decay: (tensors.get(name)?.shape.length ?? 0) > 1 ? decay : 0 }),
     ...(clip !== undefined && { clip }),
-    ...(decay !== undefined && { group: () => ({ decay }) }),
   });
   const { data, epochs, batch, schedule, seed, augment } = training;
   const teacher = teacherFor(base, spec, lossy, output);
@@ -149,75 +150,13 @@ async function runOf(base: Model, input: LowPrecisionInput) {
   return { run, products };
 }
 
-/** Training has spread codes over the whole range of a batch; so does the file, unless another observer was named. */
-const withWholeRanges = (recipe: Recipe): Recipe =>
-  recipe.observer === DEFAULT_OBSERVER ? { ...recipe, observer: "min-max" } : recipe;
-
-/** The plan in which just the products that were integers in training are quantized. */
-async function planTrained(host: Host, model: Model, input: LowPrecisionInput, products: Products) {
-  const { evaluation } = input;
-  const recipe = withWholeRanges(input.recipe);
-  const { prepared, plan } = await planFor(model, recipe, host, evaluation.data);
-  const integer = new Set(products.integer.map(({ weight }) => weight));
-  const floats = new Set(parametersOf(model.graph).filter((name) => !integer.has(name)));
-  const others = plan.nodes.filter(({ weight }) => weight !== undefined && floats.has(weight.tensor));
-  const rule = { match: { node: others.map(({ node }) => node) }, scheme: "keep", reason: KEPT };
-  return {
-    prepared,
-    plan: others.length === 0 ? plan : planModel(prepared, { ...recipe, rules: [...recipe.rules, rule] }),
-  };
-}
-
-const valuesOf = async (tensor: Tensor): Promise<Float32Array> =>
-  decodeFloats(await readAll(tensor.data), tensor.dtype);
-
-interface Grid {
-  readonly qparams: QParams;
-  /** Codes times scales: what the products saw. */
-  readonly seen: Tensor;
-}
-
-/** The grid that training has rounded a weight to. */
-async function gridOf(tensor: Tensor, axis: number, name: WeightFormatName): Promise<Grid> {
-  const format = WEIGHT_FORMATS[name];
-  const { shape } = tensor;
-  const values = await valuesOf(tensor);
-  const scale = channelScales(values, shape, axis, format);
-  const inner = elementCount(shape.slice(axis + 1));
-  const [low, high] = format.codes;
-  const seen = values.map((value, index) => {
-    const step = scale[Math.floor(index / inner) % scale.length]!;
-    return Math.min(Math.max(roundHalfEven(Math.fround(value / step)), low), high) * step;
-  });
-  return {
-    qparams: { scale, zeroPoint: new Int32Array(scale.length) },
-    seen: { ...tensor, data: bytesSource(bytesOf(seen)) },
-  };
-}
-
-/** Weights as the products saw them, and their grids in the plan. */
-async function onGrids({ prepared, plan }: Planned, name: WeightFormatName, products: Products): Promise<Planned> {
-  const { graph } = prepared;
-  const trained = new Set(products.integer.map(({ weight }) => weight));
-  const seen = new Map<string, Tensor>();
-  const nodes: NodePlan[] = [];
-  for (const entry of plan.nodes) {
-    const { weight } = entry;
-    const tensor = weight && graph.tensors.get(weight.tensor);
-    if (weight === undefined || tensor === undefined || !trained.has(tensor.name)) {
-      nodes.push(entry);
-      continue;
-    }
-    const grid = await gridOf(tensor, weight.axis, name);
-    seen.set(tensor.name, grid.seen);
-    nodes.push({ ...entry, weight: { ...weight, qparams: grid.qparams } });
-  }
-  return { prepared: withGraph(prepared, withTensors(graph, [...seen.values()])), plan: { ...plan, nodes } };
-}
-
 /** The forward pass as it was trained, in plain ops. */
-const forward = (model: Model, input: LowPrecisionInput): Model =>
-  expand(integerProducts(model, { ...input, training: { ...input.training, stochastic: false } }).model, TRAINING_OPS);
+const forward = async (model: Model, input: LowPrecisionInput): Promise<Model> =>
+  expand(
+    integerProducts(await normalizeForTraining(model), { ...input, training: { ...input.training, stochastic: false } })
+      .model,
+    TRAINING_OPS,
+  );
 
 /** Ranges of values when weights are on their grids. */
 async function statistics(host: Host, { prepared, plan }: Planned, input: LowPrecisionInput, hooks: Hooks) {
@@ -228,8 +167,8 @@ async function statistics(host: Host, { prepared, plan }: Planned, input: LowPre
 
 /** The trained model in the form of the scheme, run and compared. */
 async function deploy(host: Host, input: LowPrecisionInput, trained: Model, products: Products, hooks: Hooks) {
-  const found = await planTrained(host, trained, input, products);
-  const { prepared, plan } = await onGrids(found, formatOf(input.recipe), products);
+  const integer = new Set(products.integer.map(({ weight }) => weight));
+  const { prepared, plan } = await trainedPlan(host, trained, input, formatOf(input.recipe), integer);
   const stats = await statistics(host, { prepared, plan }, input, hooks);
   const { model, findings } = await quantize(prepared, plan, stats);
   const staged = await host.stage(model, input.name, "output");
@@ -237,7 +176,7 @@ async function deploy(host: Host, input: LowPrecisionInput, trained: Model, prod
     const { reference, evaluation, random } = input;
     const made = { plan, prepared, model, findings, ...(stats ? { stats } : {}) };
     const verified = await verify(host, { reference, candidate: staged, evaluation, random, made }, hooks);
-    const agreement = await fakeAgreement(host, forward(trained, input), staged, evaluation);
+    const agreement = await fakeAgreement(host, await forward(trained, input), staged, evaluation);
     return { staged, plan, verified, trained: agreement, ...(stats ? { stats } : {}) };
   } catch (error) {
     await staged[Symbol.asyncDispose]();

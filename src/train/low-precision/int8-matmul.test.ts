@@ -56,7 +56,7 @@ function modelOf({ x, nodes, transB = false }: Case, weight: Float32Array, open:
 const none: ReadonlySet<string> = new Set();
 /** The model's outputs and the gradients of x and w, as plain nodes. */
 function integerModel(model: Model, options: Partial<LowPrecisionOptions>): Model {
-  const found = withIntegerProducts(model, { parameters: ["w"], keep: none, ...options });
+  const found = withIntegerProducts(model, { parameters: ["w"], keep: none, stochastic: false, ...options });
   expect(found.integer.map((entry) => entry.node)).toEqual(["dense"]);
   return assertLegal(expand(gradientGraph(found.model, "loss", ["x", "w"]), TRAINING_OPS));
 }

@@ -19,7 +19,7 @@ export interface LowPrecisionOptions {
   readonly format?: WeightFormatName;
   /** Gradients are products of integers too; true by default. */
   readonly backward?: boolean;
-  /** Gradients are rounded up and down at random instead of to the nearest. */
+  /** Gradients are rounded up and down at random instead of to the nearest; true by default. */
   readonly stochastic?: boolean;
   /** Labels of nodes that stay in float32; by default the last product, whose outputs are the model's scores. */
   readonly keep?: ReadonlySet<string>;
@@ -69,7 +69,7 @@ interface Rewritten {
 /** Gives the nodes that take the place of one, or in words why it stays. */
 type Rewrite = (site: Site) => Rewritten | string;
 
-const noiseOf = ({ stochastic = false, backward = true }: LowPrecisionOptions): readonly string[] =>
+const noiseOf = ({ stochastic = true, backward = true }: LowPrecisionOptions): readonly string[] =>
   stochastic && backward ? [`${NOISE}/gradients`] : [];
 
 function integerNode({ node, label, options, salt }: Site, op: string, output: string, attributes: Node["attributes"]) {
