@@ -1,4 +1,5 @@
 /** softmax(q k' * scale + masks) v: what all attention ops come down to (Vaswani et al., arXiv:1706.03762). */
+import { castTo } from "../forms.ts";
 import type { Writer } from "../writer.ts";
 import { lastLength, lengthOf, single } from "./forms.ts";
 
@@ -28,15 +29,25 @@ export const maskOf = (writer: Writer, condition: string, like: string, masked =
   return writer.emit("Where", [condition, writer.scalar(0, dtype), single(writer, masked, dtype)]);
 };
 
-/** Every query sees the keys up to its own place, no more than `window` of them where that is given; [length, seen]. */
-export function causalMask(writer: Writer, { q, k }: Heads, window?: number): string {
+/** Every query sees the keys up to its own place, no more than `window` of them where that is given: booleans [length, seen]. */
+export function causalOrder(writer: Writer, { q, k }: Heads, window?: number): string {
   const { emit, ints } = writer;
   const places = (value: string, axis: number) =>
     emit("Unsqueeze", [emit("Range", [ints(0), lengthOf(writer, value, 2), ints(1)]), ints([axis])]);
   const age = emit("Sub", [places(q, 1), places(k, 0)]);
   const past = emit("GreaterOrEqual", [age, ints(0)]);
-  const seen = window === undefined ? past : emit("And", [past, emit("Less", [age, ints(window)])]);
-  return maskOf(writer, seen, q);
+  return window === undefined ? past : emit("And", [past, emit("Less", [age, ints(window)])]);
+}
+
+/** The same as an additive mask. */
+export const causalMask = (writer: Writer, heads: Heads, window?: number): string =>
+  maskOf(writer, causalOrder(writer, heads, window), heads.q);
+
+/** Zeros in the place of values of queries that see no key at all, where `seen` are booleans [.., length, seen]. */
+export function withoutBlind(writer: Writer, values: string, seen: string): string {
+  const { emit, ints } = writer;
+  const some = emit("ReduceMax", [castTo(writer, seen, writer.dtype(values)), ints([-1])], { keepdims: 1 });
+  return emit("Mul", [values, some]);
 }
 
 /** Keys and values that several heads share, repeated for each of them. */

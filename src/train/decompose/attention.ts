@@ -3,7 +3,7 @@ import { floatAttribute, intAttribute, intsAttribute } from "../../ir/attributes
 import type { Node } from "../../ir/model.ts";
 import type { Expansion, Expansions } from "../expand.ts";
 import type { Writer } from "../writer.ts";
-import { attend, causalMask, type Heads, maskOf, repeatHeads } from "./attend.ts";
+import { attend, causalMask, causalOrder, type Heads, maskOf, repeatHeads, withoutBlind } from "./attend.ts";
 import { given, lastLength, lengthOf, mergeHeads, plus, refuseInputs, splitHeads } from "./forms.ts";
 import { anglesAt, rotate } from "./rotary.ts";
 
@@ -155,9 +155,15 @@ const grouped: Expansion = (node, writer) => {
   return [mergeHeads(writer, attend(writer, heads, scoring)), k, v, undefined];
 };
 
-/** True counts in a mask of booleans; other masks are added. */
-const additive = (writer: Writer, mask: string, like: string): string =>
-  writer.dtype(mask) === "bool" ? maskOf(writer, mask, like) : mask;
+/** What each query may see, as far as booleans say it; a mask of numbers is added to the scores. */
+function sightOf(node: Node, writer: Writer, heads: Heads) {
+  const mask = given(node, 3);
+  const flags = mask !== undefined && writer.dtype(mask) === "bool" ? [mask] : [];
+  const order = intAttribute(node, "is_causal", 0) === 0 ? [] : [causalOrder(writer, heads)];
+  const both = [...order, ...flags];
+  const seen = both.length > 1 ? writer.emit("And", both) : both[0];
+  return { added: mask !== undefined && flags.length === 0 ? [mask] : [], seen, blind: flags.length > 0 };
+}
 
 const standard: Expansion = (node, writer) => {
   refuseInputs(node, writer, { 4: "past_key", 5: "past_value", 6: "nonpad_kv_seqlen" });
@@ -170,11 +176,10 @@ const standard: Expansion = (node, writer) => {
   const [all, some] = flat ? [count, shared] : lengths;
   if (typeof all !== "number" || typeof some !== "number") return writer.refuse("how many heads it has is not known");
   const heads = { q, k: repeatHeads(writer, k, all / some, all), v: repeatHeads(writer, v, all / some, all) };
-  const mask = given(node, 3);
-  const order = intAttribute(node, "is_causal", 0) === 0 ? [] : [causalMask(writer, heads)];
-  const masks = [...order, ...(mask === undefined ? [] : [additive(writer, mask, q)])];
-  const softcap = floatAttribute(node, "softcap", 0);
-  const y = attend(writer, heads, { scale: scaleOf(node), masks, softcap });
+  const { added, seen, blind } = sightOf(node, writer, heads);
+  const masks = seen === undefined ? added : [maskOf(writer, seen, q), ...added];
+  const values = attend(writer, heads, { scale: scaleOf(node), masks, softcap: floatAttribute(node, "softcap", 0) });
+  const y = blind ? withoutBlind(writer, values, seen!) : values;
   return [flat ? mergeHeads(writer, y) : y, k, v, undefined];
 };
 

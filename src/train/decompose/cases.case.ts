@@ -281,6 +281,10 @@ const standards: readonly GradCase[] = [
     ...{ more: ["m"], label: "mask of booleans" },
     tensors: [tensor("m", "bool", [3, 5], Uint8Array.from([1, 1, 0, 0, 0, 1, 0, 1, 1, 0, 1, 1, 1, 1, 1]))],
   }),
+  standard(byHeads, {
+    ...{ attributes: { is_causal: 1 }, more: ["m"], label: "a query that sees nothing" },
+    tensors: [tensor("m", "bool", [3, 5], Uint8Array.from([0, 1, 1, 1, 1, 1, 0, 1, 1, 1, 1, 1, 1, 1, 1]))],
+  }),
 ];
 
 export const DECOMPOSED: readonly GradCase[] = [
