@@ -29,8 +29,9 @@ const { values } = parseArgs({
 const FOLDER = fileURLToPath(new URL("train/", import.meta.url));
 const TORCH = join(PEERS, "train-torch.py");
 
+/** WebAssembly is compiled as far as it would be after a while, before it runs: a round is too short to wait for that. */
 const program = (file, needs) => ({
-  command: [process.execPath, join(FOLDER, file)],
+  command: [process.execPath, "--no-liftoff", join(FOLDER, file)],
   missing: needs.some((name) => !existsSync(join(FOLDER, "node_modules", name))) && "npm install --prefix bench/train",
 });
 const torch = { command: [values.python, TORCH], missing: !values.python && "--python PYTHON, one that has torch" };

@@ -30,10 +30,10 @@ function print(steps, ms, used, { firstMs, loss }) {
  */
 export function stopwatch(checked) {
   const warm = checked.stepMs > span / 2 ? 0 : span / 2;
-  const opened = performance.now();
-  let [begin, cpu, steps] = [undefined, undefined, 0];
+  let [opened, begin, cpu, steps] = [undefined, undefined, undefined, 0];
   return (count = 1) => {
     const now = performance.now();
+    opened ??= now;
     if (begin !== undefined) steps += count;
     else if (now >= opened + warm) [begin, cpu] = [now, process.cpuUsage()];
     const done = steps > 0 && now - begin >= span;
