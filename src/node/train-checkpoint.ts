@@ -9,10 +9,11 @@ import { checkTarget } from "./output-checks.ts";
 import type { TrainRequest } from "./requests.ts";
 import { forgetTemporary, removeTemporary, temporaryPath } from "./temporaries.ts";
 
-const sizeOf = (path: string): Promise<number | undefined> =>
+/** Whether something is there. */
+export const exists = (path: string): Promise<boolean> =>
   stat(path).then(
-    ({ size }) => size,
-    () => undefined,
+    () => true,
+    () => false,
   );
 
 /** Makes the new name itself survive a loss of power; file systems that can't sync a folder do so by themselves. */
@@ -86,9 +87,9 @@ export async function checkpointOptions(
   if (request === undefined) return {};
   const { path, seconds, resume } = request;
   await checkTarget(path);
-  const exists = (await sizeOf(path)) !== undefined;
-  if (exists && !resume) fail("usage", `"${path}" exists; add --resume to go on from it, or remove it to begin anew`);
-  const checkpoint = exists ? await readCheckpoint(path) : undefined;
+  const there = await exists(path);
+  if (there && !resume) fail("usage", `"${path}" exists; add --resume to go on from it, or remove it to begin anew`);
+  const checkpoint = there ? await readCheckpoint(path) : undefined;
   if (checkpoint) note(`going on from ${path}, after step ${checkpoint.step}`);
   else if (resume) note(`${path} does not exist yet; training begins anew`);
   return {

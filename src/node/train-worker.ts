@@ -125,6 +125,15 @@ async function openSession(
   };
 }
 
+/**
+ * A process that ends while the engine is in the middle of a run would be aborted from inside the engine, which finds no
+ * thread to hand its results to. The signal that asked for the end ends it at once, and shells see the exit code 130 too.
+ */
+function endAtOnce(): void {
+  process.removeAllListeners("SIGINT");
+  process.kill(process.pid, "SIGINT");
+}
+
 /** Starts the thread with one of the engines; the model files it opens must stay where they are until they are closed. */
 export function startTrainWorker(main: Engine, threads: number): TrainWorker {
   const name = main.name as EngineName;
@@ -136,6 +145,7 @@ export function startTrainWorker(main: Engine, threads: number): TrainWorker {
     workerData: { package: createRequire(import.meta.url).resolve(PACKAGES[name]), options },
   });
   const ask = conversation(worker);
+  process.on("exit", endAtOnce);
   return {
     engine: { ...main, open: (place, wish = {}) => openSession(ask, name, threads, place, wish) },
     async loop(place, next, wish) {
@@ -148,6 +158,7 @@ export function startTrainWorker(main: Engine, threads: number): TrainWorker {
       };
     },
     async [Symbol.asyncDispose]() {
+      process.off("exit", endAtOnce);
       await worker.terminate();
     },
   };

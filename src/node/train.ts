@@ -20,7 +20,7 @@ import type { QuantizeRequest, TrainMode, TrainRequest } from "./requests.ts";
 import { openEvaluation, summaryOf } from "./samples.ts";
 import { refuseSource, type StagedFiles } from "./stage.ts";
 import { environmentOf, openLegalSource, type SourceModel } from "./surroundings.ts";
-import { checkpointOptions } from "./train-checkpoint.ts";
+import { checkpointOptions, exists } from "./train-checkpoint.ts";
 import { lossWords, openTraining, type TrainingSamples } from "./train-data.ts";
 import { startTrainWorker } from "./train-worker.ts";
 
@@ -201,6 +201,9 @@ async function evaluationOf(request: TrainRequest, { model }: SourceModel, { sam
   return { evaluation: { data: samples.data, metrics, ...(labels ? { labels } : {}) }, random: samples.random };
 }
 
+const hasCheckpoint = async ({ checkpoint }: TrainRequest): Promise<boolean> =>
+  checkpoint !== undefined && (await exists(checkpoint.path));
+
 async function trainWith(request: TrainRequest, source: SourceModel, target: string, hooks: Hooks) {
   const start = performance.now();
   const row = modeRow(request);
@@ -212,7 +215,13 @@ async function trainWith(request: TrainRequest, source: SourceModel, target: str
   const evaluation = await evaluationOf(request, source, samples);
   const options = await checkpointOptions(request.checkpoint, hooks.progress.note);
   const training = settingsOf(request, samples, row);
-  return row.train({ request, source, host, hooks, samples, training, evaluation, options, start });
+  try {
+    return await row.train({ request, source, host, hooks, samples, training, evaluation, options, start });
+  } catch (error) {
+    if (hooks.signal.aborted && (await hasCheckpoint(request)))
+      hooks.progress.note(`${request.checkpoint!.path} holds where training stands; add --resume to go on`);
+    throw error;
+  }
 }
 
 /** Trains a model file, runs the result and writes it; what comes back is what `quantize` gives, with the training in it. */

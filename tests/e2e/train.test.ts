@@ -139,6 +139,7 @@ describe("a run that is stopped", () => {
     const ran = await fewbitJson(saving, watched);
     clearInterval(watch);
     expect(ran.code, ran.stderr).toBe(130);
+    expect(ran.stderr).toMatch(/run\.ckpt holds where training stands; add --resume to go on/);
     expect(Object.keys(await listing(folder))).toEqual([...before, "run.ckpt"].sort());
     expect((await fewbit([...argv, "-o", out, "--checkpoint", ckpt])).stderr).toMatch(
       /run\.ckpt" exists; add --resume/,
@@ -146,6 +147,26 @@ describe("a run that is stopped", () => {
     const resumed = await fewbit([...argv, "-o", out, "--checkpoint", ckpt, "--resume"]);
     expect(resumed.stderr).toMatch(/going on from .*run\.ckpt, after step \d+/);
     expect(await checksum(out)).toBe(await checksum(join(folder, "unbroken.onnx")));
+  });
+
+  it("by Ctrl-C twice ends at once, even in the middle of a step", async () => {
+    const program = new URL("../../dist/cli/run.js", import.meta.url);
+    if (process.platform === "win32" || !existsSync(fileURLToPath(new URL("commands/train.js", program))))
+      return console.log("skipped: dist/ is not built, or there are no signals");
+    const { base, out, ckpt } = await place();
+    const script = `import(${JSON.stringify(program.href)}).then(({ run }) => run())`;
+    const words = [...base, "--epochs", "9999", "-o", out, "--checkpoint", ckpt, "--save-every", "0"];
+    const child = spawn(process.execPath, ["-e", script, "fewbit", ...words], { stdio: "ignore" });
+    const watch = setInterval(() => {
+      if (!existsSync(ckpt)) return;
+      child.kill("SIGINT");
+      child.kill("SIGINT");
+    }, 2);
+    const [code, signal] = await new Promise<[number | null, string | null]>((resolve) =>
+      child.once("close", (...ended) => resolve(ended)),
+    );
+    clearInterval(watch);
+    expect(code === 130 || signal === "SIGINT", `${code} ${signal}`).toBe(true);
   });
 
   it("by kill -9 at ten random moments ends in the same weights as the unbroken run", {
