@@ -61,6 +61,16 @@ describe("the example programs", () => {
       statSync(join(ROOT, "demo/characters.onnx")).size + 64,
     );
   });
+
+  test("train-small learns on both engines: what starts as a guess among 26 letters ends far below", async () => {
+    for (const engine of ["", "ort-web"]) {
+      const [, before, after] = /loss (\S+) -> (\S+) in 160 steps/
+        .exec(await output("train-small", engine))!
+        .map(Number);
+      expect(before!, engine).toBeGreaterThan(2.5);
+      expect(after!, engine).toBeLessThan(before! - 1);
+    }
+  });
 });
 
 describe("the browser example", () => {
@@ -104,6 +114,24 @@ describe("the browser example", () => {
           `fetch(document.getElementById("download").href).then((r) => r.arrayBuffer()).then((b) => b.byteLength)`,
         );
         expect(text).toContain(`-> ${size} bytes`);
+      } finally {
+        await page.close();
+      }
+    },
+  );
+
+  test.skipIf(chromium === undefined)(
+    `trains inside a page to the bits it trains to in Node${chromium ? "" : " (skipped: no Chromium here; set CHROME_PATH)"}`,
+    { timeout: 120_000 },
+    async () => {
+      const page = await openPage(chromium!, await serve());
+      try {
+        await page.until(`document.querySelectorAll("#scheme option").length > 10`);
+        await page.evaluate(`document.getElementById("train").click()`);
+        await page.until(`document.body.dataset.done === "yes"`);
+        const text = String(await page.evaluate(`document.getElementById("log").textContent`));
+        expect(text).toMatch(/^loss \S+ -> \S+ in 160 steps$/m);
+        expect(await output("train-small", "ort-web")).toContain(text.trim());
       } finally {
         await page.close();
       }

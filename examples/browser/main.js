@@ -15,6 +15,7 @@ import {
   schemeNamed,
 } from "fewbit";
 import { sha256, webHost } from "fewbit/web";
+import { learn } from "./learn.js";
 
 /** @param {string} id */
 const element = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
@@ -78,15 +79,12 @@ function offer(name, bytes) {
   link.hidden = false;
 }
 
-/**
- * @param {string} name
- * @param {Promise<Uint8Array>} bytes
- * @param {boolean} isDemo
- */
-async function start(name, bytes, isDemo) {
+/** Runs something that says how it goes, and marks the page when it is over. @param {() => Promise<void>} work */
+async function start(work) {
   element("log").textContent = "";
+  delete document.body.dataset.done;
   try {
-    await quantize(name, await bytes, isDemo);
+    await work();
   } catch (error) {
     say(error instanceof FewbitError ? `${error.code}: ${error.message}` : String(error));
   }
@@ -98,8 +96,14 @@ const bytesOf = async (from) => new Uint8Array(await from.arrayBuffer());
 
 element("file").addEventListener("change", (event) => {
   const file = /** @type {HTMLInputElement} */ (event.target).files?.[0];
-  if (file) start(file.name, bytesOf(file), false);
+  if (file) start(async () => quantize(file.name, await bytesOf(file), false));
 });
 element("demo").addEventListener("click", () => {
-  start("characters.onnx", fetch("/demo/characters.onnx").then(bytesOf), true);
+  start(async () => quantize("characters.onnx", await bytesOf(await fetch("/demo/characters.onnx")), true));
+});
+element("train").addEventListener("click", () => {
+  start(async () => {
+    const losses = await learn(await webHost());
+    say(`loss ${losses[0]} -> ${losses.at(-1)} in ${losses.length} steps`);
+  });
 });
