@@ -17,7 +17,7 @@ import { planFile, quantizeFile } from "./quantize.ts";
 import { quantizeFolder } from "./quantize-folder.ts";
 import type { QuantizeRequest } from "./requests.ts";
 import { openLegalSource } from "./surroundings.ts";
-import { TRAIN_MODES } from "./train.ts";
+import { TRAIN_MODES } from "./train-modes.ts";
 
 export { benchFiles as bench, compareFiles as compare } from "./compare.ts";
 export { runDemo as demo } from "./demo.ts";

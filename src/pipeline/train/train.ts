@@ -23,6 +23,9 @@ import {
 } from "./run.ts";
 import { openTeacher, type TeacherSession } from "./teacher.ts";
 
+/** Room for what stands beside the numbers in a checkpoint. */
+const HEADER_BYTES = 2 ** 24;
+
 /** A run under way: what stays the same from step to step. */
 interface Running {
   readonly host: TrainHost;
@@ -184,7 +187,7 @@ export async function train(
   const steps = stepCount(run);
   const initial = await initialState(run.step);
   const { resume, save } = options;
-  if (save && checkpointBytes(initial, steps) > MAX_CHECKPOINT_BYTES / 2)
+  if (save && checkpointBytes(initial, steps) > MAX_CHECKPOINT_BYTES - HEADER_BYTES)
     fail("limit", "training: the state is too large for a checkpoint; train without --checkpoint");
   const identity = resume || save ? await identityOf(host, run, initial, chooseUnroll(run, steps)) : {};
   if (resume) checkBelongs(resume.checkpoint, identity, initial, resume.where);
