@@ -80,6 +80,3 @@ export const formatOf = (node: Node): WeightFormat =>
 
 /** Whether a node's gradients are integer products too. */
 export const integerBackward = (node: Node): boolean => intAttribute(node, "backward", 1) !== 0;
-
-/** Where in the noise a node starts, so that no two draw the same. */
-export const saltOf = (node: Node): number => intAttribute(node, "salt", 0);

@@ -4,9 +4,9 @@
  * over what lies between would be mostly products with zero. `d` is the gradient of the output.
  */
 import type { Node } from "../../ir/model.ts";
-import { type Codes, dequantized, integerBackward, integerProduct, saltOf } from "../low-precision/codes.ts";
+import { type Codes, dequantized, integerBackward, integerProduct } from "../low-precision/codes.ts";
 import { columns, fromRows, range, stepsBack, stepsOf } from "../low-precision/columns.ts";
-import { gradientCodes } from "../low-precision/gradient-codes.ts";
+import { drawOf, gradientCodes } from "../low-precision/gradient-codes.ts";
 import { INT8_CONV as CONV, weightMatrix, weightShape } from "../ops/int8-conv.ts";
 import { incoming, type Rule, type RuleContext, type Rules } from "../rule.ts";
 import { convolutionRules } from "./convolutions.ts";
@@ -21,7 +21,7 @@ function byFloats(context: RuleContext, node: Node, weight: Codes, input: 0 | 1)
 }
 
 /** d, its channels times the scales of the weight, in windows times the codes of the weight. */
-function inputGradient(context: RuleContext, node: Node, d: string, weight: Codes, salt: number): string | undefined {
+function inputGradient(context: RuleContext, node: Node, d: string, weight: Codes): string | undefined {
   const { emit, ints } = context;
   const shape = weightShape(context, node);
   const steps = stepsOf(node, shape.slice(2));
@@ -30,18 +30,18 @@ function inputGradient(context: RuleContext, node: Node, d: string, weight: Code
     return byFloats(context, node, weight, 0);
   const scale = emit("ReduceMax", [weight.scale], { keepdims: 0 });
   const shares = emit("Reshape", [emit("Div", [weight.scale, scale]), ints([-1, ...steps.kernel.map(() => 1)])]);
-  const codes = gradientCodes(context, emit("Mul", [d, shares]), node.inputs[2] ?? "", salt).unsigned();
+  const codes = gradientCodes(context, emit("Mul", [d, shares]), drawOf(node, d)).unsigned();
   const { rows, windows } = columns(context, codes, shape[0]!, back, true);
   const product = integerProduct(context, rows, weightMatrix(context, { codes: weight.codes, scale }, shape, 0));
   return fromRows(context, product, windows, shape[1]!, shape.length);
 }
 
 /** d as a matrix of channels and windows, times the windows the forward product has made. */
-function weightGradient(context: RuleContext, node: Node, d: string, salt: number): string {
+function weightGradient(context: RuleContext, node: Node, d: string): string {
   const { emit, ints, output } = context;
   const shape = weightShape(context, node);
   const [outputs, inputs, ...kernel] = shape as readonly [number, number, ...number[]];
-  const { codes, ...rest } = gradientCodes(context, d, node.inputs[2] ?? "", salt).unsigned();
+  const { codes, ...rest } = gradientCodes(context, d, drawOf(node, d)).unsigned();
   const turned = emit("Transpose", [codes], { perm: [1, 0, ...range(2, shape.length)] });
   const left = { ...rest, codes: emit("Reshape", [turned, ints([outputs, -1])]) };
   const seen = { codes: output(CONV.windows), scale: output(CONV.scale), zero: output(CONV.zero) };
@@ -53,10 +53,9 @@ const int8Conv: Rule = (node, context) => {
   const d = incoming(context);
   const { wants, output } = context;
   const weight: Codes = { codes: output(CONV.weightCodes), scale: output(CONV.weightScale) };
-  const salt = saltOf(node);
   const integer = integerBackward(node);
-  const forX = () => (integer ? inputGradient(context, node, d, weight, salt) : byFloats(context, node, weight, 0));
-  const forWeight = () => (integer ? weightGradient(context, node, d, salt + 1) : byFloats(context, node, weight, 1));
+  const forX = () => (integer ? inputGradient(context, node, d, weight) : byFloats(context, node, weight, 0));
+  const forWeight = () => (integer ? weightGradient(context, node, d) : byFloats(context, node, weight, 1));
   return [wants(0) ? forX() : undefined, wants(1) ? forWeight() : undefined];
 };
 

@@ -4,8 +4,8 @@
  * rounding. `d` is the gradient of the output.
  */
 import type { Node } from "../../ir/model.ts";
-import { asSigned, type Codes, dequantized, integerBackward, integerProduct, saltOf } from "../low-precision/codes.ts";
-import { gradientCodes } from "../low-precision/gradient-codes.ts";
+import { asSigned, type Codes, dequantized, integerBackward, integerProduct } from "../low-precision/codes.ts";
+import { drawOf, gradientCodes } from "../low-precision/gradient-codes.ts";
 import { flipped, INT8_MATMUL as MATMUL, transposedWeight } from "../ops/int8-matmul.ts";
 import { incoming, type Rule, type RuleContext, type Rules } from "../rule.ts";
 
@@ -47,25 +47,25 @@ function floatGradients(context: RuleContext, node: Node, d: string, { weight, s
 }
 
 /** dX = (d * scales of the channels) times the codes of the weight: scales along the inner axis go into the left side. */
-function integerInputGradient(context: RuleContext, node: Node, d: string, { weight }: Saved, salt: number): string {
+function integerInputGradient(context: RuleContext, node: Node, d: string, { weight }: Saved): string {
   const { emit } = context;
   // Shares of the largest scale: engines fuse a product with two scales, not with one.
   const scale = emit("ReduceMax", [weight.scale], { keepdims: 0 });
   const scaled = emit("Mul", [d, emit("Div", [weight.scale, scale])]);
-  const left = gradientCodes(context, scaled, node.inputs[2] ?? "", salt).unsigned();
+  const left = gradientCodes(context, scaled, drawOf(node, d)).unsigned();
   const right: Codes = { codes: weight.codes, scale };
   return integerProduct(context, left, transposedWeight(node) ? right : flipped(context, right));
 }
 
 /** dW = X^T d, or d^T X where the weight is transposed: the side that is turned is the unsigned one. */
-function integerWeightGradient(context: RuleContext, node: Node, d: string, { x, shape }: Saved, salt: number): string {
+function integerWeightGradient(context: RuleContext, node: Node, d: string, { x, shape }: Saved): string {
   const transB = transposedWeight(node);
   const [inner, outer] = transB ? [shape[1], shape[0]] : shape;
   const asRows = ({ codes, ...rest }: Required<Codes>, width: number) => ({
     ...rest,
     codes: rows(context, codes, width),
   });
-  const gradient = gradientCodes(context, rows(context, d, outer), node.inputs[2] ?? "", salt);
+  const gradient = gradientCodes(context, rows(context, d, outer), drawOf(node, d));
   const turned = (codes: Required<Codes>) => flipped(context, codes) as Required<Codes>;
   if (!transB) return integerProduct(context, turned(asRows(x, inner)), gradient.signed());
   const signed = asSigned(context, rows(context, node.inputs[0]!, inner), x);
@@ -76,10 +76,9 @@ const int8MatMul: Rule = (node, context) => {
   const d = incoming(context);
   const known = saved(context, node);
   if (!integerBackward(node)) return floatGradients(context, node, d, known);
-  const salt = saltOf(node);
   return [
-    context.wants(0) ? integerInputGradient(context, node, d, known, salt) : undefined,
-    context.wants(1) ? integerWeightGradient(context, node, d, known, salt + 1) : undefined,
+    context.wants(0) ? integerInputGradient(context, node, d, known) : undefined,
+    context.wants(1) ? integerWeightGradient(context, node, d, known) : undefined,
   ];
 };
 
