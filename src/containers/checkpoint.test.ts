@@ -32,6 +32,11 @@ test("what was saved is read back, bit for bit", async () => {
   expect(await decodeCheckpoint(shifted.subarray(3), "run.ckpt")).toEqual(sample);
 });
 
+test("a Buffer of Node, whose slices are no copies, is read too", async () => {
+  const bytes = await encodeCheckpoint(sample);
+  expect(await decodeCheckpoint(Buffer.from(bytes), "run.ckpt")).toEqual(sample);
+});
+
 test("state of another type than float32 is refused", async () => {
   const state = { n: { dtype: "int64" as const, shape: [1], data: BigInt64Array.of(1n) } };
   await expect(encodeCheckpoint({ ...sample, state })).rejects.toThrow('"n" is int64, expected float32');

@@ -142,7 +142,7 @@ export async function decodeCheckpoint(bytes: Uint8Array, where: string): Promis
 function cut(bytes: Uint8Array, start: number, { step, identity, arrays }: Header): Checkpoint {
   let at = start;
   const take = (count: number): Float32Array => {
-    const part = bytes.slice(at, at + 4 * count);
+    const part = new Uint8Array(bytes.subarray(at, at + 4 * count));
     at += 4 * count;
     return new Float32Array(part.buffer, 0, count);
   };
