@@ -12,6 +12,7 @@ import type { Candidate, QuantizeReport, TrainingSummary } from "../pipeline/res
 import { type LowPrecisionMade, lowPrecision } from "../pipeline/train/low-precision.ts";
 import { type QatInput, type QatMade, qat } from "../pipeline/train/qat.ts";
 import { trainingSummary } from "../pipeline/train/summary.ts";
+import type { SingleLoss } from "../train/losses.ts";
 import { type GivenSamples, type Maker, quantizeFile } from "./quantize.ts";
 import type { DemoRequest, QuantizeRequest } from "./requests.ts";
 
@@ -34,24 +35,32 @@ function drawSamples(): GivenSamples {
   };
 }
 
-/** How long the grids of a scheme are trained, in steps, and the highest rate: coarser ones take longer. */
-const AWARE: Readonly<Record<string, { readonly steps: number; readonly rate: number }>> = {
-  w8a8: { steps: 30, rate: 2e-4 },
-  w4a4: { steps: 100, rate: 1e-3 },
-  w2a2: { steps: 240, rate: 2e-3 },
+/** How long a scheme is trained, in steps, the highest rate, and the part of it that scales learn with. */
+interface Course {
+  readonly steps: number;
+  readonly rate: number;
+  readonly scaleRate?: number;
+}
+
+/** Coarser grids take longer; the scales of finer ones are nearly right from the start. */
+const AWARE: Readonly<Record<string, Course>> = {
+  w8a8: { steps: 20, rate: 1e-4, scaleRate: 0.2 },
+  w4a4: { steps: 150, rate: 5e-3, scaleRate: 0.2 },
+  w2a2: { steps: 240, rate: 5e-3 },
 };
 /** The same for training in integers, which goes on from the float weights. */
 const INTEGER: typeof AWARE = {
-  w8a8: { steps: 40, rate: 2e-4 },
-  w4a8: { steps: 80, rate: 5e-4 },
-  w2a8: { steps: 160, rate: 2e-3 },
+  w8a8: { steps: 30, rate: 2e-4 },
+  w4a8: { steps: 60, rate: 5e-4 },
+  w2a8: { steps: 140, rate: 2e-3 },
 };
 const BATCH = 64;
 
 /** Fresh images, each seen once. */
-const trainingOf = ({ steps, rate }: (typeof AWARE)[string]) => ({
+const trainingOf = ({ steps, rate, scaleRate }: Course) => ({
   ...{ data: drawnData(TRAINING_SEED, steps * BATCH), epochs: 1, batch: BATCH, seed: 1 },
   schedule: { kind: "cosine", rate, warmup: 10 } as const,
+  ...(scaleRate !== undefined && { scaleRate }),
 });
 
 /** What the report says of a training. */
@@ -70,13 +79,13 @@ interface Trainer {
 
 type Train = (host: Parameters<Maker>[0], input: QatInput, hooks: Hooks) => Promise<QatMade | LowPrecisionMade>;
 
-function trainer(mode: string, loss: string, settings: typeof AWARE, train: Train): Trainer {
+function trainer(mode: string, loss: SingleLoss, settings: typeof AWARE, train: Train): Trainer {
   const summaries = new Map<string, TrainingSummary>();
   const make: Maker = async (host, input, hooks) => {
     const { name } = input.recipe.scheme;
     const own = settings[name]!;
-    const made = await train(host, { ...input, training: trainingOf(own) }, hooks);
-    summaries.set(name, summaryOf(mode, loss, own.rate, made.losses));
+    const made = await train(host, { ...input, training: { ...trainingOf(own), loss } }, hooks);
+    summaries.set(name, summaryOf(mode, loss.kind, own.rate, made.losses));
     return made;
   };
   return { make, summaries };
@@ -95,10 +104,15 @@ interface Technique {
 /** The first learns from the answers of the float model, the second from labels, with integer products both ways. */
 const techniques = (): readonly Technique[] => [
   { suffix: "", folder: "", schemes: ["w8a8", "w4a8", "w4a4", "w2a8", "w2a2", "w8", "w4", "fp16"] },
-  { suffix: " QAT", folder: "qat", schemes: Object.keys(AWARE), trainer: trainer("qat", "distillation", AWARE, qat) },
+  {
+    suffix: " QAT",
+    folder: "qat",
+    schemes: Object.keys(AWARE),
+    trainer: trainer("qat", { kind: "distillation", temperature: 4 }, AWARE, qat),
+  },
   {
     ...{ suffix: " low-precision", folder: "low-precision", schemes: Object.keys(INTEGER) },
-    trainer: trainer("low-precision", "cross-entropy", INTEGER, lowPrecision),
+    trainer: trainer("low-precision", { kind: "cross-entropy" }, INTEGER, lowPrecision),
   },
 ];
 
