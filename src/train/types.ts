@@ -40,7 +40,8 @@ const fromInfo = ({ name, dtype, shape }: ValueInfo): Known => ({
 });
 
 /** fewbit's own ops that give values of the type and shape of what they take. */
-const keepsType = ({ domain, op }: Node): boolean => domain === "fewbit" && op === "FakeQuantize";
+const keepsType = ({ domain, op }: Node): boolean =>
+  domain === "fewbit" && (op === "FakeQuantize" || op === "StopGradient");
 
 /** As many open lengths as an output has axes, where at least that follows. */
 function openDims(node: Node, index: number, inputs: readonly Known[]): Dims | undefined {

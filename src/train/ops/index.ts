@@ -6,10 +6,12 @@ import type { Expansions } from "../expand.ts";
 import { fakeQuantize } from "./fake-quantize.ts";
 import { int8Conv } from "./int8-conv.ts";
 import { int8MatMul } from "./int8-matmul.ts";
+import { stopGradient } from "./stop-gradient.ts";
 
 /** How each becomes plain nodes. */
 export const TRAINING_OPS: Expansions = {
   "fewbit.FakeQuantize": fakeQuantize,
+  "fewbit.StopGradient": stopGradient,
   "fewbit.Int8MatMul": int8MatMul,
   "fewbit.Int8Conv": int8Conv,
 };

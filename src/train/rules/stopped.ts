@@ -18,4 +18,5 @@ const oneHot: Rule = (_, context) => (context.wants(2) ? context.refuse("its val
 export const stoppedRules: Rules = {
   ...Object.fromEntries([...STEPS, ...COMPARISONS, ...LOGIC, ...INDICES, ...CONSTANTS].map((op) => [op, stopped])),
   OneHot: oneHot,
+  "fewbit.StopGradient": stopped,
 };
