@@ -21,8 +21,12 @@ import {
   gated,
   gelu,
   globalAveragePool,
+  glorot,
+  he,
+  type Init,
   type Layer,
   layerNorm,
+  lecun,
   llama,
   maxPool,
   named,
@@ -30,6 +34,7 @@ import {
   relu,
   residual,
   rmsNorm,
+  scaled,
   sequential,
   sigmoid,
   silu,
@@ -337,9 +342,19 @@ test("the same seed gives the same bytes, another one other weights", async () =
 });
 
 test("first weights have the spread that keeps values in size", () => {
-  const values = [...normal(0.5)(rng(1), [100, 100], { fanIn: 1, fanOut: 1 })];
-  // The standard deviation of a variance from 10,000 values is 1.4 %.
-  expect(sum(values.map((v) => v * v)) / values.length).toBeCloseTo(0.25, 1);
+  const variance = (init: Init) => {
+    const values = [...init(rng(1), [100, 100], { fanIn: 50, fanOut: 150 })];
+    return sum(values.map((v) => v * v)) / values.length;
+  };
+  const expected: readonly (readonly [Init, number])[] = [
+    [normal(0.5), 0.25],
+    [he, 2 / 50],
+    [lecun, 1 / 50],
+    [scaled(lecun, 0.5), 0.25 / 50],
+    [glorot, 2 / (50 + 150)],
+  ];
+  // The variance of 10,000 normal values is known to 1.4 % (one standard deviation), of uniform ones to 0.9 %.
+  for (const [init, value] of expected) expect(Math.abs(variance(init) / value - 1)).toBeLessThan(0.06);
 });
 
 test("a layer that does not fit says where and why", () => {
