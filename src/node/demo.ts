@@ -10,11 +10,12 @@ import { type Characters, drawCharacters } from "../pipeline/demo/draw.ts";
 import type { Hooks } from "../pipeline/progress.ts";
 import type { Candidate, QuantizeReport, TrainingSummary } from "../pipeline/result.ts";
 import { type LowPrecisionMade, lowPrecision } from "../pipeline/train/low-precision.ts";
-import { type QatInput, type QatMade, qat } from "../pipeline/train/qat.ts";
+import { type QatHost, type QatInput, type QatMade, qat } from "../pipeline/train/qat.ts";
 import { trainingSummary } from "../pipeline/train/summary.ts";
 import type { SingleLoss } from "../train/losses.ts";
 import { type GivenSamples, type Maker, quantizeFile } from "./quantize.ts";
 import type { DemoRequest, QuantizeRequest } from "./requests.ts";
+import { startTrainWorker } from "./train-worker.ts";
 
 const MODEL = fileURLToPath(new URL("../../demo/characters.onnx", import.meta.url));
 /** Other seeds than those of the images the model was trained on, and far enough apart for those between. */
@@ -71,20 +72,22 @@ function summaryOf(mode: string, loss: string, rate: number, losses: Float32Arra
   return trainingSummary({ mode, data, loss, ...settings }, losses);
 }
 
-/** A maker that remembers how training went, by scheme. */
+/** A maker that trains in a thread of its own, and remembers how it went, by scheme. */
 interface Trainer {
   readonly make: Maker;
   readonly summaries: ReadonlyMap<string, TrainingSummary>;
 }
 
-type Train = (host: Parameters<Maker>[0], input: QatInput, hooks: Hooks) => Promise<QatMade | LowPrecisionMade>;
+type Train = (host: QatHost, input: QatInput, hooks: Hooks) => Promise<QatMade | LowPrecisionMade>;
 
 function trainer(mode: string, loss: SingleLoss, settings: typeof AWARE, train: Train): Trainer {
   const summaries = new Map<string, TrainingSummary>();
   const make: Maker = async (host, input, hooks) => {
     const { name } = input.recipe.scheme;
     const own = settings[name]!;
-    const made = await train(host, { ...input, training: { ...trainingOf(own), loss } }, hooks);
+    await using worker = startTrainWorker(host.engine, host.threads);
+    const apart = { ...host, background: worker.engine, loop: worker.loop };
+    const made = await train(apart, { ...input, training: { ...trainingOf(own), loss } }, hooks);
     summaries.set(name, summaryOf(mode, loss.kind, own.rate, made.losses));
     return made;
   };
@@ -111,7 +114,7 @@ const techniques = (): readonly Technique[] => [
     trainer: trainer("qat", { kind: "distillation", temperature: 4 }, AWARE, qat),
   },
   {
-    ...{ suffix: " low-precision", folder: "low-precision", schemes: Object.keys(INTEGER) },
+    ...{ suffix: " in int8", folder: "low-precision", schemes: Object.keys(INTEGER) },
     trainer: trainer("low-precision", { kind: "cross-entropy" }, INTEGER, lowPrecision),
   },
 ];
