@@ -9,12 +9,13 @@ import type { Plan } from "../../ir/plan.ts";
 import type { Stats } from "../../ir/stats.ts";
 import { fail } from "../../numeric/errors.ts";
 import type { Recipe } from "../../recipes/recipe.ts";
+import { blockOutputs, withBlockLoss } from "../../train/blocks.ts";
 import { expand } from "../../train/expand.ts";
 import { type LossSpec, lossParts, withLoss } from "../../train/losses.ts";
 import { normalizeForTraining } from "../../train/normalize.ts";
 import { TRAINING_OPS } from "../../train/ops/index.ts";
 import { adam, type Optimizer } from "../../train/optimizers.ts";
-import { insertFakeQuantize, type QatStart } from "../../train/qat/insert.ts";
+import { insertFakeQuantize } from "../../train/qat/insert.ts";
 import { gridParameters, learnedGrids, parameterGroups, planWith, withLearned } from "../../train/qat/learned.ts";
 import { parametersOf } from "../../train/qat/parameters.ts";
 import { withSizes } from "../../train/qat/sizes.ts";
@@ -28,9 +29,10 @@ import { quantize } from "../quantize.ts";
 import { verify } from "../verify.ts";
 import type { Augment } from "./augment.ts";
 import { type FakeAgreement, fakeAgreement } from "./fake-agreement.ts";
+import { matchMoments, type Point } from "./match.ts";
 import type { TrainHost, TrainOptions, TrainRun } from "./run.ts";
 import { startingGrids } from "./start.ts";
-import { teacherFor } from "./teacher.ts";
+import { blockTeacher, teacherFor } from "./teacher.ts";
 import { train } from "./train.ts";
 
 /** How the model is trained. */
@@ -48,6 +50,11 @@ export interface QatTraining {
   readonly optimizer?: Optimizer;
   /** Share of the epochs, at the start, in which weights alone are quantized; 0 by default. */
   readonly weightsFirst?: number;
+  /**
+   * Share of the epochs, after those, in which every block of the network learns for itself to give what the float model's
+   * block gives; needs no labels. 0 by default.
+   */
+  readonly blockwise?: number;
   readonly augment?: Augment;
   /** Largest Euclidean norm of all gradients together. */
   readonly clip?: number;
@@ -86,15 +93,11 @@ const trainable = (recipe: Recipe): Recipe => {
   return { ...recipe, scheme: { ...recipe.scheme, opset } };
 };
 
-/** Where training is: a model with trained weights, and its grids. */
-interface Point {
-  readonly model: Model;
-  readonly grids: QatStart;
-}
-
 /** A stretch of a training with one step graph. */
 interface Phase {
   readonly activations: boolean;
+  /** True where every block has a loss of its own. */
+  readonly blocks: boolean;
   readonly epochs: number;
 }
 
@@ -110,11 +113,22 @@ function dataFor({ data }: QatTraining, spec: LossSpec): TrainingData {
   };
 }
 
+/** What is made small in a phase, and who says what it should be. */
+function towards(model: Model, teaching: Model, spec: LossSpec, phase: Phase, output: string | undefined) {
+  if (phase.blocks) {
+    const lossy = withBlockLoss(model, blockOutputs(teaching.graph), output);
+    return { lossy, teacher: blockTeacher(teaching, lossy) };
+  }
+  const lossy = withLoss(model, spec, output);
+  return { lossy, teacher: teacherFor(teaching, spec, lossy, output) };
+}
+
 /** The run of one phase, and the fake-quantized model it trains. */
 async function phaseRun({ prepared, plan }: Planned, point: Point, phase: Phase, training: QatTraining) {
-  const { loss: spec = DISTILLATION, output, clip, decay, optimizer = adam(), scaleRate = SCALE_RATE } = training;
+  const { output, clip, decay, optimizer = adam(), scaleRate = SCALE_RATE } = training;
+  const spec = phase.blocks ? DISTILLATION : (training.loss ?? DISTILLATION);
   const fake = insertFakeQuantize(point.model, plan, point.grids, { activations: phase.activations });
-  const lossy = withLoss(await normalizeForTraining(fake.model), spec, output);
+  const { lossy, teacher } = towards(await normalizeForTraining(fake.model), prepared, spec, phase, output);
   const own = parametersOf(prepared.graph);
   const { model, sizes } = await withSizes(lossy.model, prepared, plan, own);
   const step = trainingStep(model, {
@@ -123,7 +137,6 @@ async function phaseRun({ prepared, plan }: Planned, point: Point, phase: Phase,
     ...(clip !== undefined && { clip }),
   });
   const { batch, schedule, seed, augment } = training;
-  const teacher = teacherFor(prepared, spec, lossy, output);
   const run: TrainRun = {
     ...{ step, data: dataFor(training, spec), epochs: phase.epochs, batch, schedule, seed },
     ...(augment && { augment }),
@@ -143,13 +156,15 @@ async function recalibrated(host: Host, point: Point, plan: Plan, samples: Datas
   return { ...point, grids: { ...point.grids, values } };
 }
 
-function phasesOf({ epochs, weightsFirst = 0 }: QatTraining, plan: Plan): readonly Phase[] {
+function phasesOf({ epochs, weightsFirst = 0, blockwise = 0 }: QatTraining, plan: Plan): readonly Phase[] {
   const first = plan.values.length === 0 ? 0 : Math.round(epochs * weightsFirst);
-  const both: readonly Phase[] = [
-    { activations: false, epochs: first },
-    { activations: true, epochs: epochs - first },
+  const alone = Math.min(epochs - first, Math.round(epochs * blockwise));
+  const all: readonly Phase[] = [
+    { activations: false, blocks: false, epochs: first },
+    { activations: true, blocks: true, epochs: alone },
+    { activations: true, blocks: false, epochs: epochs - first - alone },
   ];
-  return both.filter((phase) => phase.epochs > 0);
+  return all.filter((phase) => phase.epochs > 0);
 }
 
 /** What is known before training. */
@@ -206,11 +221,12 @@ export async function qat(
   const begun = await begin(host, input, hooks);
   const { prepared, plan, samples, stats } = begun;
   const phases = phasesOf(input.training, plan);
-  let point: Point = { model: prepared, grids: await startingGrids(prepared, plan, stats) };
+  const start: Point = { model: prepared, grids: await startingGrids(prepared, plan, stats) };
+  let point = await matchMoments(host, start, plan, samples, (at) => fakeModel(at, plan), hooks);
   const losses: number[] = [];
   for (const [index, phase] of phases.entries()) {
     stopIfAborted(hooks.signal);
-    if (index > 0) point = await recalibrated(host, point, plan, samples, hooks);
+    if (index > 0 && !phases[index - 1]!.activations) point = await recalibrated(host, point, plan, samples, hooks);
     const { fake, run } = await phaseRun(begun, point, phase, input.training);
     const trained = await train(host, run, hooks, index === phases.length - 1 ? options : {});
     point = { model: withLearned(point.model, trained.state), grids: learnedGrids(fake, trained.state, point.grids) };
