@@ -3,6 +3,7 @@
 import { withTaps } from "../../engines/taps.ts";
 import type { Feeds, Model } from "../../ir/model.ts";
 import { fail } from "../../numeric/errors.ts";
+import type { Blocks } from "../../train/blocks.ts";
 import { type LossSpec, type Lossy, lossParts, predictionOf, trainedOutput } from "../../train/losses.ts";
 import type { TrainHost } from "./run.ts";
 
@@ -19,18 +20,24 @@ export interface TeacherSession extends AsyncDisposable {
   targets(batch: Feeds): Promise<Feeds>;
 }
 
+/** A teacher that says what `model` computes for each value: value -> input of the step. */
+function teacherOf(model: Model, targets: ReadonlyMap<string, string>): Teacher {
+  const tapped = withTaps(model, [...targets.keys()]);
+  const outputs = tapped.graph.outputs.filter(({ name }) => targets.has(name));
+  return { model: { ...tapped, graph: { ...tapped.graph, outputs } }, targets };
+}
+
 /** The teacher for the distillation in a loss: what `model` says at the output that is trained. Undefined where none is. */
 export function teacherFor(model: Model, spec: LossSpec, { targets }: Lossy, output?: string): Teacher | undefined {
   const index = lossParts(spec).findIndex(({ loss }) => loss.kind === "distillation");
   if (index < 0) return undefined;
   const value = predictionOf(model.graph, trainedOutput(model, output).name, lossParts(spec)[index]!.loss);
-  const tapped = withTaps(model, [value]);
-  const outputs = tapped.graph.outputs.filter(({ name }) => name === value);
-  return {
-    model: { ...tapped, graph: { ...tapped.graph, outputs } },
-    targets: new Map([[value, targets[index]!.name]]),
-  };
+  return teacherOf(model, new Map([[value, targets[index]!.name]]));
 }
+
+/** The teacher for a loss over blocks: what `model` says at the end of each. */
+export const blockTeacher = (model: Model, { values, targets }: Blocks): Teacher =>
+  teacherOf(model, new Map(values.map((value, index) => [value, targets[index]!.name])));
 
 /** Opens a teacher; its inputs must be among what a batch holds. */
 export async function openTeacher(host: TrainHost, { model, targets }: Teacher): Promise<TeacherSession> {
