@@ -123,8 +123,10 @@ export interface TrainRequest extends EngineRequest {
   readonly decay: number;
   /** Largest Euclidean norm of all gradients together. */
   readonly clip?: number;
-  /** Parameters whose names match stay as they are. */
+  /** Parameters whose names match stay as they are; only in floats. */
   readonly freeze?: RegExp;
+  /** Share of the epochs in which each block learns alone to give the original's values; only quantization-aware. */
+  readonly blockwise: number;
   readonly keep: readonly KeepRule[];
   readonly checkpoint?: {
     readonly path: string;

@@ -143,10 +143,12 @@ async function trainOnTheWay(
   return { ...report, candidates, findings: [...seenFinding(job), ...report.findings], seconds: seconds(job.start) };
 }
 
-const trainAware = (job: TrainJob): Promise<QuantizeReport> =>
-  trainOnTheWay(job, (host, input, hooks) =>
-    apart(host as NodeHost, (both) => qat(both, { ...input, training: job.training }, hooks, job.options)),
+function trainAware(job: TrainJob): Promise<QuantizeReport> {
+  const training = { ...job.training, blockwise: job.request.blockwise };
+  return trainOnTheWay(job, (host, input, hooks) =>
+    apart(host as NodeHost, (both) => qat(both, { ...input, training }, hooks, job.options)),
   );
+}
 
 const trainInIntegers = (job: TrainJob): Promise<QuantizeReport> =>
   trainOnTheWay(job, (host, input, hooks) =>

@@ -22,13 +22,17 @@ import { type ModeRow, TRAIN_MODES } from "./train-modes.ts";
 const outputOf = ({ model, output, scheme }: TrainRequest): string =>
   output ?? join(dirname(model), [basename(model, extname(model)), scheme, "trained.onnx"].filter(Boolean).join("."));
 
-function modeRow({ mode, scheme }: TrainRequest): ModeRow {
+function modeRow({ mode, scheme, freeze, blockwise }: TrainRequest): ModeRow {
   const row =
     TRAIN_MODES[mode] ?? fail("usage", `unknown mode "${mode}"; known: ${Object.keys(TRAIN_MODES).join(", ")}`);
   if (row.scheme && scheme === undefined)
     fail("usage", `--mode ${mode} trains for a scheme; name it with -s, for example -s w4a4`);
   if (!row.scheme && scheme !== undefined)
     fail("usage", `--mode ${mode} keeps the model's form; leave -s ${scheme} out, or choose --mode qat`);
+  if (freeze !== undefined && mode !== "float")
+    fail("usage", `--mode ${mode} trains all weights; leave --freeze out, or keep nodes in float with --keep`);
+  if (blockwise > 0 && mode !== "qat")
+    fail("usage", `--mode ${mode} trains the network as a whole; leave --blockwise out, or choose --mode qat`);
   return row;
 }
 

@@ -43,6 +43,7 @@ interface TrainFlags extends EngineFlags, SampleFlags {
   readonly decay: number;
   readonly clip?: number;
   readonly freeze?: RegExp;
+  readonly blockwise: number;
   readonly keep?: readonly KeepRule[];
   readonly checkpoint?: string;
   readonly saveEvery: number;
@@ -112,7 +113,13 @@ const OPTIONS: readonly OptionRow[] = [
   },
   { flags: "--decay <number>", summary: "weight decay", parse: decimal(0, 1e3), otherwise: 0 },
   { flags: "--clip <norm>", summary: "largest norm of all gradients together", parse: decimal(0, 1e9) },
-  { flags: "--freeze <regex>", summary: "weights whose names match stay as they are", parse: regex },
+  { flags: "--freeze <regex>", summary: "weights whose names match stay as they are (float)", parse: regex },
+  {
+    flags: "--blockwise <share>",
+    summary: "share of the epochs in which each block learns alone to give the original's values (qat)",
+    parse: decimal(0, 1),
+    otherwise: 0,
+  },
   {
     flags: "--keep <rule>",
     summary: "leave nodes unquantized: REGEX, op:NAME or node:NAME; repeatable",
@@ -156,7 +163,7 @@ function request(model: string, flags: TrainFlags, context: Context): TrainReque
   const data = flags.data ?? fail("usage", "training needs samples to learn from; name them with --data");
   const scheme = flags.scheme === undefined ? undefined : knownName("scheme", flags.scheme, known.schemes);
   const mode = knownName("mode", flags.mode ?? (scheme === undefined ? "float" : "qat"), known.modes) as TrainMode;
-  const { epochs, batch, schedule, warmup, smoothing, decay } = flags;
+  const { epochs, batch, schedule, warmup, smoothing, decay, blockwise } = flags;
   const optional = present({
     ...{ labels: flags.labels, rate: flags.rate, loss: flags.loss, clip: flags.clip, freeze: flags.freeze },
     ...{ output: flags.output, scheme, checkpoint: checkpointOf(flags), evaluation: evaluationOf(flags, context) },
@@ -164,7 +171,7 @@ function request(model: string, flags: TrainFlags, context: Context): TrainReque
   return {
     ...engineRequest(flags, services),
     ...optional,
-    ...{ model, command, mode, epochs, batch, schedule, warmup, smoothing, decay },
+    ...{ model, command, mode, epochs, batch, schedule, warmup, smoothing, decay, blockwise },
     data: dataRequest(data, flags),
     optimizer: knownName("optimizer", flags.optimizer, known.optimizers),
     distill: flags.distill === true ? HALF : (flags.distill ?? 0),
