@@ -8,6 +8,17 @@ import { startParams } from "../../lowering/start.ts";
 import { weightLayout } from "../../train/qat/grids.ts";
 import type { QatStart } from "../../train/qat/insert.ts";
 
+/**
+ * Scales as they can be learned, above zero. Some algorithms turn a grid around to reach the larger end with its extra code;
+ * a group of zeros has no scale of its own and takes the smallest of the others.
+ */
+function positive({ scale, zeroPoint }: QParams): QParams {
+  const sizes = scale.map(Math.abs);
+  const least = sizes.reduce((a, b) => (b > 0 ? Math.min(a, b) : a), Number.POSITIVE_INFINITY);
+  const spare = Number.isFinite(least) ? least : 1;
+  return { scale: sizes.map((size) => (size > 0 ? size : spare)), zeroPoint };
+}
+
 /** Grids that post-training quantization would take: of values from what calibration saw, of weights by their algorithm. */
 export async function startingGrids(model: Model, plan: Plan, stats: Stats | undefined): Promise<QatStart> {
   const roots = plan.values.filter(({ sameAs }) => sameAs === undefined);
@@ -15,7 +26,7 @@ export async function startingGrids(model: Model, plan: Plan, stats: Stats | und
   for (const entry of plan.nodes) {
     const { weight, scope } = entry;
     if (weight === undefined || scope !== "" || weightLayout(weight) === undefined) continue;
-    weights.set(entry, await startParams(model.graph.tensors.get(weight.tensor)!, entry.form, weight));
+    weights.set(entry, positive(await startParams(model.graph.tensors.get(weight.tensor)!, entry.form, weight)));
   }
   return { values: new Map(roots.map((value) => [value.value, gridOf(value, stats)])), weights };
 }
