@@ -2,7 +2,7 @@
  * The demo's model at 4 and 2 bits: the best of post-training quantization (every observer, both ways to scales of weights)
  * against quantization-aware training with three seeds, on images of seeds that neither has seen.
  *
- *   npm run build && node bench/qat-demo.js [--schemes w4a4,w2a2] [--seeds 1,2,3] [--steps 1000] [--rate 0.005]
+ *   npm run build && node bench/qat-demo.js [--schemes w4a4,w2a2] [--seeds 1,2,3] [--steps N] [--rate R]
  *
  * Prints top-1 of the deployed files, how much of what the best post-training result loses comes back, and the agreement of
  * the fake-quantized with the deployed model.
@@ -32,15 +32,15 @@ const { values } = parseArgs({
     schemes: { type: "string", default: "w4a4,w2a2" },
     seeds: { type: "string", default: "1,2,3" },
     steps: { type: "string" },
-    rate: { type: "string", default: "0.005" },
-    temperature: { type: "string", default: "4" },
+    rate: { type: "string" },
+    temperature: { type: "string", default: "2" },
     threads: { type: "string", default: "1" },
   },
 });
-const STEPS = { w4a4: 600, w2a2: 1500 };
+const SETTINGS = { w4a4: { steps: 250, rate: 0.001 }, w2a2: { steps: 500, rate: 0.005 } };
 const BATCH = 64;
 const CALIBRATION = { seed: 20_001, count: 512 };
-const TEST = { seed: 30_001, count: 4000 };
+const TEST = { seed: 30_001, count: 3000 };
 /** Images of training begin here; each seed has its own. */
 const TRAINING = 10_000_000;
 
@@ -69,11 +69,12 @@ async function bestPlain(name) {
 }
 
 async function trained(name, seed, best) {
-  const steps = Number(values.steps ?? STEPS[name] ?? STEPS.w2a2);
+  const settings = SETTINGS[name] ?? SETTINGS.w2a2;
+  const steps = Number(values.steps ?? settings.steps);
   const training = {
     ...{ data: drawnData(TRAINING * seed, steps * BATCH), epochs: 1, batch: BATCH, seed },
     loss: { kind: "distillation", temperature: Number(values.temperature) },
-    schedule: { kind: "cosine", rate: Number(values.rate), warmup: 20 },
+    schedule: { kind: "cosine", rate: Number(values.rate ?? settings.rate), warmup: 20 },
   };
   const start = performance.now();
   const made = await qat(host, { ...common, recipe: plainRecipe(schemeNamed(name)), training }, noHooks);
