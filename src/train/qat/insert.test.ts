@@ -123,7 +123,7 @@ test.for(CASES)(
   async ({ model, scheme }) => {
     const { prepared, plan, stats, start } = await planned(model, scheme);
     const fake = insertFakeQuantize(prepared, plan, start, { learn: false });
-    const deployed = (await quantize(prepared, plan, stats)).model;
+    const deployed = (await quantize(prepared, planWith(plan, start), stats)).model;
     const feeds = samplesOf(prepared, 64);
     const [a, b, float] = [
       await outputOf(expand(fake.model, TRAINING_OPS), feeds, "none"),
