@@ -31,7 +31,7 @@ const { values } = parseArgs({
     schemes: { type: "string", default: "w8a8,w4a8,w4a4,w2a8" },
     epochs: { type: "string" },
     rate: { type: "string" },
-    temperature: { type: "string", default: "2" },
+    temperature: { type: "string" },
     seed: { type: "string", default: "1" },
     threads: { type: "string", default: "1" },
   },
@@ -42,7 +42,7 @@ const SETTINGS = {
   w8a8: { epochs: 2, rate: 0.001 },
   w4a8: { epochs: 7, rate: 0.003 },
   w4a4: { epochs: 10, rate: 0.003 },
-  w2a8: { epochs: 14, rate: 0.006 },
+  w2a8: { epochs: 26, rate: 0.006, temperature: 4, mix: 0.5 },
 };
 const BATCH = 32;
 const CALIBRATION = 512;
@@ -74,14 +74,35 @@ const common = {
 };
 const data = memoryData({ [input]: floats(shown) });
 
+/** Each image with probability `share` a blend with another of its batch (Zhang et al., arXiv:1710.09412); the teacher sees the blend. */
+const mixup = (share) => ({
+  label: `mixup:${share}`,
+  apply: (feeds, random) => ({ ...feeds, [input]: blended(feeds[input], share, random) }),
+});
+
+function blended(images, share, random) {
+  const count = images.shape[0];
+  const size = images.data.length / count;
+  const data = new Float32Array(images.data.length);
+  for (let i = 0; i < count; i++) {
+    const other = random.integer(0, count - 1);
+    const own = random.uniform() < share ? random.uniform() : 1;
+    for (let p = 0; p < size; p++)
+      data[i * size + p] = own * images.data[i * size + p] + (1 - own) * images.data[other * size + p];
+  }
+  return { ...images, data };
+}
+
+const augmentOf = ({ mix = 0 }) => inOrder([flip(), shift(4), ...(mix > 0 ? [mixup(mix)] : [])]);
+
 async function row(name) {
   const recipe = plainRecipe(schemeNamed(name));
   const plain = await make(host, { ...common, recipe }, noHooks);
   await plain.staged[Symbol.asyncDispose]();
   const settings = SETTINGS[name] ?? SETTINGS.w4a4;
   const training = {
-    ...{ data, batch: BATCH, seed: Number(values.seed), augment: inOrder([flip(), shift(4)]) },
-    loss: { kind: "distillation", temperature: Number(values.temperature) },
+    ...{ data, batch: BATCH, seed: Number(values.seed), augment: augmentOf(settings) },
+    loss: { kind: "distillation", temperature: Number(values.temperature ?? settings.temperature ?? 2) },
     epochs: Number(values.epochs ?? settings.epochs),
     schedule: { kind: "cosine", rate: Number(values.rate ?? settings.rate), floor: 0.01 },
   };
