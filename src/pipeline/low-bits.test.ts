@@ -137,9 +137,16 @@ describe.each(LOW.map((scheme) => ({ name: scheme.name, scheme })))("$name", ({ 
   });
 });
 
+it("what comes from outside keeps 8 bits, as an image has them; all values between layers have few", async () => {
+  const { plan } = await made(schemeNamed("w2a2"));
+  for (const { value, scheme } of plan.values) expect(scheme.codes, value).toEqual(value === "x" ? undefined : [0, 3]);
+  expect(plan.values.length).toBeGreaterThan(2);
+});
+
 it("activations of 4 bits take signed codes too", async () => {
   const { plan, model } = await made(tune(schemeNamed("w4a4"), { activations: "symmetric" }));
-  expect(plan.values[0]!.scheme).toMatchObject({ dtype: "int8", symmetric: true, codes: [-8, 7] });
+  const few = plan.values.find(({ scheme }) => scheme.codes !== undefined);
+  expect(few!.scheme).toMatchObject({ dtype: "int8", symmetric: true, codes: [-8, 7] });
   const clips = model.graph.nodes.filter(({ op }) => op === "Clip");
   expect(clips.every(({ inputs }) => inputs.length === 3 && inputs[1] !== "")).toBe(true);
   const exact = (await run(engines[0]!, model, "none")).y!.data as Float32Array;

@@ -266,6 +266,14 @@ function nodePlan(view: View, { site, place, grids, weight }: Candidate): NodePl
 const storedBytes = (shape: readonly number[], axis: number, { dtype, granularity }: Scheme): number =>
   byteLength(dtype, elementCount(shape)) + 5 * (granularity.per === "tensor" ? 1 : shape[axis]!);
 
+/** What comes from outside, and what no integer node reads: images have 8 bits, and few codes would make ties of scores. */
+const isBorder = (view: View, name: string): boolean => !view.producers.has(name) || !wantsIntegers(view, name);
+
+/** All codes of the type instead of the few of a narrow scheme; kernels of 8 bits take them as well. */
+function wide({ codes: _, ...scheme }: Scheme): Scheme {
+  return scheme;
+}
+
 /** Every value an integer node reads or makes, but for float outputs and what a removed clamp reads; then what came with a grid. */
 function valuePlans(view: View, observer: string): readonly ValuePlan[] {
   const found = new Map<string, ValuePlan>();
@@ -274,10 +282,11 @@ function valuePlans(view: View, observer: string): readonly ValuePlan[] {
     const kind = row.static(node);
     const inputs = weight !== undefined ? [node.inputs[0]!] : slotNames(row.data, node.inputs);
     const outputs = slotNames(row.outputs, node.outputs);
-    const plain = { scope: "", scheme: grids.activations, observer };
-    const given = (value: string) => givenValue(view, value, grids.activations);
+    const schemeOf = (value: string) => (isBorder(view, value) ? wide(grids.activations) : grids.activations);
+    const given = (value: string) => givenValue(view, value, schemeOf(value));
     const put = (value: string, more: Partial<ValuePlan> = {}) => {
-      if (!found.has(value)) found.set(value, { ...plain, value, ...more, ...given(value) });
+      if (!found.has(value))
+        found.set(value, { scope: "", scheme: schemeOf(value), observer, value, ...more, ...given(value) });
     };
     if (kind.as === "clamp") {
       put(outputs[0]!);
@@ -289,7 +298,11 @@ function valuePlans(view: View, observer: string): readonly ValuePlan[] {
       if (isClamped(view, name) || (mayBeFloat && given(name) === undefined)) continue;
       put(
         name,
-        kind.as === "same-scale" ? { sameAs: inputs[0]! } : row.range === undefined ? {} : { range: row.range },
+        kind.as === "same-scale"
+          ? { sameAs: inputs[0]!, scheme: found.get(inputs[0]!)!.scheme }
+          : row.range === undefined
+            ? {}
+            : { range: row.range },
       );
     }
   }

@@ -168,7 +168,8 @@ test.for([
   const { prepared, plan, start } = await planned(model, scheme);
   const { names, before, state } = await oneStep(prepared, plan, start, 0.1);
   const still = names.filter((name) => before[name]!.data.every((value, index) => value === state[name]!.data[index]));
-  expect(still).toEqual([]);
+  // nothing lies outside of the 8 bits that what comes from outside keeps, so its zero point has no gradient
+  expect(still).toEqual(scheme === "w4a4" ? ["x/zero-point"] : []);
   expect(names.some((name) => name.endsWith("zero-point"))).toBe(scheme === "w4a4");
 });
 
