@@ -37,8 +37,8 @@ export interface TrainJob {
 /** One way to train. */
 export interface ModeRow {
   readonly summary: string;
-  /** Learning rate that suits most models. */
-  readonly rate: number;
+  /** Learning rate that suits most models, for weights of so many bits. */
+  readonly rate: (bits: number) => number;
   /** Trains towards the grids of a scheme, which must be named. */
   readonly scheme: boolean;
   readonly train: (job: TrainJob) => Promise<QuantizeReport>;
@@ -155,13 +155,21 @@ const trainInIntegers = (job: TrainJob): Promise<QuantizeReport> =>
     apart(host as NodeHost, (both) => lowPrecision(both, { ...input, training: job.training }, hooks, job.options)),
   );
 
+/** In parts of each weight's own size: coarser grids are farther from where they start. */
+const awareRate = (bits: number): number => (bits > 4 ? 1e-3 : bits > 2 ? 3e-3 : 6e-3);
+
 /** Ways to train by name. */
 export const TRAIN_MODES: Readonly<Record<TrainMode, ModeRow>> = {
-  float: { summary: "fine-tune the model as it is", rate: 1e-4, scheme: false, train: trainInFloats },
-  qat: { summary: "train weights and grids for the scheme named with -s", rate: 1e-3, scheme: true, train: trainAware },
+  float: { summary: "fine-tune the model as it is", rate: () => 1e-4, scheme: false, train: trainInFloats },
+  qat: {
+    summary: "train weights and grids for the scheme named with -s",
+    rate: awareRate,
+    scheme: true,
+    train: trainAware,
+  },
   "low-precision": {
     summary: "train in integers, forward and backward, for the scheme named with -s",
-    rate: 1e-4,
+    rate: () => 1e-4,
     scheme: true,
     train: trainInIntegers,
   },

@@ -6,6 +6,7 @@ import type { QuantizeReport } from "../pipeline/result.ts";
 import { augmentNamed, inOrder } from "../pipeline/train/augment.ts";
 import type { FloatTraining } from "../pipeline/train/float.ts";
 import { stepCount } from "../pipeline/train/run.ts";
+import { schemeNamed } from "../recipes/schemes.ts";
 import { OPTIMIZERS } from "../train/optimizers.ts";
 import { makeFolders, removeEmptyFolders } from "./folders.ts";
 import { nodeHost } from "./host.ts";
@@ -37,7 +38,8 @@ function modeRow({ mode, scheme, freeze, blockwise }: TrainRequest): ModeRow {
 }
 
 function settingsOf(request: TrainRequest, { data, loss }: TrainingSamples, row: ModeRow): FloatTraining {
-  const { epochs, batch, optimizer, schedule, warmup, augment, clip, decay, freeze, rate = row.rate } = request;
+  const { epochs, batch, optimizer, schedule, warmup, augment, clip, decay, freeze, scheme } = request;
+  const rate = request.rate ?? row.rate(scheme === undefined ? 32 : schemeNamed(scheme).bits);
   const steps = stepCount({ data, epochs, batch });
   return {
     ...{ data, loss, epochs, batch, decay, seed: request.data.seed },
