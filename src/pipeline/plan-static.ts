@@ -266,8 +266,21 @@ function nodePlan(view: View, { site, place, grids, weight }: Candidate): NodePl
 const storedBytes = (shape: readonly number[], axis: number, { dtype, granularity }: Scheme): number =>
   byteLength(dtype, elementCount(shape)) + 5 * (granularity.per === "tensor" ? 1 : shape[axis]!);
 
-/** What comes from outside, and what no integer node reads: images have 8 bits, and few codes would make ties of scores. */
-const isBorder = (view: View, name: string): boolean => !view.producers.has(name) || !wantsIntegers(view, name);
+/**
+ * What products read, at once or behind ops that hand codes on: the values the bits of a narrow scheme's activations are
+ * about. What comes from outside keeps 8 bits, as images have them, and so does what only sums, pools and float nodes read.
+ */
+function productInputs({ graph, integers, producers }: View): ReadonlySet<string> {
+  const found = new Set<string>();
+  for (const node of graph.nodes.toReversed()) {
+    if (!integers.has(node)) continue;
+    const row = ONNX.row(node)!;
+    const { as } = row.static(node);
+    if (as !== "compute" && !(as === "same-scale" && node.outputs.some((name) => found.has(name)))) continue;
+    for (const name of slotNames(row.data, node.inputs)) if (producers.has(name)) found.add(name);
+  }
+  return found;
+}
 
 /** All codes of the type instead of the few of a narrow scheme; kernels of 8 bits take them as well. */
 function wide({ codes: _, ...scheme }: Scheme): Scheme {
@@ -277,12 +290,13 @@ function wide({ codes: _, ...scheme }: Scheme): Scheme {
 /** Every value an integer node reads or makes, but for float outputs and what a removed clamp reads; then what came with a grid. */
 function valuePlans(view: View, observer: string): readonly ValuePlan[] {
   const found = new Map<string, ValuePlan>();
+  const narrow = productInputs(view);
   for (const [node, { grids, weight }] of view.integers) {
     const row = ONNX.row(node)!;
     const kind = row.static(node);
     const inputs = weight !== undefined ? [node.inputs[0]!] : slotNames(row.data, node.inputs);
     const outputs = slotNames(row.outputs, node.outputs);
-    const schemeOf = (value: string) => (isBorder(view, value) ? wide(grids.activations) : grids.activations);
+    const schemeOf = (value: string) => (narrow.has(value) ? grids.activations : wide(grids.activations));
     const given = (value: string) => givenValue(view, value, schemeOf(value));
     const put = (value: string, more: Partial<ValuePlan> = {}) => {
       if (!found.has(value))

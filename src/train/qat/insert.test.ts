@@ -166,10 +166,10 @@ test.for([
   { label: "mlp", model: mlp, scheme: "w4" },
 ])("every weight, bias, scale and zero point of a $label learns", async ({ model, scheme }) => {
   const { prepared, plan, start } = await planned(model, scheme);
-  const { names, before, state } = await oneStep(prepared, plan, start, 0.1);
+  // far enough that no step is lost in the roundings of a float32 logarithm
+  const { names, before, state } = await oneStep(prepared, plan, start, 10);
   const still = names.filter((name) => before[name]!.data.every((value, index) => value === state[name]!.data[index]));
-  // nothing lies outside of the 8 bits that what comes from outside keeps, so its zero point has no gradient
-  expect(still).toEqual(scheme === "w4a4" ? ["x/zero-point"] : []);
+  expect(still).toEqual([]);
   expect(names.some((name) => name.endsWith("zero-point"))).toBe(scheme === "w4a4");
 });
 
