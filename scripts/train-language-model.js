@@ -29,7 +29,7 @@ const { values: options } = parseArgs({
   options: {
     data: { type: "string", default: "../shared/data/wikitext-2" },
     output: { type: "string", short: "o", default: "language-model" },
-    steps: { type: "string", default: "4000" },
+    steps: { type: "string", default: "2000" },
     seed: { type: "string", default: "1" },
     threads: { type: "string", default: "2" },
     batch: { type: "string", default: "8" },
