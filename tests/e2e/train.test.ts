@@ -176,7 +176,7 @@ describe("a run that is stopped", () => {
     if (!existsSync(program.replace("run.js", "commands/train.js")))
       return console.log("skipped: dist/ is not built; npm run build");
     const { folder, base, out, ckpt } = await place();
-    const argv = [...base, "--epochs", "300", "--rate", "0.02"];
+    const argv = [...base, "--epochs", "1500", "--rate", "0.02"];
     await trained([...argv, "-o", join(folder, "unbroken.onnx")]);
     const script = `import(${JSON.stringify(new URL("../../dist/cli/run.js", import.meta.url).href)}).then(({ run }) => run())`;
     /** Kills after a time: from the beginning of training, or from the next checkpoint; not at all without one. */
@@ -203,10 +203,11 @@ describe("a run that is stopped", () => {
           resolve({ signal, stderr });
         });
       });
+    // ten times at most 200 ms of training: a small part of the 12,000 steps, also on a fast machine
     const steps: number[] = [];
     for (let kills = 0; kills < 10; kills++) {
       const after = kills % 2 === 0 ? "training" : "checkpoint";
-      const { signal, stderr } = await start({ after, ms: Math.random() * (after === "training" ? 300 : 60) });
+      const { signal, stderr } = await start({ after, ms: Math.random() * (after === "training" ? 200 : 60) });
       expect(signal, stderr).toBe("SIGKILL");
       steps.push(Number(/after step (\d+)/.exec(stderr)?.[1] ?? 0));
     }
