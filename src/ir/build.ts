@@ -107,3 +107,13 @@ export const onnxModel = (main: Graph | GraphInit, init: ModelInit = {}): Model 
   formatVersion: init.formatVersion ?? 8,
   producer: { name: "fewbit", version: "" },
 });
+
+/** A TFLite model, schema version 3; nodes are builtin ops named as in its schema: `node("CONV_2D", ...)`. */
+export const tfliteModel = (main: GraphInit): Model => ({
+  container: "tflite",
+  graph: graph(main),
+  opsets: {},
+  functions: [],
+  metadata: {},
+  formatVersion: 3,
+});

@@ -4,7 +4,7 @@
  */
 import type { TypedArray } from "../numeric/convert.ts";
 import type { DType } from "../numeric/dtypes.ts";
-import type { GivenGrid } from "./scheme.ts";
+import type { GivenGrid, Quantization } from "./scheme.ts";
 import type { ByteSource } from "./source.ts";
 
 /** Constant data. `data` holds raw little-endian bytes, sub-byte elements packed low bits first. */
@@ -18,6 +18,8 @@ export interface Tensor {
   readonly doc?: string;
   /** The grid its values lie on, where a Q/DQ pair or codes said so. */
   readonly grid?: GivenGrid;
+  /** What the codes stand for, in containers whose types carry that (TFLite). */
+  readonly quantization?: Quantization;
   /** Fields of the container that fewbit has no noun for, kept for writing. */
   readonly extra?: unknown;
 }
@@ -30,6 +32,8 @@ export interface ValueInfo {
   readonly name: string;
   readonly dtype?: DType;
   readonly shape?: readonly Dim[];
+  /** What the codes stand for, in containers whose types carry that (TFLite). */
+  readonly quantization?: Quantization;
   readonly doc?: string;
   readonly extra?: unknown;
 }
@@ -53,7 +57,7 @@ export type Attribute =
 export interface Node {
   readonly name: string;
   readonly op: string;
-  /** "" is the default ONNX domain ("ai.onnx" is read as ""). */
+  /** "" is the default ONNX domain ("ai.onnx" is read as "") and TFLite's builtin ops; "custom" are TFLite's custom ops. */
   readonly domain: string;
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
@@ -93,7 +97,7 @@ export interface FunctionDef {
   readonly extra?: unknown;
 }
 
-/** File formats by name; only "onnx" is read and written so far. */
+/** File formats by name; "onnx" and "tflite" are read and written so far. */
 export type ContainerName = "onnx" | "tflite" | "gguf" | "safetensors";
 
 /** One model, whatever file it came from. */

@@ -62,3 +62,15 @@ export interface QParams {
   readonly scale: Float32Array;
   readonly zeroPoint: Int32Array;
 }
+
+/**
+ * How the codes of an integer type stand for numbers, where the container says so beside the type (TFLite
+ * QuantizationParameters). One scale and zero point for all, or one per index of `axis`; with `blocks` they lie in other
+ * tensors and `qparams` is empty.
+ */
+export interface Quantization {
+  readonly qparams: QParams;
+  readonly axis?: number;
+  /** Groups of `size` elements along the last axis; names of the tensors that hold their scales and zero points. */
+  readonly blocks?: { readonly scales: string; readonly zeroPoints?: string; readonly size: number };
+}
