@@ -1,5 +1,7 @@
 /** What a file looks like by its first bytes, for people who gave the wrong one. */
 
+import type { ContainerName } from "../ir/model.ts";
+
 /** Bytes of a file's beginning that `looksLike` wants to see. */
 export const SNIFF_BYTES = 512;
 
@@ -7,12 +9,14 @@ interface Look {
   readonly at: number;
   readonly magic: string;
   readonly what: string;
+  /** Present where fewbit reads such files. */
+  readonly container?: ContainerName;
 }
 
 /** First match wins; `magic` is written with one character per byte. */
 const LOOKS: readonly Look[] = [
   { at: 0, magic: "GGUF", what: "a GGUF model" },
-  { at: 4, magic: "TFL3", what: "a TensorFlow Lite model" },
+  { at: 4, magic: "TFL3", what: "a TensorFlow Lite model", container: "tflite" },
   { at: 4, magic: "ORTM", what: "a model in ONNX Runtime's own ORT format; convert from the .onnx it was made of" },
   {
     at: 0,
@@ -52,4 +56,10 @@ export function looksLike(head: Uint8Array): string | undefined {
   if (head.length === 0) return "an empty file";
   const start = text(head);
   return LOOKS.find(({ at, magic }) => start.startsWith(magic, at))?.what ?? textLook(start);
+}
+
+/** The container a file is of by its first bytes; ONNX, which has no mark of its own, where nothing else is seen. */
+export function containerOf(head: Uint8Array): ContainerName {
+  const start = text(head);
+  return LOOKS.find(({ at, magic }) => start.startsWith(magic, at))?.container ?? "onnx";
 }

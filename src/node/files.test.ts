@@ -126,7 +126,6 @@ test.skipIf(process.getuid?.() === 0)("a file without read permission is an erro
 test.each([
   ["", "an empty file"],
   ["GGUF\x03\0\0\0", "a GGUF model"],
-  ["\x1c\0\0\0TFL3\0\0\0\0", "TensorFlow Lite"],
   ["PK\x03\x04\0\0\0\0", "PyTorch"],
   ["<!DOCTYPE html><html></html>", "a web page"],
   ["version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n", "Git LFS"],

@@ -1,10 +1,11 @@
 /** Opens a model by its path, whatever its container, with the data files that belong to it. */
 import { realpath } from "node:fs/promises";
 import { dirname, isAbsolute, join, relative, sep } from "node:path";
-import { readOnnx } from "../containers/onnx/index.ts";
+import { type ReadOptions, readOnnx } from "../containers/onnx/index.ts";
 import { safeLocation } from "../containers/safe-path.ts";
-import { looksLike, SNIFF_BYTES } from "../containers/sniff.ts";
-import type { Model } from "../ir/model.ts";
+import { containerOf, looksLike, SNIFF_BYTES } from "../containers/sniff.ts";
+import { readTflite } from "../containers/tflite/index.ts";
+import type { ContainerName, Model } from "../ir/model.ts";
 import { type ErrorCode, FewbitError, fail } from "../numeric/errors.ts";
 import { type FileSource, fileSource, reopeningSource } from "./file-source.ts";
 import { withIoErrors } from "./io-errors.ts";
@@ -50,18 +51,27 @@ export async function externalPath(modelPath: string, location: string): Promise
 /** The codes of errors that may mean "this was never an ONNX file". */
 const DOUBTFUL = new Set<ErrorCode>(["format", "limit"]);
 
+const headOf = (source: FileSource): Promise<Uint8Array> => source.read(0, Math.min(SNIFF_BYTES, source.size));
+
 async function explained(error: unknown, path: string, source: FileSource): Promise<unknown> {
   if (!(error instanceof FewbitError) || !DOUBTFUL.has(error.code)) return error;
-  const guess = looksLike(await source.read(0, Math.min(SNIFF_BYTES, source.size)));
+  const head = await headOf(source);
+  const guess = containerOf(head) === "onnx" ? looksLike(head) : undefined;
   const text = guess
     ? `"${path}" is not an ONNX model; it looks like ${guess}`
-    : `"${path}": ${error.message.replace(/^onnx: /, "")}`;
+    : `"${path}": ${error.message.replace(/^(onnx|tflite): /, "")}`;
   return new FewbitError("format", text, { cause: error });
 }
 
+/** Readers by what a file looks like; ONNX's says what is wrong with everything else. */
+const READERS: { readonly [C in ContainerName]?: (source: FileSource, options: ReadOptions) => Promise<Model> } = {
+  onnx: readOnnx,
+  tflite: readTflite,
+};
+
 /**
  * Opens a model file and, when needed, its external data; weights are read only when asked for. Fails with code
- * "usage" for a missing file, "format" for what is not an ONNX model (and says what it looks like) or is damaged.
+ * "usage" for a missing file, "format" for what is neither an ONNX nor a TFLite model (and says what it looks like) or is damaged.
  */
 export async function openModelFile(path: string): Promise<OpenedModel> {
   const main = await fileSource(path);
@@ -79,7 +89,8 @@ export async function openModelFile(path: string): Promise<OpenedModel> {
       return source;
     });
   try {
-    return { model: await readOnnx(main, { external }), files, close };
+    const read = READERS[containerOf(await headOf(main))] ?? readOnnx;
+    return { model: await read(main, { external }), files, close };
   } catch (error) {
     const clearer = await explained(error, path, main);
     await close();

@@ -12,8 +12,9 @@ import {
   MAX_PROTO_BYTES,
   type OutputFile,
 } from "../containers/onnx/index.ts";
+import { encodeTflite } from "../containers/tflite/index.ts";
 import { graphs } from "../ir/edit.ts";
-import type { Model } from "../ir/model.ts";
+import type { ContainerName, Model } from "../ir/model.ts";
 import { fail } from "../numeric/errors.ts";
 import { isBeingRead } from "./file-source.ts";
 import { ioError, withIoErrors } from "./io-errors.ts";
@@ -64,6 +65,17 @@ function encodeOptions(model: Model, name: string, external: WriteModelOptions["
   return needed ? { name, external: { location } } : { name };
 }
 
+/** How each container becomes files. */
+const ENCODERS: {
+  readonly [C in ContainerName]?: (model: Model, name: string, external: WriteModelOptions["external"]) => EncodedModel;
+} = {
+  onnx: (model, name, external) => encodeOnnx(model, encodeOptions(model, name, external)),
+  tflite: (model, name, external) =>
+    external
+      ? fail("usage", `"${name}": a TFLite model is one file; leave out external`)
+      : encodeTflite(model, { name }),
+};
+
 const outputs = ({ main, external }: EncodedModel): readonly OutputFile[] => [...external, main];
 
 /** Which of the model's own open files writing would replace. */
@@ -76,7 +88,9 @@ async function inTheWay(folder: string, encoded: EncodedModel): Promise<string |
 async function encodeFor(model: Model, path: string, options: WriteModelOptions): Promise<EncodedModel> {
   const name = basename(path);
   const folder = dirname(path);
-  const encoded = encodeOnnx(model, encodeOptions(model, name, options.external));
+  const encode =
+    ENCODERS[model.container] ?? fail("unsupported", `a model of container ${model.container} can't be written`);
+  const encoded = encode(model, name, options.external);
   const blocked = await inTheWay(folder, encoded);
   if (blocked === undefined) return encoded;
   if (options.external === undefined && isUnchanged(model) && blocked !== path) {

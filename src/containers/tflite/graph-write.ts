@@ -4,10 +4,11 @@ import { fail } from "../../numeric/errors.ts";
 import type { BufferPlan } from "./buffer-plan.ts";
 import type { CodePlan } from "./code-plan.ts";
 import { graphExtra, nodeExtra, tensorExtra } from "./extra.ts";
+import { type Typed, typedValues } from "./graph-types.ts";
 import { asReadOf, nodeTable, versionOf } from "./node-write.ts";
 import type { Types } from "./op-version.ts";
 import type { Table } from "./schema.ts";
-import { isConstant, type Typed, tensorTable } from "./tensor-write.ts";
+import { isConstant, tensorTable } from "./tensor-write.ts";
 
 /** A graph with everything decided that must be known before its tables can be made. */
 export interface PlannedGraph {
@@ -18,12 +19,6 @@ export interface PlannedGraph {
   /** Places of the tensors' buffers and of the nodes' codes, in order. */
   readonly buffers: readonly number[];
   readonly codes: readonly number[];
-}
-
-/** Everything with a type, by name: constants before the declared types of values. */
-function typedValues({ inputs, outputs, values, tensors }: Graph): ReadonlyMap<string, Typed> {
-  const infos: readonly ValueInfo[] = [...values.values(), ...outputs, ...inputs];
-  return new Map<string, Typed>([...infos.map((info) => [info.name, info] as const), ...tensors]);
 }
 
 function blockNames(typed: Typed): readonly string[] {

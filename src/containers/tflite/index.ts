@@ -1,4 +1,5 @@
 /** The TFLite container: reads and writes every file that version 3 of TFLite's schema can describe. */
+export { checkTflite } from "./check.ts";
 export {
   graphExtra,
   type MetadataEntry,

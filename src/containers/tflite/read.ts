@@ -2,6 +2,7 @@
 import type { Model } from "../../ir/model.ts";
 import type { ByteSource } from "../../ir/source.ts";
 import { fail } from "../../numeric/errors.ts";
+import { checkTflite } from "./check.ts";
 import type { MetadataEntry, TfliteExtra } from "./extra.ts";
 import { readGraphs } from "./graph-read.ts";
 import { loadImage } from "./image.ts";
@@ -90,6 +91,8 @@ export async function readTflite(source: ByteSource): Promise<Model> {
     );
   const reading: Reading = { source, root, buffers: buffersOf(source, root), used: new Set() };
   const model = await modelOf(reading, newer);
+  const complaints = checkTflite(model);
+  if (complaints.length > 0) fail("graph", `tflite: the model is not legal: ${complaints.join("; ")}`);
   remember(model, source);
   return model;
 }

@@ -1,15 +1,13 @@
 /** Constants and values to TFLite tensors. What a tensor said when it was read stays while the nouns agree with it. */
-import type { Dim, Tensor, ValueInfo } from "../../ir/model.ts";
+import type { Dim, Tensor } from "../../ir/model.ts";
 import type { Quantization } from "../../ir/scheme.ts";
 import { fail } from "../../numeric/errors.ts";
 import { dtypeOf, tensorTypeOf } from "./dtypes.ts";
 import { type TfliteTensorExtra, tensorExtra } from "./extra.ts";
+import type { Typed } from "./graph-types.ts";
 import { parametersOf, quantizationOf, sameQuantization } from "./quantization.ts";
 import type { Table } from "./schema.ts";
 import { shapeOf } from "./tensor-read.ts";
-
-/** A constant, or a value of any other kind. */
-export type Typed = Tensor | ValueInfo;
 
 type Raw = Table<"Tensor">;
 
