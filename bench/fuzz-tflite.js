@@ -41,7 +41,7 @@ async function work({ first, count, now }) {
   const counts = {};
   let [worst, worstAt] = [0, first];
   for (let number = first; number < first + count; number++) {
-    const file = damagedFile(number, seeds);
+    const file = await damagedFile(number, seeds);
     const start = performance.now();
     state[0] = number;
     state[1] = performance.timeOrigin + start;
@@ -53,7 +53,7 @@ async function work({ first, count, now }) {
     if (took > worst) [worst, worstAt] = [took, number];
   }
   state[1] = Number.POSITIVE_INFINITY;
-  parentPort.postMessage({ counts, worst, worstAt, seeds: seeds.map(({ length }) => length) });
+  parentPort.postMessage({ counts, worst, worstAt, seeds: seeds.map(({ bytes }) => bytes.length) });
 }
 
 function end(text) {

@@ -16,7 +16,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { floatTensor, node, onnxModel, valueInfo } from "../ir/build.ts";
+import { floatTensor, node, onnxModel, tfliteModel, valueInfo } from "../ir/build.ts";
 import type { Model } from "../ir/model.ts";
 import { computedSource, readAll } from "../ir/source.ts";
 import { FewbitError } from "../numeric/errors.ts";
@@ -135,6 +135,40 @@ test.each([
   expect(error.code).toBe("format");
   expect(error.message).toContain("is not an ONNX model; it looks like");
   expect(error.message).toContain(what);
+});
+
+const tflite = (): Model =>
+  tfliteModel({
+    inputs: [valueInfo("x", "float32", [2048])],
+    outputs: [valueInfo("y", "float32", [2048])],
+    nodes: [node("ADD", ["x", "w"], ["y"])],
+    tensors: [floatTensor("w", [2048], new Float32Array(2048).fill(0.5))],
+  });
+
+test("a TFLite model is told by its content, copied while unchanged, and changed and written again", async () => {
+  await writeModel(tflite(), at("m.onnx"));
+  await opened(at("m.onnx"), async (model) => {
+    expect(model.container).toBe("tflite");
+    await writeModel(model, at("copy.tflite"));
+    const half = floatTensor("w", [2048], new Float32Array(2048).fill(0.25));
+    const graph = { ...model.graph, tensors: new Map([["w", half]]) };
+    await writeModel({ ...model, graph }, at("changed.tflite"));
+    expect((await errorOf(writeModel(model, at("m.onnx")))).message).toContain("is being read from");
+  });
+  expect(readFileSync(at("copy.tflite"))).toEqual(readFileSync(at("m.onnx")));
+  await opened(at("changed.tflite"), async ({ graph }) => {
+    const bytes = await readAll(graph.tensors.get("w")!.data);
+    expect(new Float32Array(bytes.slice().buffer)[2047]).toBe(0.25);
+  });
+  expect((await errorOf(writeModel(tflite(), at("n"), { external: {} }))).message).toContain("is one file");
+});
+
+test("a damaged TFLite model says so with its path", async () => {
+  await writeModel(tflite(), at("m.tflite"));
+  truncateSync(at("m.tflite"), 500);
+  const { code, message } = await errorOf(openModelFile(at("m.tflite")));
+  expect(code).toBe("format");
+  expect(message).toContain(`"${at("m.tflite")}": `);
 });
 
 test("a truncated model says so with its path, and its file is closed", async () => {

@@ -53,14 +53,18 @@ const DOUBTFUL = new Set<ErrorCode>(["format", "limit"]);
 
 const headOf = (source: FileSource): Promise<Uint8Array> => source.read(0, Math.min(SNIFF_BYTES, source.size));
 
+/** The same error with the file's path in it; for what was never a model of any kind, with what it looks like. */
 async function explained(error: unknown, path: string, source: FileSource): Promise<unknown> {
-  if (!(error instanceof FewbitError) || !DOUBTFUL.has(error.code)) return error;
+  if (!(error instanceof FewbitError)) return error;
   const head = await headOf(source);
-  const guess = containerOf(head) === "onnx" ? looksLike(head) : undefined;
-  const text = guess
-    ? `"${path}" is not an ONNX model; it looks like ${guess}`
-    : `"${path}": ${error.message.replace(/^(onnx|tflite): /, "")}`;
-  return new FewbitError("format", text, { cause: error });
+  const isOnnx = containerOf(head) === "onnx";
+  if (isOnnx && !DOUBTFUL.has(error.code)) return error;
+  const guess = isOnnx ? looksLike(head) : undefined;
+  return guess
+    ? new FewbitError("format", `"${path}" is not an ONNX model; it looks like ${guess}`, { cause: error })
+    : new FewbitError(isOnnx ? "format" : error.code, `"${path}": ${error.message.replace(/^(onnx|tflite): /, "")}`, {
+        cause: error,
+      });
 }
 
 /** Readers by what a file looks like; ONNX's says what is wrong with everything else. */

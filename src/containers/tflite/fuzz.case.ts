@@ -5,8 +5,10 @@ import { byteLength, elementCount } from "../../numeric/dtypes.ts";
 import { FewbitError } from "../../numeric/errors.ts";
 import { type Rng, rng } from "../../numeric/rng.ts";
 import { checkTflite } from "./check.ts";
+import { damagedTree } from "./fuzz-trees.case.ts";
 import { bytesOf, MODELS } from "./models.case.ts";
-import { readTflite } from "./read.ts";
+import { readTables, readTflite } from "./read.ts";
+import type { Table } from "./schema.ts";
 
 /** Longest axis of a constant in a seed. */
 const SHORT = 3;
@@ -35,17 +37,29 @@ export function withSmallConstants(model: Model): Model {
   return { ...model, graph };
 }
 
+/** A file to damage, as bytes and as what it says. */
+export interface Seed {
+  readonly bytes: Uint8Array;
+  readonly table: Table<"Model">;
+}
+
+const seedOf = async (bytes: Uint8Array): Promise<Seed> => ({
+  bytes,
+  table: (await readTables(bytesSource(bytes))).root,
+});
+
 /** Files to damage: models built in code, real ones with small constants, and the real ones themselves, more rarely. */
-export async function seedsOf(real: readonly Uint8Array[]): Promise<readonly Uint8Array[]> {
+export async function seedsOf(real: readonly Uint8Array[]): Promise<readonly Seed[]> {
   const built: Uint8Array[] = [];
   for (const make of Object.values(MODELS)) built.push(await bytesOf(make()));
   const small: Uint8Array[] = [];
   for (const bytes of real) small.push(await bytesOf(withSmallConstants(await readTflite(bytesSource(bytes)))));
-  const some = [...built, ...small];
-  return [...some, ...some, ...some, ...some, ...some, ...real];
+  const some = await Promise.all([...built, ...small].map(seedOf));
+  const whole = await Promise.all(real.map(seedOf));
+  return [...some, ...some, ...some, ...some, ...some, ...whole];
 }
 
-type Mutation = (bytes: Uint8Array, random: Rng, seeds: readonly Uint8Array[]) => Uint8Array;
+type Mutation = (bytes: Uint8Array, random: Rng, seeds: readonly Seed[]) => Uint8Array;
 
 const viewOf = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 const times = (random: Rng, most: number, act: () => void): void => {
@@ -97,7 +111,7 @@ const crossReferences: Mutation = (bytes, random) => {
 
 /** Copies a part of another file, in place or in between. */
 const splice: Mutation = (bytes, random, seeds) => {
-  const other = seeds[random.integer(0, seeds.length - 1)]!;
+  const other = seeds[random.integer(0, seeds.length - 1)]!.bytes;
   const length = Math.min(4 * random.integer(1, 64), bytes.length, other.length);
   const from = place(other, random, 4);
   const part = other.subarray(from, Math.min(other.length, from + length));
@@ -121,11 +135,15 @@ const MUTATIONS: readonly Mutation[] = [
   crossReferences,
 ];
 
+/** Share of files that are sound flatbuffers and say something wrong. */
+const TREES = 0.3;
+
 /** The damaged file of a number: the same for the same number and seeds. */
-export function damagedFile(number: number, seeds: readonly Uint8Array[]): Uint8Array {
+export async function damagedFile(number: number, seeds: readonly Seed[]): Promise<Uint8Array> {
   const random = rng(number + 1);
-  const seed = seeds[random.integer(0, seeds.length - 1)]!;
-  return MUTATIONS[random.integer(0, MUTATIONS.length - 1)]!(seed, random, seeds);
+  const [seed, other] = [0, 1].map(() => seeds[random.integer(0, seeds.length - 1)]!) as [Seed, Seed];
+  if (random.uniform() < TREES) return damagedTree(seed.table, other.table, random);
+  return MUTATIONS[random.integer(0, MUTATIONS.length - 1)]!(seed.bytes, random, seeds);
 }
 
 /** A source as files are: read in parts, not in memory. */

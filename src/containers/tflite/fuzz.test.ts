@@ -6,7 +6,7 @@ test("500 damaged files each give a clear error or a verified model", async () =
   const seeds = await seedsOf([]);
   const counts: Record<string, number> = {};
   for (let number = 0; number < 500; number++) {
-    const outcome = await outcomeOf(damagedFile(number, seeds), number % 4 === 0);
+    const outcome = await outcomeOf(await damagedFile(number, seeds), number % 4 === 0);
     counts[outcome] = (counts[outcome] ?? 0) + 1;
   }
   expect(counts.format).toBeGreaterThan(100);

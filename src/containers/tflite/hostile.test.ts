@@ -292,6 +292,22 @@ test("a buffer shared by tensors of different types is refused, one shared by te
   await expect(refusedTable(share("int8"), point)).rejects.toThrow("it was read");
 });
 
+test.each([
+  [[2, 0, 0, 0, 12, 0, 0, 0, 14, 0, 0, 0, 104, 105], "a count of 2 in 14 bytes"],
+  [[1, 0, 0, 0, 8, 0, 0, 0, 14, 0, 0, 0, 104, 105], "string 0 at byte 8 of 14"],
+  [[1, 0, 0, 0, 12, 0, 0, 0, 99, 0, 0, 0, 104, 105], "string 1 at byte 99 of 14"],
+  [[255, 255, 255, 255, 12, 0, 0, 0], "a count of -1 in 8 bytes"],
+  [[0, 0, 0, 127, 12, 0, 0, 0], "a count of 2130706432 in 8 bytes"],
+  [[1, 0], "2 bytes, too few"],
+])("strings of bytes %j are refused", async (bytes, message) => {
+  const strings = bytesSource(Uint8Array.from(bytes));
+  const { message: found } = await refusedTable(weightsModel(), (t) => {
+    const { buffer } = t.subgraphs[0].tensors.find((made: Loose) => made.name === "names");
+    t.buffers[buffer].data = strings;
+  });
+  expect(found).toContain(message);
+});
+
 test("a batch of -1 in the signature is an unknown length, and comes back", async () => {
   const { graph } = await readTflite(bytesSource(await bytesOf(convModel())));
   expect(graph.inputs[0]?.shape).toEqual([null, 4, 4, 1]);

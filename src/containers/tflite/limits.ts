@@ -13,6 +13,8 @@ export const WINDOW_BYTES = 64 * 1024;
 export const MAX_RANK = 64;
 /** Values of metadata that are looked at to see whether they are text: versions and names have some 16 bytes. */
 export const MAX_TEXT_METADATA = 4096;
+/** Bytes of one constant of strings: vocabularies of 500,000 words have some 10 MB. */
+export const MAX_STRING_BYTES = 64 * 1024 * 1024;
 /** Alignment of buffers that schema.fbs asks for (force_align). */
 export const BUFFER_ALIGNMENT = 16;
 

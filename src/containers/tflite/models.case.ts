@@ -42,7 +42,7 @@ export const convModel = (): Model =>
   tfliteModel({
     name: "main",
     inputs: [int8Value("x", [null, 4, 4, 1])],
-    outputs: [int8Value("y", [null, 32])],
+    outputs: [{ ...int8Value("y", [null, 32]), quantization: perTensor(1 / 256, -128) }],
     nodes: [
       conv(["x", "w", "b"], "c"),
       node("RESHAPE", ["c", "shape"], ["r"], { attributes: { new_shape: [-1, 32] } }),
@@ -101,14 +101,17 @@ export const controlFlowModel = (): Model => {
     ],
     values: [int32Scalar("middle")],
   });
-  const signature = { inputs: [{ name: "from", value: "start" }], outputs: [{ name: "to", value: "end" }] };
+  const inputs = [
+    { name: "from", value: "start" },
+    { name: "flag", value: "flag" },
+  ];
   return withExtra(
     { ...main, metadata: { min_runtime_version: "2.3.0" } },
     {
       subgraphs: [condition(), step("body", 1), step("other", -1)],
       signatures: [
-        { key: "serving_default", subgraph: 0, ...signature },
-        { key: "step", subgraph: 2, inputs: [{ value: "i" }], outputs: [] },
+        { key: "serving_default", subgraph: 0, inputs, outputs: [{ name: "to", value: "end" }] },
+        { key: "step", subgraph: 2, inputs: [{ name: "i", value: "i" }], outputs: [{ name: "o", value: "next" }] },
       ],
       description: "counts",
       metadata: [{ name: "blob", data: bytesSource(Uint8Array.of(0, 1, 2, 255)) }],
@@ -186,7 +189,7 @@ export const weightsModel = (): Model => {
   return { ...main, graph: { ...main.graph, opaque: ["sparse", "names"] } };
 };
 
-/** Two tensors of one name, one without a name, and values of unknown rank. */
+/** Two tensors of one name, one without a name, and a signature without a key, aliases and outputs. */
 export const namesModel = (): Model => {
   const named = (name: string | undefined, named: string): TfliteTensorExtra => ({
     asRead: { ...(name !== undefined && { name }), shape: [2] },
@@ -203,7 +206,8 @@ export const namesModel = (): Model => {
     nodes: [node("RELU", ["x"], ["x_1"]), node("TANH", ["x_1"], ["tensor_2"])],
     values: [value("x_1", "x")],
   });
-  return { ...main, graph: { ...main.graph, name: "", extra: order } };
+  const signatures = [{ subgraph: 0, inputs: [{ value: "x" }], outputs: [] }];
+  return withExtra({ ...main, graph: { ...main.graph, name: "", extra: order } }, { signatures });
 };
 
 /** All of them by what they show. */

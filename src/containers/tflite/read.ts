@@ -3,6 +3,7 @@ import type { Model } from "../../ir/model.ts";
 import type { ByteSource } from "../../ir/source.ts";
 import { fail } from "../../numeric/errors.ts";
 import { checkTflite } from "./check.ts";
+import { checkStrings } from "./check-strings.ts";
 import type { MetadataEntry, TfliteExtra } from "./extra.ts";
 import { readGraphs } from "./graph-read.ts";
 import { loadImage } from "./image.ts";
@@ -56,6 +57,7 @@ async function modelOf(reading: Reading, newer: string | undefined): Promise<Mod
   const { subgraphs: _, buffers: __, metadata, signature_defs: signatures, description, ...asRead } = root;
   const { metadata_buffer: old } = root;
   const graphs = readGraphs(reading);
+  await checkStrings(graphs);
   const entries: MetadataEntry[] = [];
   for (const raw of metadata ?? []) entries.push(await readEntry(reading, raw));
   for (const buffer of old ?? []) used.add(inList(buffer, buffers.length, "an entry of metadata_buffer", "buffers"));

@@ -87,8 +87,8 @@ test("graphs of control flow, signatures, description and metadata are kept", as
   const model = await reopen(controlFlowModel());
   const { subgraphs, signatures, description, metadata } = tfliteExtra(model);
   expect(subgraphs.map(({ name }) => name)).toEqual(["condition", "body", "other"]);
-  expect(signatures?.[0]).toMatchObject({ key: "serving_default", inputs: [{ name: "from", value: "start" }] });
-  expect(signatures?.[1]).toMatchObject({ key: "step", subgraph: 2, inputs: [{ value: "i" }], outputs: [] });
+  expect(signatures?.[0]).toMatchObject({ key: "serving_default", outputs: [{ name: "to", value: "end" }] });
+  expect(signatures?.[1]).toMatchObject({ key: "step", subgraph: 2, outputs: [{ name: "o", value: "next" }] });
   expect(description).toBe("counts");
   expect(model.metadata).toEqual({ min_runtime_version: "2.3.0" });
   expect(metadata?.map(({ name, text }) => [name, text])).toEqual([
