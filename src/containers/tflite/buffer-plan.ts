@@ -6,6 +6,7 @@ import type { Table } from "./schema.ts";
 /** Numbers of new buffers begin behind those of any file. */
 const FIRST_NEW = 2 ** 33;
 
+/** Where the contents of constants and metadata go; first everything claims its place, then the places get numbers. */
 export interface BufferPlan {
   /** A place for `data`; `type` keeps those apart that are read as different types. `before` is the number as read. */
   claim(before: number | undefined, data: ByteSource | undefined, type: string): number;

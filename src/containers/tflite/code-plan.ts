@@ -9,6 +9,7 @@ import type { Table } from "./schema.ts";
 
 type Code = Table<"OperatorCode">;
 
+/** Which operator code each node uses; first every node claims its place, then the places get numbers. */
 export interface CodePlan {
   /** A place for a node's op in this version. `before` is the number as read. */
   claim(node: Node, version: number, before: number | undefined): number;

@@ -376,6 +376,28 @@ test("weights stay where they are: only the structure of a file is read", async 
   expect(new Float32Array(part.slice().buffer)).toEqual(Float32Array.of(999_999));
 });
 
+test("a file of many constants is read in few parts", async () => {
+  const names = Array.from({ length: 200 }, (_, i) => `c${i}`);
+  const model = tfliteModel({
+    inputs: [valueInfo("x", "float32", [2000])],
+    outputs: [valueInfo("y", "float32", [2000])],
+    nodes: [node("ADD_N", ["x", ...names], ["y"])],
+    tensors: names.map((name, i) => tensor(name, "float32", [2000], new Float32Array(2000).fill(i))),
+  });
+  const { size, read } = bytesSource(await bytesOf(model));
+  let reads = 0;
+  const counted: ByteSource = {
+    size,
+    seekable: true,
+    read(offset, length) {
+      reads++;
+      return read.call(this, offset, length);
+    },
+  };
+  await readTflite(counted);
+  expect(reads).toBeLessThan(300);
+});
+
 test("a structure inside the data of a buffer is refused", async () => {
   const model = tfliteModel({
     inputs: [valueInfo("x", "float32", [1, 50])],

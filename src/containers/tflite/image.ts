@@ -21,6 +21,7 @@ export interface Place {
   readonly base: number;
 }
 
+/** The bytes of a file that are in memory, by their positions in the file. */
 export interface Image {
   /** Bytes of the whole file. */
   readonly size: number;

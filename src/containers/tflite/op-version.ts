@@ -2,100 +2,35 @@
  * The version of an op that its types ask for: TFLite's runtimes refuse kernels they are too old for by it. Facts:
  * GetBuiltinOperatorVersion in op_version.cc of LiteRT, August 2026; ops without a row have version 1 only.
  */
-import type { Dim, Node } from "../../ir/model.ts";
-import type { Quantization } from "../../ir/scheme.ts";
-import type { DType } from "../../numeric/dtypes.ts";
+import type { Node } from "../../ir/model.ts";
+import {
+  all,
+  any,
+  biasType,
+  broadcastsOver4,
+  cases,
+  dilates,
+  float8,
+  has,
+  hasInput,
+  hybrid,
+  integer,
+  isFalse,
+  isGrouped,
+  isQuantized,
+  not,
+  perChannel,
+  type Rule,
+  rank,
+  rankOver,
+  rescalesUp,
+  scales,
+  type Types,
+  x,
+  y,
+} from "./version-cases.ts";
 
-/** What the version of an op depends on, of each value: a `Tensor` or a `ValueInfo`. */
-export interface Typed {
-  readonly dtype?: DType;
-  readonly shape?: readonly Dim[];
-  readonly quantization?: Quantization;
-  /** The constant is stored sparse. */
-  readonly isSparse?: boolean;
-}
-
-/** Types of values by name; undefined for unknown ones. */
-export type Types = (name: string) => Typed | undefined;
-
-interface Signature {
-  readonly node: Node;
-  readonly x: (index: number) => Typed | undefined;
-  readonly y: (index: number) => Typed | undefined;
-}
-
-type Test = (op: Signature) => boolean;
-type Rule = (op: Signature) => number;
-
-/** The version of the first case that fits, else 1. */
-const cases =
-  (...rows: readonly (readonly [version: number, test: Test])[]): Rule =>
-  (op) =>
-    rows.find(([, test]) => test(op))?.[0] ?? 1;
-
-const x =
-  (index: number, ...dtypes: readonly DType[]): Test =>
-  (op) =>
-    dtypes.some((dtype) => op.x(index)?.dtype === dtype);
-const y =
-  (...dtypes: readonly DType[]): Test =>
-  (op) =>
-    dtypes.some((dtype) => op.y(0)?.dtype === dtype);
-const all =
-  (...tests: readonly Test[]): Test =>
-  (op) =>
-    tests.every((test) => test(op));
-const any =
-  (...tests: readonly Test[]): Test =>
-  (op) =>
-    tests.some((test) => test(op));
-const not =
-  (test: Test): Test =>
-  (op) =>
-    !test(op);
-
-const text = new TextDecoder();
-
-/** Whether an option is there and is not its zero: false, 0, or the enum's first value. */
-const has =
-  (key: string, zero = ""): Test =>
-  ({ node }) => {
-    const attribute = node.attributes[key];
-    if (attribute?.type === "string") return text.decode(attribute.value) !== zero;
-    return attribute?.type === "int" && Number(attribute.value) !== 0;
-  };
-
-const rank = (typed: Typed | undefined): number => typed?.shape?.length ?? 0;
-const rankOver =
-  (dims: number, index = 0): Test =>
-  (op) =>
-    rank(op.x(index)) > dims;
-const scales = (typed: Typed | undefined): Float32Array => typed?.quantization?.qparams.scale ?? new Float32Array();
-const perChannel =
-  (index: number): Test =>
-  (op) =>
-    scales(op.x(index)).length > 1;
-const isQuantized: Test = (op) => scales(op.x(0)).length > 0;
-const broadcasts: Test = (op) => String(op.x(0)?.shape) !== String(op.x(1)?.shape);
-const broadcastsOver4 = all(broadcasts, any(rankOver(4, 0), rankOver(4, 1)));
-const isGrouped: Test = (op) => {
-  const [channels, each] = [op.x(0)?.shape?.[3], op.x(1)?.shape?.[3]];
-  return typeof channels === "number" && typeof each === "number" && channels !== each;
-};
-const rescalesUp: Test = (op) => {
-  const [a = 0, b = 0, c = 0] = [op.x(0), op.x(1), op.y(0)].map((typed) => scales(typed)[0]);
-  return a * b !== 0 && c !== 0 && (a * b) / c >= 1;
-};
-
-/** Integer kernels, and hybrid ones that multiply floats with integer weights. */
-const integer = (input: DType, weight: DType): Test => all(x(0, input), x(1, weight), y(input));
-const hybrid = all(x(0, "float32"), x(1, "int8"), y("float32"));
-const float8 = (index = 0): Test => x(index, "float8e4m3fn", "float8e5m2");
-const biasType = all(integer("int16", "int8"), has("quantized_bias_type", "FLOAT32"));
-const hasInput =
-  (index: number): Test =>
-  ({ node }) =>
-    (node.inputs[index] ?? "") !== "";
+export type { Typed, Types } from "./version-cases.ts";
 
 const int8 = cases([2, x(0, "int8")]);
 const int16Int8 = cases([3, x(0, "int16")], [2, x(0, "int8")]);
@@ -341,22 +276,6 @@ const RULES: Readonly<Record<string, Rule>> = {
     [2, gateHybrid],
   ),
 };
-
-/** An option whose default is 1 and that is something else. */
-function dilates(key: string): Test {
-  return ({ node }) => {
-    const attribute = node.attributes[key];
-    return attribute?.type === "int" && Number(attribute.value) !== 1;
-  };
-}
-
-/** An option whose default is true and that is false. */
-function isFalse(key: string): Test {
-  return ({ node }) => {
-    const attribute = node.attributes[key];
-    return attribute?.type === "int" && Number(attribute.value) === 0;
-  };
-}
 
 /** The version that a node's types and options ask for; 1 for custom ops. */
 export function opVersion(node: Node, types: Types): number {

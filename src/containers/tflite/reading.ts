@@ -4,6 +4,7 @@ import { type ByteSource, sliceSource } from "../../ir/source.ts";
 import { fail } from "../../numeric/errors.ts";
 import type { Table } from "./schema.ts";
 
+/** A file that is being read. */
 export interface Reading {
   readonly source: ByteSource;
   readonly root: Table<"Model">;

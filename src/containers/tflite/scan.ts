@@ -2,37 +2,51 @@
 import type { ByteSource } from "../../ir/source.ts";
 import { fail } from "../../numeric/errors.ts";
 import type { Range } from "./image.ts";
-import { SMALL_BUFFER, WINDOW_BYTES } from "./limits.ts";
+import { MAX_PAGES, PAGE_BYTES, SMALL_BUFFER } from "./limits.ts";
 import { ROWS, type TableName } from "./schema.ts";
 
-/** Reads small numbers anywhere in a file, fetching a window at a time. */
+/** Reads small numbers anywhere in a file, fetching a page at a time. */
 interface Peek {
   readonly size: number;
   u16(at: number): Promise<number>;
   u32(at: number): Promise<number>;
 }
 
+/** Bytes of a page as a view and where it begins. */
+interface Page {
+  readonly view: DataView;
+  readonly start: number;
+}
+
 function peek(source: ByteSource): Peek {
-  let start = 0;
-  let view: DataView = new DataView(new ArrayBuffer(0));
-  const load = async (at: number, length: number): Promise<number> => {
+  const pages = new Map<number, Page>();
+  const fetchPage = async (start: number): Promise<Page> => {
+    const bytes = await source.read(start, Math.min(PAGE_BYTES, source.size - start));
+    return { view: new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength), start };
+  };
+  const load = async (at: number, length: number): Promise<Page> => {
     if (!(at >= 0 && at + length <= source.size))
       fail("format", `tflite: an offset leads to byte ${at} of a file of ${source.size}; it is truncated or damaged`);
-    if (at >= start && at + length <= start + view.byteLength) return at - start;
-    const bytes = await source.read(at, Math.min(WINDOW_BYTES, source.size - at));
-    start = at;
-    view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    return 0;
+    const start = at - (at % PAGE_BYTES);
+    if (at + length > start + PAGE_BYTES) return fetchPage(at);
+    if (pages.size >= MAX_PAGES) pages.clear();
+    const page = await fetchPage(start);
+    pages.set(start, page);
+    return page;
+  };
+  const find = (at: number, length: number): Page | undefined => {
+    const page = pages.get(at - (at % PAGE_BYTES));
+    return page && at + length <= page.start + page.view.byteLength ? page : undefined;
   };
   return {
     size: source.size,
     async u16(at) {
-      const from = await load(at, 2);
-      return view.getUint16(from, true);
+      const { view, start } = find(at, 2) ?? (await load(at, 2));
+      return view.getUint16(at - start, true);
     },
     async u32(at) {
-      const from = await load(at, 4);
-      return view.getUint32(from, true);
+      const { view, start } = find(at, 4) ?? (await load(at, 4));
+      return view.getUint32(at - start, true);
     },
   };
 }

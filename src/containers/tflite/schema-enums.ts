@@ -5,6 +5,7 @@ interface EnumRow {
   readonly names: readonly string[];
 }
 
+/** The number of a name is its place in the list. Facts: schema.fbs of LiteRT, August 2026. */
 export const ENUMS = {
   TensorType: {
     of: "byte",

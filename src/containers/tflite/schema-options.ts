@@ -1,6 +1,7 @@
 /** Options of builtin operators in the TFLite schema, version 3: fields by name, in slot order. */
 import type { FieldType } from "./schema-types.ts";
 
+/** Members of BuiltinOptions, then those of BuiltinOptions2. Facts: schema.fbs of LiteRT, August 2026. */
 export const OPTIONS = {
   Conv2DOptions: {
     padding: "Padding",

@@ -14,7 +14,9 @@ export const SCALARS = {
   float: 4,
 } as const;
 
+/** Scalars by their names in the schema. */
 export type Scalar = keyof typeof SCALARS;
+/** Enumerations by name. */
 export type EnumName = keyof typeof ENUMS;
 
 /** Types of the fields of options: there are no tables inside them. */

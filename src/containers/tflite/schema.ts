@@ -251,8 +251,11 @@ export const UNIONS = {
   ],
 } as const satisfies Record<string, readonly string[]>;
 
+/** Tables by name. */
 export type TableName = keyof typeof TABLES;
+/** Unions by name. */
 export type UnionName = keyof typeof UNIONS;
+/** Tables of options by name. */
 export type OptionsName = keyof typeof OPTIONS;
 
 /** What reading gives for each type of field; 64-bit integers are numbers where exact. */

@@ -11,6 +11,7 @@ import { shapeOf } from "./tensor-read.ts";
 
 type Raw = Table<"Tensor">;
 
+/** Whether it is a constant with plain data. */
 export const isConstant = (typed: Typed): typed is Tensor => "data" in typed;
 
 /** A number as it is written: absent where it was absent and is its default still. */
