@@ -36,7 +36,7 @@ function peek(source: ByteSource): Peek {
   };
   const find = (at: number, length: number): Page | undefined => {
     const page = pages.get(at - (at % PAGE_BYTES));
-    return page && at + length <= page.start + page.view.byteLength ? page : undefined;
+    return page && at >= page.start && at + length <= page.start + page.view.byteLength ? page : undefined;
   };
   return {
     size: source.size,
