@@ -2,9 +2,9 @@
 import { expect, test } from "vitest";
 import type { NDArray } from "../ir/model.ts";
 import type { Engine, ModelPlace } from "./contract.ts";
+import { FEEDABLE, type FeedableDType } from "./feedable.ts";
 import { computeShare } from "./histogram.ts";
 import { branches, conv, doubleConv, gather, identity, inFiles, inMemory, matmul, qdq, single } from "./models.case.ts";
-import { FEEDABLE, type FeedableDType } from "./ort-values.ts";
 import { withTaps } from "./taps.ts";
 
 export interface EngineCase {

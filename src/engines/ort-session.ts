@@ -2,11 +2,12 @@
 import type { Feeds, NDArray, ValueInfo } from "../ir/model.ts";
 import { fail } from "../numeric/errors.ts";
 import type { NodeTime, Session } from "./contract.ts";
+import { isFeedable } from "./feedable.ts";
+import { checkFeeds, checkFetches } from "./feeds.ts";
 import { FATAL, type Ort, type OrtSession } from "./ort-api.ts";
 import { ortFail } from "./ort-errors.ts";
-import { checkFeeds, checkFetches } from "./ort-feeds.ts";
 import { nodeTimes } from "./ort-profile.ts";
-import { fromTensor, isFeedable, toTensor, valueInfo } from "./ort-values.ts";
+import { fromTensor, toTensor, valueInfo } from "./ort-values.ts";
 
 /** What differs between the packages. */
 export interface SessionParts {

@@ -14,11 +14,11 @@ import {
   placeLabel,
   type Session,
 } from "./contract.ts";
+import { zeros } from "./feedable.ts";
 import { tally } from "./histogram.ts";
 import { type Ort, type OrtOptions, ortModule, sessionOptions } from "./ort-api.ts";
 import { ortFail } from "./ort-errors.ts";
 import { ortSession } from "./ort-session.ts";
-import { zeros } from "./ort-values.ts";
 
 /** A model in memory, its external data with it. */
 export type MemoryPlace = Exclude<ModelPlace, { readonly path: string }>;

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { valueInfo } from "../ir/build.ts";
-import { zeros } from "./ort-values.ts";
+import { zeros } from "./feedable.ts";
 
 test("open dimensions of made-up inputs are 1", () => {
   const made = zeros(valueInfo("x", "int64", ["batch", 3, null]));
