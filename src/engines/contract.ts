@@ -1,4 +1,4 @@
-/** The contract of everything that runs a model. Implementations: ort-node, ort-web; later litert, llama. */
+/** The contract of everything that runs a model. Implementations: ort-node, ort-web, litert; later llama. */
 import type { Feeds, NDArray, ValueInfo } from "../ir/model.ts";
 
 /** Where a model's bytes are: a file (with its external data beside it), or memory. */
@@ -13,13 +13,16 @@ export type ModelPlace =
       readonly external?: readonly { readonly location: string; readonly bytes: Uint8Array }[];
     };
 
+/** A model in memory, its external data with it. */
+export type MemoryPlace = Exclude<ModelPlace, { readonly path: string }>;
+
 /** How an engine opens a model. */
 export interface OpenOptions {
   /** Threads inside one operator; 1 by default, so that runs repeat. */
   readonly threads?: number;
   /** Graph optimizations of the engine: `all` by default, `none` for debugging. */
   readonly optimize?: "all" | "none";
-  /** Collect a profile; read it with `Session.profile`. */
+  /** Collect a profile; read it with `Session.profile`. Code "unsupported" where the engine has none. */
   readonly profile?: boolean;
 }
 
@@ -50,7 +53,7 @@ export interface Session {
 
 /** Something that runs models. */
 export interface Engine {
-  readonly name: "ort-node" | "ort-web" | (string & {});
+  readonly name: "ort-node" | "ort-web" | "litert" | (string & {});
   readonly version: string;
   /** What a person should know: "native CPU", "WebAssembly, 1 thread". */
   readonly description: string;
@@ -62,6 +65,9 @@ export interface Engine {
    */
   opHistogram(place: ModelPlace, feeds?: Feeds): Promise<OpHistogram | undefined>;
 }
+
+/** How an op that holds most of a model's arithmetic does it: on 8-bit integers, in floats on packed codes, in floats. */
+export type Arithmetic = "integer" | "codes" | "float";
 
 /** Number of nodes by op name, as the engine names them. */
 export type OpHistogram = Readonly<Record<string, number>>;

@@ -7,6 +7,7 @@ import { fail } from "../numeric/errors.ts";
 import { caught, tapConsole } from "./console-tap.ts";
 import {
   type Engine,
+  type MemoryPlace,
   type ModelPlace,
   type Opened,
   type OpenOptions,
@@ -15,13 +16,10 @@ import {
   type Session,
 } from "./contract.ts";
 import { zeros } from "./feedable.ts";
-import { tally } from "./histogram.ts";
 import { type Ort, type OrtOptions, ortModule, sessionOptions } from "./ort-api.ts";
 import { ortFail } from "./ort-errors.ts";
 import { ortSession } from "./ort-session.ts";
-
-/** A model in memory, its external data with it. */
-export type MemoryPlace = Exclude<ModelPlace, { readonly path: string }>;
+import { tally } from "./tally.ts";
 
 /** What the WebAssembly engine needs of the place it runs in. */
 export interface OrtWebOptions {

@@ -54,3 +54,20 @@ export const computedSource = (size: number, compute: () => Promise<Uint8Array> 
 
 /** All bytes of a source. */
 export const readAll = (source: ByteSource): Promise<Uint8Array> => source.read(0, source.size);
+
+/** A file that is written piece by piece. */
+export interface Chunked {
+  readonly size: number;
+  chunks(): AsyncIterable<Uint8Array>;
+}
+
+/** All bytes of a file that is written piece by piece, in one buffer. */
+export async function collect(file: Chunked): Promise<Uint8Array> {
+  const bytes = new Uint8Array(file.size);
+  let at = 0;
+  for await (const chunk of file.chunks()) {
+    bytes.set(chunk, at);
+    at += chunk.length;
+  }
+  return bytes;
+}

@@ -1,7 +1,7 @@
 /** Files of weights that belong to a model file, for engines that have to be handed everything in memory. */
 import { readFile } from "node:fs/promises";
 import { dirname, relative, sep } from "node:path";
-import type { MemoryPlace } from "../engines/ort-web.ts";
+import type { MemoryPlace } from "../engines/contract.ts";
 import { withIoErrors } from "./io-errors.ts";
 import { openModelFile } from "./open-model.ts";
 

@@ -1,7 +1,9 @@
 /** What a browser lends the pipeline: an engine in WebAssembly, and memory in place of files. */
 import { encodeOnnx } from "../containers/onnx/index.ts";
-import { type MemoryPlace, type OrtWebOptions, openOrtWeb } from "../engines/ort-web.ts";
+import type { MemoryPlace } from "../engines/contract.ts";
+import { type OrtWebOptions, openOrtWeb } from "../engines/ort-web.ts";
 import type { Model } from "../ir/model.ts";
+import { collect } from "../ir/source.ts";
 import { fail } from "../numeric/errors.ts";
 import { sha256 } from "../numeric/sha256.ts";
 import type { Host, Staged } from "../pipeline/host.ts";
@@ -22,22 +24,11 @@ function ensureDisposal(): void {
     Object.defineProperty(Symbol, "asyncDispose", { value: Symbol("Symbol.asyncDispose") });
 }
 
-/** One buffer with all bytes of a file whose size is known. */
-async function gather(size: number, chunks: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
-  const bytes = new Uint8Array(size);
-  let at = 0;
-  for await (const chunk of chunks) {
-    bytes.set(chunk, at);
-    at += chunk.length;
-  }
-  return bytes;
-}
-
 /** Writes a model to memory, weights inside; more than 2 GiB is an error of code "limit". */
 export async function stageInMemory(model: Model, name: string): Promise<StagedBytes> {
   ensureDisposal();
   const { main } = encodeOnnx(model, { name });
-  const bytes = await gather(main.size, main.chunks());
+  const bytes = await collect(main);
   return {
     place: { bytes },
     files: [{ name, size: bytes.length, sha256: await sha256(bytes) }],
