@@ -4,9 +4,13 @@ import { join } from "node:path";
 import { afterAll } from "vitest";
 import { captured } from "../node/captured.ts";
 import { readModel } from "../node/external.ts";
+import { loadLitert, readTfliteFile } from "../node/litert.ts";
 import { tempScratch } from "../node/scratch.ts";
 import { engineContract } from "./contract.case.ts";
-import type { Opened } from "./contract.ts";
+import type { Engine, Opened } from "./contract.ts";
+import { ONNX_MODELS } from "./contract-onnx.case.ts";
+import { TFLITE_MODELS } from "./contract-tflite.case.ts";
+import { openLitert } from "./litert.ts";
 import { openOrtNode } from "./ort-node.ts";
 import { openOrtWeb } from "./ort-web.ts";
 
@@ -31,6 +35,7 @@ engineContract({
   name: "ort-node",
   open: () => opened(openOrtNode({ scratch: tempScratch })),
   save,
+  models: ONNX_MODELS,
   skips: {},
 });
 
@@ -38,5 +43,26 @@ engineContract({
   name: "ort-web",
   open: () => opened(openOrtWeb({ readModel, capture: captured, load: () => import("onnxruntime-web") })),
   save,
+  models: ONNX_MODELS,
   skips: { "the histogram counts the nodes of every branch": "its profile holds only the branch that ran" },
+});
+
+let litert: Promise<Engine> | undefined;
+const NO_PROFILE = "LiteRT's WebAssembly has no profile";
+
+engineContract({
+  name: "litert",
+  open: () => {
+    litert ??= opened(openLitert({ load: loadLitert, readModel: readTfliteFile }));
+    return litert;
+  },
+  save,
+  models: TFLITE_MODELS,
+  skips: {
+    "external data is found in memory": "TFLite files hold their weights",
+    "external data is found beside a model that is opened by path": "TFLite files hold their weights",
+    "the profile has every node once, with the time of all runs": NO_PROFILE,
+    "names of nodes that need escaping survive in the profile": NO_PROFILE,
+    "a session that was not opened for it has no profile": NO_PROFILE,
+  },
 });

@@ -2,19 +2,11 @@
 import { encodeOnnx } from "../containers/onnx/index.ts";
 import { floatTensor, graph, node, onnxModel, tensor, valueInfo } from "../ir/build.ts";
 import type { Model } from "../ir/model.ts";
+import { collect } from "../ir/source.ts";
 import type { DType } from "../numeric/dtypes.ts";
 
-type File = ReturnType<typeof encodeOnnx>["main"];
-
-export async function bytesOf(file: File): Promise<Uint8Array> {
-  const bytes = new Uint8Array(file.size);
-  let at = 0;
-  for await (const chunk of file.chunks()) {
-    bytes.set(chunk, at);
-    at += chunk.length;
-  }
-  return bytes;
-}
+/** All bytes of an encoded file. */
+export const bytesOf = collect;
 
 export const inMemory = async (model: Model): Promise<{ bytes: Uint8Array }> => ({
   bytes: await bytesOf(encodeOnnx(model).main),

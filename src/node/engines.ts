@@ -1,18 +1,29 @@
 /** Which engine runs models on this machine. */
 import type { Engine, Opened } from "../engines/contract.ts";
+import { openLitert } from "../engines/litert.ts";
 import { openOrtNode } from "../engines/ort-node.ts";
 import { openOrtWeb } from "../engines/ort-web.ts";
+import type { ContainerName } from "../ir/model.ts";
 import { fail } from "../numeric/errors.ts";
 import { captured } from "./captured.ts";
 import { readModel } from "./external.ts";
+import { loadLitert, readTfliteFile } from "./litert.ts";
 import { tempScratch } from "./scratch.ts";
 
+/** The engines of ONNX Runtime. */
+export type OrtEngineName = "ort-node" | "ort-web";
+
 /** Engines by the names that --engine takes. */
-export type EngineName = "ort-node" | "ort-web";
+export type EngineName = OrtEngineName | "litert";
 
 /** Which engine is wanted, and how. */
 export interface EngineWish {
-  /** `ort-node` by default; the environment variable FEWBIT_ENGINE decides when nothing is asked for. */
+  /** What the models are in; ONNX by default. */
+  readonly container?: ContainerName;
+  /**
+   * The first of the container's engines by default. The environment variable FEWBIT_ENGINE decides when nothing is
+   * asked for, where the engine it names runs the container.
+   */
   readonly prefer?: EngineName;
   /** Threads of the WebAssembly engine, which are fixed when it starts; the native one takes them per session. */
   readonly threads?: number;
@@ -25,29 +36,65 @@ export interface AvailableEngine {
   readonly notes: readonly string[];
 }
 
-/** Names that `EngineWish.prefer` and FEWBIT_ENGINE take. */
-export const ENGINE_NAMES: readonly EngineName[] = ["ort-node", "ort-web"];
-
-const isEngineName = (name: string): name is EngineName => (ENGINE_NAMES as readonly string[]).includes(name);
-
-const openNative = (): Promise<Opened> => openOrtNode({ scratch: tempScratch });
-
-const openWasm = (threads = 1): Promise<Opened> =>
-  openOrtWeb({ threads, readModel, capture: captured, load: () => import("onnxruntime-web") });
-
-function wished(prefer: string | undefined): EngineName {
-  const name = prefer ?? process.env.FEWBIT_ENGINE ?? "ort-node";
-  return isEngineName(name) ? name : fail("usage", `engine "${name}" is not known; use ${ENGINE_NAMES.join(" or ")}`);
+interface EngineRow {
+  readonly open: (wish: EngineWish) => Promise<Opened>;
+  /** What a person should know when the next engine has to do. */
+  readonly replaced?: (reason: string) => string;
 }
 
-const slower = (reason: string): string =>
-  `Models run on WebAssembly because ${reason}; \`npm install onnxruntime-node --ignore-scripts\` makes them several times faster.`;
+const ENGINES: Readonly<Record<EngineName, EngineRow>> = {
+  "ort-node": {
+    open: () => openOrtNode({ scratch: tempScratch }),
+    replaced: (reason) =>
+      `Models run on WebAssembly because ${reason}; \`npm install onnxruntime-node --ignore-scripts\` makes them several times faster.`,
+  },
+  "ort-web": {
+    open: ({ threads = 1 }) =>
+      openOrtWeb({ threads, readModel, capture: captured, load: () => import("onnxruntime-web") }),
+  },
+  litert: { open: () => openLitert({ load: loadLitert, readModel: readTfliteFile }) },
+};
 
-/** The native engine where it is installed, else WebAssembly, with a note that says so. */
+/** In order of preference. */
+const ORT_ENGINES: readonly OrtEngineName[] = ["ort-node", "ort-web"];
+
+/** Engines that run a container, in order of preference. */
+const PREFERENCE: Readonly<Partial<Record<ContainerName, readonly EngineName[]>>> = {
+  onnx: ORT_ENGINES,
+  tflite: ["litert"],
+};
+
+/** Names that `EngineWish.prefer` and FEWBIT_ENGINE take. */
+export const ENGINE_NAMES = Object.keys(ENGINES) as readonly EngineName[];
+
+const either = (names: readonly string[]): string =>
+  names.length < 2 ? names.join("") : `${names.slice(0, -1).join(", ")} or ${names.at(-1)}`;
+
+function known(name: string): EngineName {
+  const found = ENGINE_NAMES.find((engine) => engine === name);
+  return found ?? fail("usage", `engine "${name}" is not known; use ${either(ENGINE_NAMES)}`);
+}
+
+/** The engines to try, in order: those from the wished one on. */
+function candidates({ container = "onnx", prefer }: EngineWish): readonly EngineName[] {
+  const able = PREFERENCE[container] ?? fail("unsupported", `no engine runs ${container} models`);
+  const wished = prefer ?? process.env.FEWBIT_ENGINE;
+  if (wished === undefined) return able;
+  const at = able.indexOf(known(wished));
+  if (at < 0 && prefer !== undefined)
+    fail("usage", `engine "${prefer}" does not run ${container} models; use ${either(able)}`);
+  return able.slice(Math.max(0, at));
+}
+
+/** The first engine that is installed, with a note where it is not the first choice. */
 export async function availableEngines(wish: EngineWish = {}): Promise<AvailableEngine> {
-  const native = wished(wish.prefer) === "ort-node" ? await openNative() : undefined;
-  if (native?.engine) return { engine: native.engine, notes: [] };
-  const wasm = await openWasm(wish.threads);
-  if (!wasm.engine) fail("engine", `no engine can run models here: ${wasm.reason}`);
-  return { engine: wasm.engine, notes: native ? [slower(native.reason)] : [] };
+  const notes: string[] = [];
+  let reason = "";
+  for (const name of candidates(wish)) {
+    const opened = await ENGINES[name].open(wish);
+    if (opened.engine) return { engine: opened.engine, notes };
+    reason = opened.reason;
+    notes.push(ENGINES[name].replaced?.(reason) ?? reason);
+  }
+  return fail("engine", `no engine can run models here: ${reason}`);
 }

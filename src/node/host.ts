@@ -1,5 +1,6 @@
 /** What Node lends the pipeline: an engine, temporary files, fresh processes. */
 
+import type { ContainerName } from "../ir/model.ts";
 import type { Host } from "../pipeline/host.ts";
 import { availableEngines, type EngineName } from "./engines.ts";
 import { probe } from "./probe.ts";
@@ -13,9 +14,18 @@ export interface NodeHost extends Host {
   stage(model: Parameters<Host["stage"]>[0], name: string, use?: "scratch" | "output"): Promise<StagedFiles>;
 }
 
-/** `output` is the folder the results will be put in: they are staged beside it, so that moving them is a rename. */
-export async function nodeHost(request: EngineRequest, signal: AbortSignal, output?: string): Promise<NodeHost> {
-  const wish = { threads: request.threads, ...(request.engine ? { prefer: request.engine as EngineName } : {}) };
+/**
+ * `output` is the folder the results will be put in: they are staged beside it, so that moving them is a rename. The
+ * engine is one that runs `container`.
+ */
+export async function nodeHost(
+  request: EngineRequest,
+  signal: AbortSignal,
+  output?: string,
+  container: ContainerName = "onnx",
+): Promise<NodeHost> {
+  const prefer = request.engine ? { prefer: request.engine as EngineName } : {};
+  const wish = { container, threads: request.threads, ...prefer };
   const { engine, notes } = await availableEngines(wish);
   return {
     engine,

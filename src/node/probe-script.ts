@@ -2,7 +2,7 @@
  * What the measuring process runs, as CommonJS text for `node -e`: Node 20 can't run TypeScript, and a file of its own
  * would exist in compiled form only.
  */
-export const PROBE_SCRIPT = `
+const MEASURE = `
 const fs = require("node:fs");
 
 /** On Linux: resident bytes by mapped file; memory of no file is under "". */
@@ -55,29 +55,17 @@ const timed = async (action) => {
   return [performance.now() - start, result];
 };
 
-const open = (ort, job) => {
-  if (!job.external) return ort.InferenceSession.create(job.path, job.options);
-  const externalData = job.external.map(({ location, path }) => ({ path: location, data: fs.readFileSync(path) }));
-  return ort.InferenceSession.create(fs.readFileSync(job.path), { ...job.options, externalData });
-};
-
 const measure = async (job) => {
-  const ort = require(job.package);
-  ort.env.logLevel = "fatal";
-  ort.env.wasm.numThreads = job.options.intraOpNumThreads;
-  await ort.InferenceSession.create(new Uint8Array(1), job.options).catch(() => {});
+  const { open, run } = await start(job);
   globalThis.gc();
   await new Promise((resolve) => setTimeout(resolve, 50));
   const base = resident();
   forgetPeak();
-  const [loadMs, session] = await timed(() => open(ort, job));
+  const [loadMs] = await timed(open);
   const samples = [resident(base.files)];
-  const feeds = {};
-  for (const [name, { dtype, data, shape }] of Object.entries(job.feeds ?? {}))
-    feeds[name] = Object.assign(new ort.Tensor(dtype === "float16" ? "uint16" : dtype, data, shape), { type: dtype });
   const times = [];
-  for (let run = 0; job.feeds && run < job.runs; run++) {
-    times.push((await timed(() => session.run(feeds, { logSeverityLevel: 4 })))[0]);
+  for (let count = 0; job.feeds && count < job.runs; count++) {
+    times.push((await timed(run))[0]);
     samples.push(resident(base.files));
   }
   const after = times.length > 0 ? samples.slice(1) : samples;
@@ -95,3 +83,6 @@ process.once("message", (job) => {
     .then((answer) => process.send(answer, () => process.disconnect()));
 });
 `;
+
+/** The whole script. `start` is the text of `const start = async (job) => ({ open, run })` for one family of engines. */
+export const probeScript = (start: string): string => `${MEASURE}${start}`;

@@ -2,8 +2,9 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { matmulOf, single, tfliteBytes } from "../engines/contract-tflite.case.ts";
 import { gather, identity, inFiles, inMemory } from "../engines/models.case.ts";
-import { floatTensor, node, onnxModel, valueInfo } from "../ir/build.ts";
+import { floatTensor, node, onnxModel, tfliteModel, valueInfo } from "../ir/build.ts";
 import type { Feeds } from "../ir/model.ts";
 import { probe } from "./probe.ts";
 
@@ -42,6 +43,44 @@ test.for(["ort-node", "ort-web"] as const)("%s: memory holds the weights, and no
     expect(residentBytes).toBeLessThan(6 * WEIGHT_BYTES); // WebAssembly holds file, model and packed copy, and grows by a fifth
     expect(peakBytes).toBeGreaterThan(0.9 * residentBytes);
   }
+});
+
+const WIDE_TFLITE = tfliteModel({
+  inputs: [valueInfo("x", "float32", [1, SIDE])],
+  outputs: [valueInfo("y", "float32", [1, SIDE])],
+  nodes: [node("FULLY_CONNECTED", ["x", "w"], ["y"])],
+  tensors: [floatTensor("w", [SIDE, SIDE], new Float32Array(SIDE * SIDE).fill(0.5))],
+});
+
+test("litert: memory holds the weights, also where signatures are hidden and several rows are fed", async () => {
+  const signature = {
+    key: "serve",
+    subgraph: 0,
+    inputs: [{ name: "in", value: "x" }],
+    outputs: [{ name: "out", value: "y" }],
+  };
+  const signed = { ...WIDE_TFLITE, extra: { subgraphs: [], signatures: [signature] } };
+  for (const model of [WIDE_TFLITE, signed]) {
+    await writeFile(at("wide.tflite"), (await tfliteBytes(model)).bytes);
+    const x = { dtype: "float32", shape: [2, SIDE], data: new Float32Array(2 * SIDE) } as const;
+    const measured = await probe(at("wide.tflite"), { engine: "litert", feeds: { x }, runs: 3 });
+    expect(measured.loadMs).toBeGreaterThan(0);
+    expect(measured.firstRunMs).toBeGreaterThan(0);
+    expect(measured.residentBytes).toBeGreaterThan(0.9 * WEIGHT_BYTES);
+    expect(measured.residentBytes).toBeLessThan(6 * WEIGHT_BYTES); // file, model and packed copy, and the heap grows by a fifth
+    expect(measured.peakBytes).toBeGreaterThan(0.9 * measured.residentBytes);
+  }
+});
+
+test("litert: open batches are measured with one row, and refusals come in words", async () => {
+  await writeFile(at("open.tflite"), (await tfliteBytes(matmulOf(null))).bytes);
+  const x = { dtype: "float32", shape: [1, 2], data: new Float32Array(2) } as const;
+  expect((await probe(at("open.tflite"), { engine: "litert", feeds: { x }, runs: 1 })).firstRunMs).toBeGreaterThan(0);
+  await writeFile(at("custom.tflite"), (await tfliteBytes(single("Frobnicate", "custom"))).bytes);
+  const feeds = { x: { ...x, shape: [1], data: new Float32Array(1) } };
+  await expect(probe(at("custom.tflite"), { engine: "litert", feeds })).rejects.toThrow(/no custom op Frobnicate/);
+  await writeFile(at("text.tflite"), "no model at all");
+  await expect(probe(at("text.tflite"), { engine: "litert" })).rejects.toMatchObject({ code: "format" });
 });
 
 test("WebAssembly with threads is measured too", async () => {

@@ -4,13 +4,21 @@
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { createRequire } from "node:module";
+import { readTflite } from "../containers/tflite/index.ts";
+import { runnable } from "../engines/litert.ts";
+import { litertFail } from "../engines/litert-errors.ts";
+import { printedError } from "../engines/litert-machine.ts";
+import { hideSignatures } from "../engines/litert-signatures.ts";
 import { sessionOptions } from "../engines/ort-api.ts";
 import { ortFail } from "../engines/ort-errors.ts";
 import type { Feeds } from "../ir/model.ts";
+import { bytesSource } from "../ir/source.ts";
 import { fail } from "../numeric/errors.ts";
 import type { EngineName } from "./engines.ts";
 import { externalFiles } from "./external.ts";
-import { PROBE_SCRIPT } from "./probe-script.ts";
+import { litertFiles, readTfliteFile } from "./litert.ts";
+import { probeScript } from "./probe-script.ts";
+import { LITERT_START, ORT_START } from "./probe-starts.ts";
 
 export interface ProbeOptions {
   readonly engine: EngineName;
@@ -42,16 +50,72 @@ export interface Probe {
 
 type Answer = Probe | { readonly error: string };
 
-const PACKAGES = { "ort-node": "onnxruntime-node", "ort-web": "onnxruntime-web" } as const;
-const PROVIDERS = { "ort-node": "cpu", "ort-web": "wasm" } as const;
 const TIMEOUT_MS = 600_000;
 const ERROR_CHARACTERS = 4000;
 
-function packagePath(engine: EngineName): string {
+interface ProbeRow {
+  readonly package: string;
+  /** V8's baseline compiler only, so that its optimizing compiler does not drown a small model's memory in its own. */
+  readonly flags: readonly "--liftoff-only"[];
+  readonly start: string;
+  /** What `start` wants to know besides path and feeds. */
+  readonly job: (path: string, threads: number) => Promise<object>;
+  /** Rethrows what the engine said. */
+  readonly refuse: (where: string, cause: unknown) => never;
+}
+
+const { resolve } = createRequire(import.meta.url);
+
+/** The file is read by the child, unless LiteRT needs a changed copy of it. */
+async function litertJob(path: string): Promise<object> {
+  const { bytes } = await readTfliteFile(path);
+  const file = { bytes, model: await readTflite(bytesSource(bytes)) };
+  const ready = await runnable(file);
+  return {
+    script: litertFiles().script,
+    inputs: ready.model.graph.inputs.map(({ name }) => name),
+    patch: hideSignatures(ready.bytes),
+    ...(ready.bytes !== bytes && { bytes: ready.bytes }),
+  };
+}
+
+const ROWS: Readonly<Record<EngineName, ProbeRow>> = {
+  "ort-node": {
+    package: "onnxruntime-node",
+    flags: [],
+    start: ORT_START,
+    refuse: ortFail,
+    job: async (_, threads) => ({
+      package: resolve("onnxruntime-node"),
+      options: { ...sessionOptions(threads), executionProviders: ["cpu"] },
+    }),
+  },
+  "ort-web": {
+    package: "onnxruntime-web",
+    flags: ["--liftoff-only"],
+    start: ORT_START,
+    refuse: ortFail,
+    job: async (path, threads) => ({
+      package: resolve("onnxruntime-web"),
+      options: { ...sessionOptions(threads), executionProviders: ["wasm"] },
+      external: await externalFiles(path),
+    }),
+  },
+  litert: {
+    package: "@litertjs/core",
+    flags: ["--liftoff-only"],
+    start: LITERT_START,
+    refuse: (where, cause) => litertFail(where, printedError(String(cause).split("\n"))),
+    job: litertJob,
+  },
+};
+
+function assertInstalled(engine: EngineName): void {
+  const { package: name } = ROWS[engine];
   try {
-    return createRequire(import.meta.url).resolve(PACKAGES[engine]);
+    resolve(name);
   } catch (cause) {
-    return fail("engine", `${PACKAGES[engine]} is not installed, so ${engine} can't be measured`, cause);
+    fail("engine", `${name} is not installed, so ${engine} can't be measured`, cause);
   }
 }
 
@@ -61,11 +125,8 @@ function environment(): NodeJS.ProcessEnv {
   return { ...rest, ORT_DISABLE_TELEMETRY: "1" };
 }
 
-/** With V8's baseline compiler only, WebAssembly's optimizing compiler does not drown a small model's memory in its own. */
-const FLAGS = { "ort-node": [], "ort-web": ["--liftoff-only"] } as const;
-
-const start = (engine: EngineName, signal: AbortSignal): ChildProcess =>
-  spawn(process.execPath, ["--expose-gc", ...FLAGS[engine], "-e", PROBE_SCRIPT], {
+const spawnProbe = ({ flags, start }: ProbeRow, signal: AbortSignal): ChildProcess =>
+  spawn(process.execPath, ["--expose-gc", ...flags, "-e", probeScript(start)], {
     env: environment(),
     stdio: ["ignore", "ignore", "pipe", "ipc"],
     serialization: "advanced",
@@ -100,19 +161,14 @@ export async function probe(path: string, options: ProbeOptions): Promise<Probe>
   const { engine, threads = 1, feeds, runs = 5, timeoutMs = TIMEOUT_MS } = options;
   const timeout = AbortSignal.timeout(timeoutMs);
   const where = `${engine}: ${path}`;
-  const job = {
-    package: packagePath(engine),
-    path,
-    external: engine === "ort-web" ? await externalFiles(path) : undefined,
-    options: { ...sessionOptions(threads), executionProviders: [PROVIDERS[engine]] },
-    feeds,
-    runs,
-  };
-  const child = start(engine, options.signal ? AbortSignal.any([timeout, options.signal]) : timeout);
+  assertInstalled(engine);
+  const row = ROWS[engine];
+  const job = { ...(await row.job(path, threads)), path, feeds, runs };
+  const child = spawnProbe(row, options.signal ? AbortSignal.any([timeout, options.signal]) : timeout);
   const answer = await ask(child, job).catch((cause: Error) => {
     if (options.signal?.aborted) fail("cancelled", "the measurement was interrupted");
     if (timeout.aborted) fail("engine", `${path}: measuring took longer than ${timeoutMs / 1000} s`);
     return fail("engine", `${path}: ${cause.message}`, cause);
   });
-  return "error" in answer ? ortFail(where, answer.error) : answer;
+  return "error" in answer ? row.refuse(where, answer.error) : answer;
 }

@@ -3,12 +3,11 @@ import { noHooks } from "../pipeline/progress.ts";
 import type { TrainHost } from "../pipeline/train/run.ts";
 import { bits, runOf, smallModel } from "../pipeline/train/small.case.ts";
 import { train } from "../pipeline/train/train.ts";
-import { ENGINE_NAMES } from "./engines.ts";
 import { nodeHost } from "./host.ts";
 import { stageModel } from "./stage.ts";
 import { startTrainWorker } from "./train-worker.ts";
 
-describe.each(ENGINE_NAMES)("the training thread with %s", (engine) => {
+describe.each(["ort-node", "ort-web"])("the training thread with %s", (engine) => {
   test("trains to the bits of this thread, and leaves this one free", async () => {
     const host = await nodeHost({ engine, threads: 1 }, noHooks.signal);
     if (host.engine.name !== engine) return;

@@ -8,7 +8,7 @@ import { valueInfo } from "../engines/ort-values.ts";
 import type { Feeds } from "../ir/model.ts";
 import { fail } from "../numeric/errors.ts";
 import type { OpenLoop } from "../pipeline/train/loop.ts";
-import type { EngineName } from "./engines.ts";
+import type { OrtEngineName } from "./engines.ts";
 import { externalFiles } from "./external.ts";
 import { TRAIN_WORKER_SCRIPT } from "./train-worker-script.ts";
 
@@ -18,11 +18,11 @@ export interface TrainWorker extends AsyncDisposable {
   readonly loop: OpenLoop;
 }
 
-const PACKAGES: Readonly<Record<EngineName, string>> = {
+const PACKAGES: Readonly<Record<OrtEngineName, string>> = {
   "ort-node": "onnxruntime-node",
   "ort-web": "onnxruntime-web",
 };
-const PROVIDERS: Readonly<Record<EngineName, string>> = { "ort-node": "cpu", "ort-web": "wasm" };
+const PROVIDERS: Readonly<Record<OrtEngineName, string>> = { "ort-node": "cpu", "ort-web": "wasm" };
 
 interface Answer {
   readonly id: number;
@@ -84,7 +84,7 @@ function conversation(worker: Worker): Ask {
 
 async function openIn(
   ask: Ask,
-  engine: EngineName,
+  engine: OrtEngineName,
   place: ModelPlace,
   options: OpenOptions,
   next?: readonly unknown[],
@@ -109,7 +109,7 @@ async function openIn(
 
 async function openSession(
   ask: Ask,
-  engine: EngineName,
+  engine: OrtEngineName,
   threads: number,
   place: ModelPlace,
   options: OpenOptions,
@@ -136,7 +136,7 @@ function endAtOnce(): void {
 
 /** Starts the thread with one of the engines; the model files it opens must stay where they are until they are closed. */
 export function startTrainWorker(main: Engine, threads: number): TrainWorker {
-  const name = main.name as EngineName;
+  const name = main.name as OrtEngineName;
   const options = { ...sessionOptions(threads), executionProviders: [PROVIDERS[name]] };
   const worker = new Worker(TRAIN_WORKER_SCRIPT, {
     eval: true,
