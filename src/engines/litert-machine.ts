@@ -1,5 +1,5 @@
 /** A running LiteRT: what it prints is caught, and what it prints as an error fails the call. */
-import { fail } from "../numeric/errors.ts";
+import { FewbitError, fail } from "../numeric/errors.ts";
 import type { Deletable, LitertPackage, LitertWasm } from "./litert-api.ts";
 import { wasmApi } from "./wasm-api.ts";
 
@@ -64,7 +64,7 @@ export async function startMachine({ factory, module }: LitertPackage): Promise<
         return action(wasm);
       } catch (cause) {
         if (cause instanceof wasmApi.RuntimeError) broken = true;
-        throw thrown(cause, lines);
+        throw cause instanceof FewbitError ? cause : thrown(cause, lines);
       }
     },
     check() {

@@ -34,10 +34,15 @@ function place(wasm: LitertWasm, bytes: Uint8Array): readonly [number, number] {
   return [address, length];
 }
 
+/** Declared shapes may be absurd; 1 GiB is more than any model's input needs. */
+const MAX_INPUT_BYTES = 2 ** 30;
+
 function inputBuffer({ wasm, environment }: Machine, type: LitertTensorType): LitertBuffer {
   try {
-    const host = wasm.LiteRtTensorBufferType.HOST_MEMORY;
-    return wasm.LiteRtTensorBuffer.createManaged(environment, host, type, type.bytes());
+    const [host, size] = [wasm.LiteRtTensorBufferType.HOST_MEMORY, type.bytes()];
+    if (!(size >= 0 && size <= MAX_INPUT_BYTES))
+      fail("limit", `an input takes ${size} bytes, more than the ${MAX_INPUT_BYTES} allowed; fix its shape`);
+    return wasm.LiteRtTensorBuffer.createManaged(environment, host, type, size);
   } finally {
     type.delete();
   }
@@ -66,6 +71,12 @@ function write(wasm: LitertWasm, buffer: LitertBuffer, bytes: Uint8Array): void 
   if (bytes.length !== size) fail("engine", `an input takes ${size} bytes where the file says ${bytes.length}`);
   const address = buffer.lock(wasm.LiteRtTensorBufferLockMode.WRITE);
   wasm.HEAPU8.set(bytes, address);
+  buffer.unlock();
+}
+
+function clear(wasm: LitertWasm, buffer: LitertBuffer): void {
+  const address = buffer.lock(wasm.LiteRtTensorBufferLockMode.WRITE);
+  wasm.HEAPU8.fill(0, address, address + buffer.packedSize());
   buffer.unlock();
 }
 
@@ -102,7 +113,7 @@ const UNPREPARED = /failed to prepare|Failed to allocate tensors/;
 
 /** Ops are looked for and shapes checked in the first run only; what zeros as data lead to does not matter. */
 function tryOut(machine: Machine, compiled: LitertCompiled, buffers: readonly LitertBuffer[]): void {
-  for (const buffer of buffers) write(machine.wasm, buffer, new Uint8Array(buffer.packedSize()));
+  for (const buffer of buffers) clear(machine.wasm, buffer);
   for (const output of machine.call(() => compiled.run(0, buffers))) output.delete();
   try {
     machine.check();

@@ -221,6 +221,19 @@ test("without the package the reason is one line that says how to get it", async
   });
 });
 
+test("no memory is taken for an absurd input", async () => {
+  const absurd = tfliteModel({
+    inputs: [valueInfo("x", "float32", [2 ** 10, 2 ** 19])],
+    outputs: [valueInfo("y", "float32", [2 ** 10, 2 ** 19])],
+    nodes: [node("RELU", ["x"], ["y"])],
+  });
+  const opening = (await litert()).open(await tfliteBytes(absurd));
+  await expect(opening).rejects.toMatchObject({
+    code: "limit",
+    message: expect.stringMatching(/an input takes .* fix/),
+  });
+});
+
 test("profiles are refused when the model is opened", async () => {
   const engine = await litert();
   await expect(engine.open(await tfliteBytes(identity("int8")), { profile: true })).rejects.toMatchObject({
