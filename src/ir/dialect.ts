@@ -2,7 +2,10 @@
  * The op table of a container with a graph. Shared code asks the row of an op, never the op's name; an op without a row
  * is one that quantization does not know and leaves alone.
  */
+import type { DType } from "../numeric/dtypes.ts";
+import type { Affine } from "../numeric/qparams.ts";
 import type { Node } from "./model.ts";
+import type { Form } from "./plan.ts";
 
 /** A constant input that can be stored as codes. Axes are of that input and never negative. */
 export interface WeightInput {
@@ -16,13 +19,16 @@ export interface WeightInput {
   axis(node: Node, rank: number): number;
   /** Axis that is summed over: groups of codes run along it. */
   reduction(node: Node, rank: number): number;
+  /** Axes in front of the matrix count matrices of a stack, each with channels of its own. */
+  readonly stacked?: true;
 }
 
 /**
- * What an op does in a static integer graph, between DequantizeLinear and QuantizeLinear:
- * - `compute`: products with int32 sums; runs in integers. `floatOutput`: also when no QuantizeLinear follows.
+ * What an op does in a static integer graph:
+ * - `compute`: products with int32 sums; runs in integers. `floatOutput`: also when its output gets no codes.
  * - `elementwise`: runs in integers, output with a range of its own, every data input quantized, constants too.
  * - `same-scale`: moves or picks elements; runs on the codes when all data in- and outputs share scale and zero point.
+ * - `common-scale`: the same of several inputs, which all take on the range of the output.
  * - `clamp`: limits the range; free when the range of the QuantizeLinear behind it does the same, and then left out.
  * - `float`: the engine has no integer kernel for it; quantizing around it only costs time and accuracy.
  */
@@ -30,6 +36,7 @@ export type Static =
   | { readonly as: "compute"; readonly floatOutput: boolean }
   | { readonly as: "elementwise" }
   | { readonly as: "same-scale" }
+  | { readonly as: "common-scale" }
   | { readonly as: "clamp" }
   | { readonly as: "float" };
 
@@ -48,10 +55,21 @@ export interface OpRow {
   static(node: Node): Static;
   /** Range of the output that is known from the op alone. */
   readonly range?: readonly [number, number];
+  /** Grid that the output must have, by the type of its codes. */
+  readonly fixed?: Readonly<Partial<Record<DType, Affine>>>;
+  /** Types of activations' codes that there are kernels for; any without. */
+  readonly codes?: readonly DType[];
 }
 
 /** The ops of one container. */
 export interface Dialect {
+  /** The form of nodes in a static integer graph. */
+  readonly staticForm: Form;
+  /**
+   * Which ops run in integers. `chains`: those between products, as each border costs a conversion, and none with
+   * constant operands. `whole`: all whose inputs are in integers, constants get codes too.
+   */
+  readonly integers: "chains" | "whole";
   /** Row of a node's op, by domain and name; undefined for any other string. */
   row(node: Pick<Node, "op" | "domain">): OpRow | undefined;
   /** Two runs on the same inputs give the same outputs, and nothing else happens. */

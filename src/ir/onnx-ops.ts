@@ -49,6 +49,7 @@ const columns = (input: number, bias?: number): WeightInput => ({
   ...(bias !== undefined && { bias }),
   axis: (_, rank) => Math.max(rank - 1, 0),
   reduction: (_, rank) => Math.max(rank - 2, 0),
+  stacked: true,
 });
 
 /** Rows of an embedding table: one row is one "channel", groups run along it. */
@@ -215,4 +216,4 @@ function deterministic(node: Node): boolean {
 }
 
 /** The op table of ONNX: domains "" and "com.microsoft". */
-export const ONNX: Dialect = { row, deterministic };
+export const ONNX: Dialect = { staticForm: "qdq", integers: "chains", row, deterministic };

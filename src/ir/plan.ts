@@ -9,7 +9,10 @@ export type Form =
   | "bnb4" // com.microsoft MatMulBnb4
   | "gather" // com.microsoft GatherBlockQuantized
   | "dq" // int8 weights in the file, decoded to float when the engine loads the model
-  | "float16"; // IEEE half precision
+  | "float16" // IEEE half precision
+  | "integer" // TFLite: values and weights of integer types that say what their codes stand for
+  | "hybrid" // TFLite: weights as codes, activations quantized by the kernel in each run
+  | "dequantize"; // TFLite: codes or halves in the file, a DEQUANTIZE in front of the float kernel
 
 /** `scope` names a graph: "" is the main one, "loop_1.body" a sub-graph (node name or index, attribute name). */
 export interface Place {
@@ -51,6 +54,8 @@ export interface ValuePlan {
   readonly observer: string;
   /** Known from the op (Softmax is in [0, 1]); no calibration needed. */
   readonly range?: readonly [number, number];
+  /** Codes of a constant operand: its range is that of its elements. */
+  readonly constant?: true;
   /** Given instead of observed: goes before `range` and `observer`. */
   readonly qparams?: { readonly scale: number; readonly zeroPoint: number };
   /** Float nodes read the rounded value too, as they did in the model that the grid came with. */
@@ -65,6 +70,9 @@ export interface Kept extends Place {
   readonly byUser?: boolean;
 }
 
+/** Types of a TFLite model's inputs and outputs (TFLiteConverter inference_input_type). */
+export type InputOutput = "float32" | "int8" | "uint8" | "int16";
+
 /** All that was decided for one model. */
 export interface Plan {
   /** Name of the scheme asked for: "w8a8", "q4", ... */
@@ -73,6 +81,8 @@ export interface Plan {
   readonly values: readonly ValuePlan[];
   readonly kept: readonly Kept[];
   readonly notes: readonly string[];
+  /** Type that the model's inputs and outputs have in a static TFLite graph; float32 unless told. */
+  readonly io?: InputOutput;
   /** What stays float32 after all of this becomes float16, by this rule book. */
   readonly float16?: "fewbit" | "transformers.js";
   readonly bytes: { readonly before: number; readonly after: number };
