@@ -48,7 +48,7 @@ describe("docs/schemes.md", () => {
 
   test("has a row for each of fewbit's schemes and for each transformers.js name with its suffix", () => {
     const dtypes = new Set(TRANSFORMERS_JS.map(({ name }) => name));
-    const own = [...SCHEMES.values()].filter(({ name, suffix }) => suffix === undefined || !dtypes.has(name));
+    const own = [...SCHEMES.onnx.values()].filter(({ name, suffix }) => suffix === undefined || !dtypes.has(name));
     expect(rows(section(text, "fewbit's own"))).toEqual(own.map(({ name }) => name));
     const contract = section(text, "The names of transformers.js");
     expect([...rows(contract)].sort()).toEqual([...dtypes].sort());
@@ -75,7 +75,7 @@ describe("docs/recipes.md", () => {
   });
 
   test("the schema knows the schemes there are", () => {
-    expect(schema.$defs.scheme.enum).toEqual([...SCHEMES.keys()]);
+    expect(schema.$defs.scheme.enum).toEqual([...SCHEMES.onnx.keys()]);
   });
 
   test.each([

@@ -69,7 +69,7 @@ export function fakeServices(changes: Partial<Services> = {}, report: QuantizeRe
     bench: answer("bench", { kind: "bench" as const, environment, runs: 50, rows: [], findings: [] }),
     schemes: answer("schemes", {
       kind: "schemes" as const,
-      schemes: [{ name: "w8", summary: "8 bit", needsData: false }],
+      schemes: [{ name: "w8", container: "onnx" as const, summary: "8 bit", needsData: false }],
     }),
     train: answer("train", report),
     demo: answer("demo", report),

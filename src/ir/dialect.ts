@@ -59,6 +59,8 @@ export interface OpRow {
   readonly fixed?: Readonly<Partial<Record<DType, Affine>>>;
   /** Types of activations' codes that there are kernels for; any without. */
   readonly codes?: readonly DType[];
+  /** Types of weights' codes that a kernel with float activations takes (TFLite: dynamic range). */
+  readonly hybrid?: readonly DType[];
 }
 
 /** The ops of one container. */

@@ -1,13 +1,10 @@
 /** The op tables by container. */
 import type { Dialect } from "./dialect.ts";
-import type { ContainerName, Model } from "./model.ts";
+import type { GraphContainer, Model } from "./model.ts";
 import { ONNX } from "./onnx-ops.ts";
 import { TFLITE } from "./tflite-ops.ts";
-
-/** Containers that hold a graph. */
-export type GraphContainer = Extract<ContainerName, "onnx" | "tflite">;
 
 const DIALECTS: Readonly<Record<GraphContainer, Dialect>> = { onnx: ONNX, tflite: TFLITE };
 
 /** The op table of a model. */
-export const dialectOf = ({ container }: Pick<Model, "container">): Dialect => DIALECTS[container as GraphContainer];
+export const dialectOf = ({ container }: Pick<Model, "container">): Dialect => DIALECTS[container];

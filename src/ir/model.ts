@@ -97,12 +97,15 @@ export interface FunctionDef {
   readonly extra?: unknown;
 }
 
-/** File formats by name; "onnx" and "tflite" are read and written so far. */
-export type ContainerName = "onnx" | "tflite" | "gguf" | "safetensors";
+/** File formats that hold a graph. */
+export type GraphContainer = "onnx" | "tflite";
+
+/** File formats by name. */
+export type ContainerName = GraphContainer | "gguf" | "safetensors";
 
 /** One model, whatever file it came from. */
 export interface Model {
-  readonly container: ContainerName;
+  readonly container: GraphContainer;
   readonly graph: Graph;
   /** Operator set versions by domain; "" is the default domain. */
   readonly opsets: Readonly<Record<string, number>>;

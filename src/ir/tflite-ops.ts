@@ -25,12 +25,13 @@ const weight = (input: number, axis: number, reduction: number, bias: number, by
   reduction: () => reduction,
 });
 
-const products = (of: WeightInput): OpRow => ({
+const products = (of: WeightInput, hybrid: readonly DType[]): OpRow => ({
   weights: [of],
   data: [of.by!],
   outputs: [0],
   static: () => COMPUTE,
   codes: BOTH,
+  hybrid,
 });
 const row = (kind: Static, codes: readonly DType[], data: Slots = [0], outputs: Slots = [0]): OpRow => ({
   weights: [],
@@ -60,10 +61,10 @@ const UNIT: Fixed = { int8: grid(1 / 256, -128), int16: grid(1 / 32768, 0) };
 const SIGNED: Fixed = { int8: grid(1 / 128, 0), int16: grid(1 / 32768, 0) };
 
 const OPS = {
-  CONV_2D: products(weight(1, 0, 3, 2)),
-  DEPTHWISE_CONV_2D: products(weight(1, 3, 1, 2)),
-  FULLY_CONNECTED: products(weight(1, 0, 1, 2)),
-  TRANSPOSE_CONV: products(weight(1, 0, 3, 3, 2)),
+  CONV_2D: products(weight(1, 0, 3, 2), INT8),
+  DEPTHWISE_CONV_2D: products(weight(1, 3, 1, 2), INT8),
+  FULLY_CONNECTED: products(weight(1, 0, 1, 2), ["int8", "int4"]),
+  TRANSPOSE_CONV: products(weight(1, 0, 3, 3, 2), INT8),
 
   BATCH_MATMUL: elementwise(BOTH, [0, 1]),
   ADD: elementwise(BOTH, [0, 1]),
@@ -149,7 +150,7 @@ const OPS = {
   CUMSUM: inFloat(),
   REDUCE_PROD: inFloat(),
   LOCAL_RESPONSE_NORMALIZATION: inFloat(),
-  EMBEDDING_LOOKUP: { ...inFloat([]), weights: [{ input: 1, axis: () => 0, reduction: () => 1 }] },
+  EMBEDDING_LOOKUP: { ...inFloat([]), hybrid: INT8, weights: [{ input: 1, axis: () => 0, reduction: () => 1 }] },
   DEQUANTIZE: inFloat([]),
   QUANTIZE: inFloat(),
   CAST: inFloat(),

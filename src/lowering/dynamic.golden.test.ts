@@ -52,7 +52,7 @@ function newTensors(model: Model, { dtype, perChannel, reduceRange }: Golden["q8
       if (typeof fit === "string") continue;
       const weight: NonNullable<NodePlan["weight"]> = { ...fit, ...step, bytes: { before: 0, after: 0 } };
       const plan = { scope, index, node: nodeLabel(node), op: node.op, form: "dynamic" as const, weight };
-      dynamicForm.lower(lowerContext(state, graph, scope, node, new Map(), []), plan);
+      dynamicForm.lower!(lowerContext(state, graph, scope, node, new Map(), []), plan);
     }
   return new Map([...state.added.values()].flatMap((tensors) => [...tensors]));
 }

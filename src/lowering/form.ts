@@ -1,5 +1,5 @@
 /**
- * The contract of forms: the shapes a quantized node can take in an ONNX file. Each form says which nodes it fits and
+ * The contract of forms: the shapes a quantized node can take in a file. Each form says which nodes it fits and
  * rewrites one node at a time. The plan step asks `fits`, the quantize step calls `lower`; neither looks at an op's name.
  */
 import type { Graph, Model, Node, Tensor } from "../ir/model.ts";
@@ -63,6 +63,9 @@ export interface FormRow {
   fits(site: Site, scheme: Scheme): WeightFit | string;
   /** Bytes of everything stored for this weight after quantization: codes, scales, zero points. */
   storedBytes(fit: WeightFit, scheme: Scheme): number;
-  /** The nodes that stand in for `context.node`. New tensors go through `context.add`, lazily computed. */
-  lower(context: LowerContext, plan: NodePlan): readonly Node[];
+  /**
+   * The nodes that stand in for `context.node`. New tensors go through `context.add`, lazily computed. Absent where the
+   * container's own lowering sees the whole graph.
+   */
+  lower?(context: LowerContext, plan: NodePlan): readonly Node[];
 }

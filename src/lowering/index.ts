@@ -1,4 +1,4 @@
-/** From a plan to a model: every planned node is replaced by the nodes of its form. */
+/** From a plan to an ONNX model: every planned node is replaced by the nodes of its form. */
 import { mapGraphs, withTensors } from "../ir/edit.ts";
 import type { Graph, Model, Node } from "../ir/model.ts";
 import type { Form, NodePlan, Plan } from "../ir/plan.ts";
@@ -10,14 +10,17 @@ import { dynamicForm } from "./dynamic.ts";
 import type { FormRow } from "./form.ts";
 import { gatherForm } from "./gather.ts";
 import { nbitsForm } from "./nbits.ts";
+import { dequantizeForm, hybridForm } from "./tflite/forms.ts";
 
-/** The forms that work node by node. */
+/** The forms that fit or don't fit node by node. */
 export const FORMS: Readonly<Partial<Record<Form, FormRow>>> = {
   dynamic: dynamicForm,
   nbits: nbitsForm,
   bnb4: bnb4Form,
   gather: gatherForm,
   dq: dqForm,
+  hybrid: hybridForm,
+  dequantize: dequantizeForm,
 };
 
 const planKey = (scope: string, index: number): string => `${scope}\n${index}`;
@@ -43,8 +46,8 @@ function lowerGraph(state: LoweringState, plans: ReadonlyMap<string, NodePlan>, 
     if (plan === undefined) return [node];
     changed = true;
     const front: Node[] = [];
-    const row = FORMS[plan.form] ?? fail("unsupported", `form "${plan.form}" has no lowering`);
-    const body = row.lower(lowerContext(state, graph, scope, node, shared, front), plan);
+    const lower = FORMS[plan.form]?.lower ?? fail("unsupported", `form "${plan.form}" has no lowering`);
+    const body = lower(lowerContext(state, graph, scope, node, shared, front), plan);
     return [...front, ...body];
   });
   const tensors = [...(state.added.get(scope)?.values() ?? [])];

@@ -9,6 +9,7 @@ import { freshNames, nodeLabel, withGraph, withTensors } from "../ir/edit.ts";
 import type { Graph, Model, Node, Tensor } from "../ir/model.ts";
 import { ONNX } from "../ir/onnx-ops.ts";
 import type { NodePlan, Plan, ValuePlan } from "../ir/plan.ts";
+import { scaleOwner } from "../ir/scale-owner.ts";
 import { gridRow, type Scheme } from "../ir/scheme.ts";
 import type { Stats } from "../ir/stats.ts";
 import { DTYPES } from "../numeric/dtypes.ts";
@@ -95,19 +96,15 @@ function quantizedValues(
   fresh: (wish: string) => string,
 ): Map<string, QuantizedValue> {
   const byName = new Map(plan.values.map((value) => [value.value, value]));
-  const root = (value: ValuePlan): ValuePlan => {
-    let at = value;
-    for (let next = at.sameAs; next !== undefined; next = at.sameAs)
-      at = byName.get(next) ?? fail("graph", `plan: value "${at.value}" shares the scale of unplanned "${next}"`);
-    return at;
-  };
   const grids = new Map<ValuePlan, Omit<QuantizedValue, "plan">>();
   const gridFor = (owner: ValuePlan) => {
     const grid = grids.get(owner) ?? addGrid(owner, stats, tensors, fresh);
     grids.set(owner, grid);
     return grid;
   };
-  return new Map(plan.values.map((value) => [value.value, { plan: value, ...gridFor(root(value)) }]));
+  return new Map(
+    plan.values.map((value) => [value.value, { plan: value, ...gridFor(scaleOwner(byName, value.value)) }]),
+  );
 }
 
 /** Adds the tensors that hold scale and zero point of a value. */

@@ -3,7 +3,7 @@ import { stat } from "node:fs/promises";
 import { basename } from "node:path";
 import type { Session } from "../engines/contract.ts";
 import { interleave, type Timing } from "../engines/timing.ts";
-import type { Feeds } from "../ir/model.ts";
+import type { Feeds, GraphContainer } from "../ir/model.ts";
 import { fail } from "../numeric/errors.ts";
 import { contractOf } from "../pipeline/contract.ts";
 import type { Footprint } from "../pipeline/host.ts";
@@ -23,7 +23,7 @@ export async function compareFiles(request: CompareRequest, hooks: Hooks, given?
   const reference = await openSource(request.reference);
   const candidate = await openSource(request.candidate);
   try {
-    const host = await nodeHost(request, hooks.signal);
+    const host = await nodeHost(request, hooks.signal, undefined, containerOf([reference, candidate]));
     const { evaluation, random } = given
       ? { evaluation: given, random: given.data.random === true }
       : await openEvaluation(request.evaluation, undefined, reference.model);
@@ -56,6 +56,18 @@ export async function compareFiles(request: CompareRequest, hooks: Hooks, given?
   }
 }
 
+/** Models side by side run on one engine, so they are of one container. */
+function containerOf(models: readonly SourceModel[]): GraphContainer {
+  const [first, ...rest] = models;
+  const other = rest.find(({ model }) => model.container !== first!.model.container);
+  if (other !== undefined)
+    fail(
+      "usage",
+      `${first!.path} is ${first!.model.container} and ${other.path} is ${other.model.container}; compare models of one kind, or convert one first`,
+    );
+  return first!.model.container;
+}
+
 const fileFacts = async (path: string) => ({
   name: basename(path),
   size: (await stat(path)).size,
@@ -67,11 +79,11 @@ const BUDGET_MS = 20_000;
 
 /** Latency, throughput and memory of any number of models, taking turns. */
 export async function benchFiles(request: BenchRequest, hooks: Hooks): Promise<BenchReport> {
-  const host = await nodeHost(request, hooks.signal);
   const models: SourceModel[] = [];
   const sessions: Session[] = [];
   try {
     for (const path of request.models) models.push(await openSource(path));
+    const host = await nodeHost(request, hooks.signal, undefined, containerOf(models));
     const feeds: Feeds[] = [];
     for (const model of models) {
       sessions.push(await host.engine.open({ path: model.path }, { threads: request.threads }));

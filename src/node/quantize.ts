@@ -3,7 +3,7 @@ import { readFile, stat } from "node:fs/promises";
 import { basename, dirname, extname, join, relative } from "node:path";
 import type { Dataset } from "../containers/data.ts";
 import { opTypes } from "../ir/edit.ts";
-import type { Model } from "../ir/model.ts";
+import type { GraphContainer, Model } from "../ir/model.ts";
 import type { Stats } from "../ir/stats.ts";
 import { FewbitError, fail } from "../numeric/errors.ts";
 import { observerNamed } from "../observers/index.ts";
@@ -54,8 +54,8 @@ export interface InFolder {
 }
 
 /** What a name stands for: `fp16` has rules of its own in a transformers.js folder. */
-const schemeOf = (name: string, folder: InFolder | undefined): NamedScheme =>
-  folder ? transformersJsScheme(name) : schemeNamed(name);
+const schemeOf = (name: string, container: GraphContainer, folder: InFolder | undefined): NamedScheme =>
+  folder ? transformersJsScheme(name) : schemeNamed(name, container);
 
 const MAX_RECIPE_BYTES = 16 * 1024 * 1024;
 
@@ -78,7 +78,7 @@ export async function quantizeFile(request: QuantizeRequest, hooks: Hooks, given
   const source = await openLegalSource(request.model);
   try {
     const schemes = await chosenSchemes(request, source.model, given.samples?.calibration !== undefined);
-    const outputs = outputPaths(request, schemes.names, given.folder);
+    const outputs = outputPaths(request, schemes.names, source.model.container, given.folder);
     for (const path of outputs.values()) await checkOutput(path);
     const target = dirname([...outputs.values()][0]!);
     const job = await openJob(request, source, hooks, given, target);
@@ -94,7 +94,7 @@ export async function planFile(request: QuantizeRequest, hooks: Hooks): Promise<
   const source = await openLegalSource(request.model);
   try {
     const schemes = await chosenSchemes(request, source.model);
-    const host = await nodeHost(request, hooks.signal);
+    const host = await nodeHost(request, hooks.signal, undefined, source.model.container);
     const rules = await rulesOf(request);
     const onlyGiven = request.calibration === undefined && request.stats === undefined;
     const plans = [];
@@ -131,7 +131,7 @@ async function openJob(
     : await openEvaluation(request.evaluation, calibration, source.model);
   if (request.maxDrop !== undefined && evaluation.random)
     fail("usage", "--max-drop needs real samples to hold the model to; give them with --data");
-  const host = await nodeHost(request, hooks.signal, target);
+  const host = await nodeHost(request, hooks.signal, target, source.model.container);
   for (const sentence of host.notes) hooks.progress.note(sentence);
   const own = { calibration, evaluation, make: maker, ...(folder ? { folder } : {}) };
   return { request, source, host, hooks, rules, ...own };
@@ -144,7 +144,7 @@ async function chosenSchemes(request: QuantizeRequest, model: Model, given = fal
   if (named !== undefined) return { names: [named], findings: [] };
   const samples = given || request.calibration !== undefined || request.stats !== undefined;
   const grids = opTypes(model).has("QuantizeLinear");
-  const name = samples || grids ? "w8a8" : hasConvolutions(model) ? "w8" : "w8a8-dynamic";
+  const name = samples || grids ? "w8a8" : WITHOUT_SAMPLES[model.container](opTypes(model));
   const why = samples
     ? "samples to calibrate with were given"
     : grids
@@ -154,19 +154,29 @@ async function chosenSchemes(request: QuantizeRequest, model: Model, given = fal
   return { names: [name], findings: [{ severity: "info", code: "default-scheme", message }] satisfies Finding[] };
 }
 
-const hasConvolutions = (model: Model): boolean => opTypes(model).has("Conv");
+/** The scheme of models without samples; convolutions of ONNX Runtime gain nothing from ranges found in each run. */
+const WITHOUT_SAMPLES: Readonly<Record<GraphContainer, (ops: ReadonlySet<string>) => string>> = {
+  onnx: (ops) => (ops.has("Conv") ? "w8" : "w8a8-dynamic"),
+  tflite: () => "w8a8-dynamic",
+};
+
+/** Endings of model files. */
+const EXTENSIONS: Readonly<Record<GraphContainer, string>> = { onnx: ".onnx", tflite: ".tflite" };
 
 /** Where each scheme's model goes: `-o FILE` for one, a folder for several, beside the model without `-o`. */
 export function outputPaths(
   { model, output, schemes }: QuantizeRequest,
   names: readonly string[],
+  container: GraphContainer,
   inside?: InFolder,
 ): ReadonlyMap<string, string> {
   const stem = basename(model, extname(model));
-  const fileName = (name: string): string => `${stem}${schemeOf(name, inside).suffix ?? `.${name}`}.onnx`;
+  const extension = EXTENSIONS[container];
+  const fileName = (name: string): string =>
+    `${stem}${schemeOf(name, container, inside).suffix ?? `.${name}`}${extension}`;
   const folder = output === undefined ? dirname(model) : output;
   const single = names.length === 1 && output !== undefined && extname(output) !== "";
-  if (!single && extname(folder) === ".onnx")
+  if (!single && extname(folder) === extension)
     fail("usage", `-o ${output} names one file for ${schemes.length} schemes; name a folder instead`);
   return new Map(names.map((name) => [name, single ? output : join(folder, fileName(name))]));
 }
@@ -204,7 +214,7 @@ export function recipeFor(
   const ops = opTypes(model);
   const facts = { ops, ...(folder?.modelType === undefined ? {} : { modelType: folder.modelType }) };
   return {
-    scheme: forModel(tune(schemeOf(name, folder), settings), facts),
+    scheme: forModel(tune(schemeOf(name, model.container, folder), settings), facts),
     rules,
     tune: (scheme) => tune(scheme, settings),
     observer,
@@ -218,8 +228,10 @@ const settingsOf = ({
   algorithm,
   embeddings,
   reduceRange,
+  io,
 }: QuantizeRequest): Settings => ({
   embeddings,
+  ...(io ? { io } : {}),
   ...(activations ? { activations } : {}),
   ...(weights ? { weights } : {}),
   ...(groupSize ? { groupSize } : {}),

@@ -3,6 +3,8 @@
  * names exist, numbers are in range. Paths are as typed, relative to the current folder.
  */
 
+import type { InputOutput } from "../ir/plan.ts";
+
 /** How images of a folder become the model's input: `--image size=224,layout=nchw,mean=..,std=..`. */
 export interface ImageOptions {
   /** [height, width] in pixels. */
@@ -70,6 +72,8 @@ export interface QuantizeRequest extends EngineRequest {
   readonly embeddings: boolean;
   /** Leave one bit of int8 weights unused, for CPUs whose 8-bit products saturate. */
   readonly reduceRange?: boolean;
+  /** Type of a TFLite model's inputs and outputs when it computes in integers; float32 unless told. */
+  readonly io?: InputOutput;
   /** Read calibration statistics from this file when it exists, else write them there. */
   readonly stats?: string;
   /** The command line for the report, without absolute paths. */

@@ -4,7 +4,8 @@ import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import type { Dataset } from "../containers/data.ts";
 import { randomDataset } from "../containers/random-data.ts";
-import type { Model } from "../ir/model.ts";
+import { asNumbers } from "../engines/numbers.ts";
+import type { Model, ValueInfo } from "../ir/model.ts";
 import { fail } from "../numeric/errors.ts";
 import { realInputs } from "../pipeline/inspect.ts";
 import type { DataSummary } from "../pipeline/result.ts";
@@ -27,9 +28,12 @@ export const summaryOf = ({ data, random }: Samples): DataSummary => ({
   random,
 });
 
+/** What callers feed: numbers, also where the model takes codes. */
+const portsOf = ({ graph }: Model): readonly ValueInfo[] => realInputs(graph).map(asNumbers);
+
 export async function openSamples(request: DataRequest, model: Model): Promise<Samples> {
   const { path, ...options } = request;
-  return { data: await openDataset(path, realInputs(model.graph), options), random: path === RANDOM };
+  return { data: await openDataset(path, portsOf(model), options), random: path === RANDOM };
 }
 
 /** Samples to compare on: those asked for, else the calibration's, else a few made-up ones to see that it runs. */
@@ -52,8 +56,8 @@ export async function openEvaluation(
   return { evaluation, random: samples.random };
 }
 
-const madeUp = ({ graph }: Model): Samples => ({
-  data: randomDataset(realInputs(graph), { samples: RANDOM_SAMPLES }),
+const madeUp = (model: Model): Samples => ({
+  data: randomDataset(portsOf(model), { samples: RANDOM_SAMPLES }),
   random: true,
 });
 

@@ -10,7 +10,7 @@ import { takeGrids } from "../pipeline/prepare.ts";
 import type { Hooks } from "../pipeline/progress.ts";
 import type { DryRun, Finding, InspectReport, QuantizeReport, SchemesReport } from "../pipeline/result.ts";
 import { METRICS } from "../pipeline/verify/outputs.ts";
-import { SCHEMES } from "../recipes/schemes.ts";
+import { SCHEME_NAMES } from "../recipes/schemes.ts";
 import { OPTIMIZERS } from "../train/optimizers.ts";
 import { ENGINE_NAMES } from "./engines.ts";
 import { planFile, quantizeFile } from "./quantize.ts";
@@ -27,7 +27,7 @@ export { writeText } from "./write-text.ts";
 
 /** Names a user can type. */
 export const names = {
-  schemes: [...SCHEMES.keys()],
+  schemes: SCHEME_NAMES,
   observers: OBSERVERS.map(({ name }) => name),
   algorithms: ALGORITHMS.map(({ name }) => name),
   metrics: Object.keys(METRICS),

@@ -1,7 +1,7 @@
 /** NaN and infinity in weights: no scale can hold them, and what they do to a result is nobody's wish. */
+import { dialectOf } from "../ir/dialects.ts";
 import { graphs } from "../ir/edit.ts";
 import type { Model, Tensor } from "../ir/model.ts";
-import { ONNX } from "../ir/onnx-ops.ts";
 import { readAll } from "../ir/source.ts";
 import { constantsOf } from "../lowering/context.ts";
 import { decodeFloats } from "../numeric/convert.ts";
@@ -17,7 +17,7 @@ function weightsOf(model: Model): ReadonlySet<Tensor> {
   const found = new Set<Tensor>();
   for (const { scope, graph } of graphs(model.graph))
     for (const node of graph.nodes)
-      for (const { input } of ONNX.row(node)?.weights ?? []) {
+      for (const { input } of dialectOf(model).row(node)?.weights ?? []) {
         const constant = constants.find(scope, node.inputs[input] ?? "");
         if (constant) found.add(constant.tensor);
       }

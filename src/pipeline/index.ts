@@ -62,6 +62,7 @@ export type {
   Feeds,
   FunctionDef,
   Graph,
+  GraphContainer,
   Model,
   NDArray,
   Node,
@@ -114,7 +115,7 @@ export {
   type Rule,
   ruleFor,
 } from "../recipes/recipe.ts";
-export { SCHEMES, schemeNamed } from "../recipes/schemes.ts";
+export { SCHEME_NAMES, SCHEMES, schemeNamed } from "../recipes/schemes.ts";
 export { type Settings, tune } from "../recipes/tune.ts";
 export { findBadWeights, refuseBadWeights } from "./bad-weights.ts";
 export { type CalibrateOptions, calibrate, checkStats, mergeStats } from "./calibrate.ts";

@@ -1,7 +1,7 @@
 /** What is inside a model, and what fewbit could do with it. */
+import { dialectOf } from "../ir/dialects.ts";
 import { graphs } from "../ir/edit.ts";
 import type { Graph, Model, Tensor, ValueInfo } from "../ir/model.ts";
-import { ONNX } from "../ir/onnx-ops.ts";
 import { constantsOf, siteOf } from "../lowering/context.ts";
 import type { Site } from "../lowering/form.ts";
 import { FORMS } from "../lowering/index.ts";
@@ -36,7 +36,7 @@ export function inspectModel(model: Model): Contents {
 /** Number of nodes, sub-graphs included, and the default operator set. */
 export const modelFacts = (model: Model): Pick<ModelSummary, "ops" | "opset"> => ({
   ops: [...graphs(model.graph)].reduce((sum, { graph }) => sum + graph.nodes.length, 0),
-  opset: model.opsets[""] ?? 0,
+  ...(model.opsets[""] === undefined ? {} : { opset: model.opsets[""] }),
 });
 
 /** Inputs a caller must feed: old files also list initializers. */
@@ -88,13 +88,13 @@ function opSummaries(model: Model): readonly OpSummary[] {
 function gather(row: Gathered, site: Site): void {
   row.count++;
   row.weightBytes += site.node.inputs.reduce((sum, name) => sum + (site.constant(name)?.data.size ?? 0), 0);
-  if (ONNX.row(site.node)?.static(site.node).as === "compute" && holdsWeights(site)) {
+  if (dialectOf(site.model).row(site.node)?.static(site.node).as === "compute" && holdsWeights(site)) {
     row.quantizable++;
     return;
   }
-  const answers = steps().map(({ form, scheme }) => FORMS[form]?.fits(site, scheme));
+  const answers = steps(site.model).map(({ form, scheme }) => FORMS[form]?.fits(site, scheme));
   if (answers.some((answer) => typeof answer === "object")) row.quantizable++;
   else if (holdsWeights(site)) for (const answer of answers) if (typeof answer === "string") row.reasons.add(answer);
 }
 
-const steps = () => [...SCHEMES.values()].flatMap((scheme) => scheme.steps);
+const steps = ({ container }: Model) => [...SCHEMES[container].values()].flatMap((scheme) => scheme.steps);

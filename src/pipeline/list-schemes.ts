@@ -1,6 +1,6 @@
 /** Which schemes fit a model, and how small each makes it. */
 import { opTypes } from "../ir/edit.ts";
-import type { Model } from "../ir/model.ts";
+import type { GraphContainer, Model } from "../ir/model.ts";
 import { FewbitError } from "../numeric/errors.ts";
 import type { NamedScheme } from "../recipes/named-scheme.ts";
 import { plainRecipe } from "../recipes/recipe.ts";
@@ -15,8 +15,14 @@ const HALF = 0.5;
 
 /** All schemes; with a model (after `takeGrids`) also whether each fits and the bytes of its constants afterwards. */
 export const listSchemes = (model?: Model): readonly SchemeSummary[] =>
-  [...SCHEMES.values()].map((scheme) => ({
+  model === undefined
+    ? (Object.keys(SCHEMES) as GraphContainer[]).flatMap((container) => summaries(container))
+    : summaries(model.container, model);
+
+const summaries = (container: GraphContainer, model?: Model): readonly SchemeSummary[] =>
+  [...SCHEMES[container].values()].map((scheme) => ({
     name: scheme.name,
+    container,
     summary: scheme.summary,
     needsData: scheme.static !== undefined,
     ...(model ? fitting(model, scheme) : {}),

@@ -63,7 +63,7 @@ const cnn: Model = onnxModel({
 });
 const images: NDArray = { dtype: "float32", shape: [32, 3, 12, 12], data: normal([32, 3, 12, 12]) };
 
-const LOW = [...SCHEMES.values()].filter((scheme) => scheme.static !== undefined && scheme.name !== "w8a8");
+const LOW = [...SCHEMES.onnx.values()].filter((scheme) => scheme.static !== undefined && scheme.name !== "w8a8");
 
 async function made(scheme = schemeNamed("w4a8")): Promise<{ plan: Plan; model: Model }> {
   const { opset } = scheme;

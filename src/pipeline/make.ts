@@ -60,7 +60,7 @@ type Lender = Pick<Host, "engine" | "stage">;
 /** Steps 2 and 3: what would become what. `data` lends one sample, to learn the types that the model does not state. */
 export async function planFor(model: Model, recipe: Recipe, host: Lender, data?: Dataset): Promise<Planned> {
   const { scheme } = recipe;
-  const needs = needsOf(recipe);
+  const needs = needsOf(model, recipe);
   if (scheme.suffix !== undefined) {
     const prepared = await weightConstants.apply(model, {});
     return { prepared, plan: planModel(prepared, recipe) };
@@ -81,8 +81,8 @@ export async function planFor(model: Model, recipe: Recipe, host: Lender, data?:
 }
 
 /** What the schemes of a recipe need, those of its rules included. */
-function needsOf({ scheme, rules }: Recipe): Pick<PrepareOptions, "static" | "opset" | "grids"> {
-  const ruled = rules.filter((rule) => rule.scheme !== "keep").map((rule) => schemeNamed(rule.scheme));
+function needsOf({ container }: Model, { scheme, rules }: Recipe): Pick<PrepareOptions, "static" | "opset" | "grids"> {
+  const ruled = rules.filter((rule) => rule.scheme !== "keep").map((rule) => schemeNamed(rule.scheme, container));
   const opset = Math.max(...[scheme, ...ruled].map((needed) => needed.opset ?? 0));
   const grids = scheme.float16 === undefined;
   return { grids, static: [scheme, ...ruled].some((needed) => needed.static), ...(opset === 0 ? {} : { opset }) };

@@ -48,6 +48,7 @@ export function planModel(model: Model, recipe: Recipe): Plan {
       ...unusedGrids(model, fixed, recipe),
       ...inFloat.map(({ node, reason }) => `"${node}" computes in float: ${reason}`),
     ],
+    ...(recipe.scheme.static?.io === undefined ? {} : { io: recipe.scheme.static.io }),
     ...(recipe.scheme.float16 === undefined ? {} : { float16: recipe.scheme.float16 }),
     bytes: plannedBytes(model, stored),
   };
@@ -64,7 +65,7 @@ function assign(model: Model, recipe: Recipe): readonly Assigned[] {
       const site = siteOf(model, constants, graph, scope, node);
       if (rule === undefined) return { site, place, scheme: recipe.scheme };
       if (rule.scheme === "keep") return { site, place, scheme: undefined, kept: rule.reason };
-      return { site, place, scheme: recipe.tune(schemeNamed(rule.scheme)) };
+      return { site, place, scheme: recipe.tune(schemeNamed(rule.scheme, model.container)) };
     }),
   );
 }

@@ -163,7 +163,8 @@ export interface ModelSummary {
   /** With external data. */
   readonly size: number;
   readonly ops: number;
-  readonly opset: number;
+  /** Of ONNX models. */
+  readonly opset?: number;
 }
 
 /** What reports say of samples. */
@@ -295,6 +296,8 @@ export interface InspectReport {
 /** One scheme as `fewbit schemes` lists it; the last three fields only for a given model. */
 export interface SchemeSummary {
   readonly name: string;
+  /** What models it is for. */
+  readonly container: ContainerName;
   readonly summary: string;
   readonly needsData: boolean;
   readonly fits?: boolean;

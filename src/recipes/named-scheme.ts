@@ -1,10 +1,10 @@
 /** What a name like "w8a8" stands for. */
-import type { Form } from "../ir/plan.ts";
+import type { Form, InputOutput } from "../ir/plan.ts";
 import type { Scheme } from "../ir/scheme.ts";
 
 /** One way to store a node's weights; the first step whose form fits a node takes it. */
 export interface Step {
-  readonly form: Exclude<Form, "qdq" | "float16">;
+  readonly form: Exclude<Form, "qdq" | "integer" | "float16">;
   readonly scheme: Scheme;
   readonly algorithm: string;
   /** Only these ops; all the form fits without. */
@@ -18,6 +18,8 @@ export interface StaticGrids {
   readonly weights: Scheme;
   /** How the scales of weights are found. */
   readonly algorithm: string;
+  /** Type of the inputs and outputs, where callers may see codes (TFLite). */
+  readonly io?: InputOutput;
 }
 
 /** One row of the table of schemes. */

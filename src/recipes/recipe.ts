@@ -2,7 +2,7 @@
 import type { Place } from "../ir/plan.ts";
 import { fail } from "../numeric/errors.ts";
 import type { NamedScheme } from "./named-scheme.ts";
-import { schemeNamed } from "./schemes.ts";
+import { checkSchemeName } from "./schemes.ts";
 
 /** All given conditions must hold. */
 export interface Match {
@@ -84,7 +84,7 @@ export function parseRecipe(
   if (!Array.isArray(rules) || rules.length > MAX_RULES)
     fail("usage", `${where}: "rules" must be a list of at most ${MAX_RULES} rules`);
   const scheme = optionalText(json.scheme, `${where}: "scheme"`);
-  if (scheme !== undefined) schemeNamed(scheme);
+  if (scheme !== undefined) checkSchemeName(scheme);
   return {
     ...(scheme === undefined ? {} : { scheme }),
     rules: rules.map((rule, index) => parseRule(rule, `${where}: rules[${index}]`)),
@@ -97,7 +97,7 @@ function parseRule(json: unknown, where: string): Rule {
   unknownKeys(json, ["match", "scheme", "reason"], where);
   unknownKeys(json.match, ["op", "node", "pattern"], `${where}.match`);
   const scheme = optionalText(json.scheme, `${where}.scheme`) ?? "";
-  if (scheme !== "keep") schemeNamed(scheme);
+  if (scheme !== "keep") checkSchemeName(scheme);
   const { op, node } = json.match;
   const pattern = optionalText(json.match.pattern, `${where}.match.pattern`);
   const reason = optionalText(json.reason, `${where}.reason`);

@@ -1,9 +1,11 @@
-/** The named schemes: `fewbit quantize -s NAME`. One row holds all that is known of a name. */
+/** The named schemes: `fewbit quantize -s NAME`. One row holds all that is known of a name in one container. */
+import type { GraphContainer } from "../ir/model.ts";
 import type { Codebook, Scheme } from "../ir/scheme.ts";
 import type { DType } from "../numeric/dtypes.ts";
 import { fail } from "../numeric/errors.ts";
 import { didYouMean } from "../numeric/suggest.ts";
 import type { NamedScheme, Step } from "./named-scheme.ts";
+import { TFLITE_SCHEMES } from "./tflite.ts";
 import { TRANSFORMERS_JS, transformersJsScheme } from "./transformers-js.ts";
 
 const perTensor = (dtype: DType, symmetric: boolean): Scheme => ({ dtype, symmetric, granularity: { per: "tensor" } });
@@ -134,19 +136,44 @@ const FEWBIT: readonly NamedScheme[] = [
 
 const OWN_NAMES: ReadonlySet<string> = new Set(FEWBIT.map(({ name }) => name));
 
-/** All schemes by name: fewbit's own, then those that transformers.js knows. `fp16` is fewbit's: it clamps no weight. */
-export const SCHEMES: ReadonlyMap<string, NamedScheme> = new Map(
-  [...FEWBIT, ...TRANSFORMERS_JS.filter(({ name }) => !OWN_NAMES.has(name))].map((row) => [row.name, row]),
-);
+const byName = (rows: readonly NamedScheme[]): ReadonlyMap<string, NamedScheme> =>
+  new Map(rows.map((row) => [row.name, row]));
+
+/**
+ * All schemes by container and name. Those of ONNX: fewbit's own, then those that transformers.js knows. `fp16` is
+ * fewbit's: it clamps no weight.
+ */
+export const SCHEMES: Readonly<Record<GraphContainer, ReadonlyMap<string, NamedScheme>>> = {
+  onnx: byName([...FEWBIT, ...TRANSFORMERS_JS.filter(({ name }) => !OWN_NAMES.has(name))]),
+  tflite: byName(TFLITE_SCHEMES),
+};
+
+/** Names of schemes in any container. */
+export const SCHEME_NAMES: readonly string[] = [
+  ...new Set(Object.values(SCHEMES).flatMap((schemes) => [...schemes.keys()])),
+];
 
 /** Names of transformers.js that nobody can write say why themselves. */
 const NOT_WRITTEN = new Set(["fp32", "q1", "q1f16"]);
 
-/** The scheme of that name; an unknown one is refused with the list of those there are. */
-export function schemeNamed(name: string): NamedScheme {
-  const found = SCHEMES.get(name);
-  if (found !== undefined) return found;
-  if (NOT_WRITTEN.has(name)) return transformersJsScheme(name);
-  const names = [...SCHEMES.keys()];
-  return fail("usage", `unknown scheme "${name}"${didYouMean(name, names)} (known: ${names.join(", ")})`);
+/** Refuses a name that is that of no scheme in any container, with the list of those there are. */
+export function checkSchemeName(name: string): void {
+  if (NOT_WRITTEN.has(name)) transformersJsScheme(name);
+  if (!SCHEME_NAMES.includes(name))
+    fail("usage", `unknown scheme "${name}"${didYouMean(name, SCHEME_NAMES)} (known: ${SCHEME_NAMES.join(", ")})`);
 }
+
+/** The scheme of that name for a container; one it does not have is refused with the list of those it has. */
+export function schemeNamed(name: string, container: GraphContainer = "onnx"): NamedScheme {
+  checkSchemeName(name);
+  const schemes = SCHEMES[container];
+  return (
+    schemes.get(name) ??
+    fail(
+      "usage",
+      `scheme ${name} is not for ${CONTAINERS[container]} models; those take ${[...schemes.keys()].join(", ")}`,
+    )
+  );
+}
+
+const CONTAINERS: Readonly<Record<GraphContainer, string>> = { onnx: "ONNX", tflite: "TFLite" };

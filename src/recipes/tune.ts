@@ -1,4 +1,5 @@
 /** The user's settings on top of a named scheme: `--group-size`, `--symmetric`, `--algorithm`, `--activations`, `--embeddings`. */
+import type { InputOutput } from "../ir/plan.ts";
 import type { Scheme } from "../ir/scheme.ts";
 import { fail } from "../numeric/errors.ts";
 import type { NamedScheme, Step } from "./named-scheme.ts";
@@ -13,8 +14,12 @@ export interface Settings {
   readonly embeddings?: boolean;
   /** Leave one bit of int8 weights unused, for CPUs whose 8-bit products saturate. */
   readonly reduceRange?: boolean;
+  /** Type of a TFLite model's inputs and outputs. */
+  readonly io?: InputOutput;
 }
 
+/** Forms whose weights' scales an algorithm searches. */
+const SEARCHED: ReadonlySet<Step["form"]> = new Set(["nbits", "hybrid", "dequantize"]);
 const GROUP_SIZES = [16, 32, 64, 128, 256];
 /** Algorithms for weights on a grid in groups; the others are tables that belong to schemes of their own. */
 const GRID_ALGORITHMS = ["rtn", "mse"];
@@ -35,7 +40,7 @@ function tuneStep(step: Step, { weights, groupSize, algorithm, reduceRange }: Se
     ...(groupSize !== undefined && grouped ? { granularity: { per: "group", size: groupSize } } : {}),
     ...(reduceRange && step.form === "dynamic" ? { reduceRange } : {}),
   };
-  return { ...step, scheme, ...(algorithm !== undefined && step.form === "nbits" ? { algorithm } : {}) };
+  return { ...step, scheme, ...(algorithm !== undefined && SEARCHED.has(step.form) ? { algorithm } : {}) };
 }
 
 /** int8 with zero point 0, as TensorRT and most accelerators want it. */
@@ -54,7 +59,7 @@ export function tune(scheme: NamedScheme, settings: Settings): NamedScheme {
       "usage",
       `scheme ${scheme.name} is a fixed contract of transformers.js; use w8, w4 or w8a8-dynamic to change ${changed[0]![0]}`,
     );
-  const { groupSize, embeddings, activations, reduceRange, algorithm } = settings;
+  const { groupSize, embeddings, activations, reduceRange, algorithm, io } = settings;
   if (algorithm !== undefined && !GRID_ALGORITHMS.includes(algorithm))
     fail(
       "usage",
@@ -67,6 +72,7 @@ export function tune(scheme: NamedScheme, settings: Settings): NamedScheme {
     activations: activations === "symmetric" ? symmetric(scheme.static.activations) : scheme.static.activations,
     weights: reduceRange ? { ...scheme.static.weights, reduceRange } : scheme.static.weights,
     algorithm: algorithm ?? scheme.static.algorithm,
+    ...(io && { io }),
   };
   return {
     ...scheme,
@@ -82,9 +88,10 @@ const ACTS_ON: { readonly [S in keyof Settings]-?: (scheme: NamedScheme) => bool
   activations: (scheme) => scheme.static !== undefined,
   weights: (scheme) => hasForm(scheme, "nbits"),
   groupSize: (scheme) => scheme.steps.some(({ scheme: { granularity } }) => granularity.per === "group"),
-  algorithm: (scheme) => scheme.static !== undefined || hasForm(scheme, "nbits"),
+  algorithm: (scheme) => scheme.static !== undefined || scheme.steps.some(({ form }) => SEARCHED.has(form)),
   embeddings: (scheme) => scheme.steps.length > 0,
   reduceRange: (scheme) => scheme.static !== undefined || hasForm(scheme, "dynamic"),
+  io: (scheme) => scheme.static?.io !== undefined,
 };
 
 /** Names of the settings that change nothing about this scheme. */

@@ -42,6 +42,7 @@ interface QuantizeFlags extends EngineFlags, EvaluationFlags {
   readonly observer?: string;
   readonly embeddings?: boolean;
   readonly reduceRange?: boolean;
+  readonly io?: "float32" | "int8" | "uint8" | "int16";
   readonly stats?: string;
   readonly dryRun?: boolean;
   /** false with --no-report. */
@@ -77,6 +78,11 @@ const OPTIONS: readonly OptionRow[] = [
   { flags: "--observer <name>", summary: "how ranges are chosen from what calibration saw" },
   { flags: "--embeddings", summary: "quantize embedding tables too" },
   { flags: "--reduce-range", summary: "weights of 7 bits, for CPUs without VNNI, where 8-bit products saturate" },
+  {
+    flags: "--io <type>",
+    summary: "TFLite in integers: type of its inputs and outputs, float32 by default",
+    choices: ["float32", "int8", "uint8", "int16"],
+  },
   { flags: "--stats <file>", summary: "read calibration statistics from this file, or save them there" },
   ...SAMPLE_OPTIONS,
   ...ENGINE_OPTIONS,
@@ -100,6 +106,7 @@ function request(model: string, flags: QuantizeFlags, { services, command }: Con
     groupSize: flags.groupSize,
     stats: flags.stats,
     reduceRange: flags.reduceRange,
+    io: flags.io,
   });
   return {
     ...engineRequest(flags, services),
@@ -123,7 +130,7 @@ async function dryRun(wish: QuantizeRequest, context: Context): Promise<number> 
 export const quantize: Command = {
   name: "quantize",
   summary: "make a model smaller and faster, and measure what that cost",
-  arguments: [{ name: "<model>", summary: "ONNX file, or the folder of a transformers.js model" }],
+  arguments: [{ name: "<model>", summary: "ONNX or TFLite file, or the folder of a transformers.js model" }],
   options: OPTIONS,
   examples: [
     ["quantize model.onnx -s w4", "4 bit weights; no data needed"],
@@ -133,6 +140,7 @@ export const quantize: Command = {
       "write it only if it loses at most one point of accuracy",
     ],
     ["quantize model.onnx -s w8a8,w8,w4 -c samples.npy -o out", "several at once, and a report that compares them"],
+    ["quantize model.tflite -s w8a8 -c samples.npy --io int8", "full integer TFLite, as accelerators want it"],
     ["quantize ./my-model -s q8,q4,q4f16", "a transformers.js folder: files in onnx/ under the names it expects"],
     ["quantize model.onnx -s w8a8 --keep op:Softmax --keep '^head' --dry-run", "only show what would happen"],
   ],

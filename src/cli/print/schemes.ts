@@ -6,6 +6,7 @@ import { type Column, printTable } from "../table.ts";
 
 const COLUMNS: readonly Column[] = [
   { title: "scheme" },
+  { title: "for" },
   { title: "size", align: "right" },
   { title: "smaller", align: "right" },
   { title: "data" },
@@ -14,6 +15,7 @@ const COLUMNS: readonly Column[] = [
 
 const row = (scheme: SchemeSummary, original: number | undefined): (string | undefined)[] => [
   scheme.name,
+  scheme.container,
   scheme.bytes === undefined ? undefined : bytes(scheme.bytes),
   scheme.bytes === undefined || original === undefined ? undefined : times(original / scheme.bytes),
   scheme.needsData ? "needed" : "not needed",

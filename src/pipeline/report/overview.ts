@@ -41,7 +41,7 @@ export function header(report: QuantizeReport): Html {
   const { tone, sentence } = headline(report);
   const { model, environment, recommended } = report;
   const place = [
-    `${bytes(model.size)}, ${count(model.ops, "node")}, opset ${model.opset}`,
+    `${bytes(model.size)}, ${count(model.ops, "node")}${model.opset === undefined ? "" : `, opset ${model.opset}`}`,
     environment.engine,
     count(environment.threads, "thread"),
     environment.cpu,

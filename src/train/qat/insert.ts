@@ -8,6 +8,7 @@ import { freshNames, withGraph, withTensors } from "../../ir/edit.ts";
 import type { Graph, Model, Node, Tensor } from "../../ir/model.ts";
 import { ONNX } from "../../ir/onnx-ops.ts";
 import type { NodePlan, Plan, ValuePlan } from "../../ir/plan.ts";
+import { scaleOwner } from "../../ir/scale-owner.ts";
 import type { QParams } from "../../ir/scheme.ts";
 import { elementCount } from "../../numeric/dtypes.ts";
 import { fail } from "../../numeric/errors.ts";
@@ -85,17 +86,8 @@ function place(state: State, grid: GridNodes): GridNodes {
   return grid;
 }
 
-/** The value whose grid a value has. */
-function rootOf(state: State, name: string): ValuePlan {
-  let at = state.values.get(name)!;
-  while (at.sameAs !== undefined)
-    at =
-      state.values.get(at.sameAs) ?? fail("graph", `plan: "${at.value}" shares the scale of unplanned "${at.sameAs}"`);
-  return at;
-}
-
 function valueGrid(state: State, name: string): GridNodes {
-  const root = rootOf(state, name);
+  const root = scaleOwner(state.values, name);
   const known = state.valueGrids.get(root.value);
   if (known !== undefined) return known;
   const { scale, zeroPoint } =

@@ -1,0 +1,67 @@
+/** Weights as codes around nodes that compute in float: the kernel takes codes (hybrid), or a DEQUANTIZE stands in front. */
+import { node as makeNode } from "../../ir/build.ts";
+import type { Node, Tensor } from "../../ir/model.ts";
+import type { NodePlan } from "../../ir/plan.ts";
+import { fail } from "../../numeric/errors.ts";
+import { weightKey } from "../given.ts";
+import { declareFloats, type State } from "./state.ts";
+import { type BiasSite, codedWeight } from "./weights.ts";
+
+/** Whether every reader of a weight takes the same codes of it; they may then have its name. */
+function isAlone({ graph, plans }: State, entry: NodePlan): boolean {
+  const { tensor } = entry.weight!;
+  const readers = graph.nodes.filter(({ inputs }) => inputs.includes(tensor));
+  return readers.length === 1 && plans.get(readers[0]!) === entry && !graph.outputs.some(({ name }) => name === tensor);
+}
+
+/** The codes of a planned weight; nodes that share it share them, where biases allow it. */
+export async function weightCodes(state: State, entry: NodePlan, site?: BiasSite): Promise<Tensor> {
+  const weight = entry.weight ?? fail("graph", `"${entry.node}": the plan names no weight`);
+  const key = JSON.stringify([weight.tensor, weightKey(weight), entry.form === "dequantize", site?.bias?.name ?? ""]);
+  const known = state.weights.get(key);
+  if (known !== undefined) return known;
+  const tensor = state.graph.tensors.get(weight.tensor)!;
+  const alone = entry.form !== "dequantize" && isAlone(state, entry);
+  const name = alone ? tensor.name : state.fresh(`${tensor.name}/${weight.scheme.dtype}`);
+  const coded = await codedWeight(tensor, weight, name, site);
+  state.tensors.set(name, coded);
+  state.weights.set(key, coded);
+  return coded;
+}
+
+/** Fully connected kernels find better ranges of activations with a zero point (schema: asymmetric_quantize_inputs). */
+const asymmetric = (node: Node): Node =>
+  node.op === "FULLY_CONNECTED"
+    ? { ...node, attributes: { ...node.attributes, asymmetric_quantize_inputs: { type: "int", value: 1 } } }
+    : node;
+
+/** A node whose kernel takes the codes of its weight and quantizes what comes in by itself. */
+export async function hybridNode(state: State, node: Node, entry: NodePlan): Promise<Node> {
+  const coded = await weightCodes(state, entry);
+  const inputs = node.inputs.map((name, i) => (i === entry.weight!.input ? coded.name : name));
+  return asymmetric({ ...node, inputs });
+}
+
+/** A node that reads its weight as floats, decoded by one DEQUANTIZE for all that read it so. */
+export async function dequantizedNode(state: State, node: Node, entry: NodePlan): Promise<Node> {
+  const coded = await weightCodes(state, entry);
+  const floats = `${coded.name}/float`;
+  if (!state.types.has(floats)) {
+    state.nodes.push(makeNode("DEQUANTIZE", [coded.name], [floats]));
+    state.types.set(floats, { name: floats, dtype: "float32", shape: coded.shape });
+  }
+  return { ...node, inputs: node.inputs.map((name, i) => (i === entry.weight!.input ? floats : name)) };
+}
+
+/** Name of the floats of a value that was made as codes. */
+export function floatsOf(state: State, name: string): string {
+  const codes = state.codes.get(name);
+  if (codes === undefined || state.graph.tensors.has(name)) return name;
+  const known = state.floats.get(name);
+  if (known !== undefined) return known;
+  const floats = state.fresh(`${name}/float`);
+  declareFloats(state, floats, name);
+  state.nodes.push(makeNode("DEQUANTIZE", [codes], [floats]));
+  state.floats.set(name, floats);
+  return floats;
+}
