@@ -1,5 +1,7 @@
 /** All passes, and the order they run in before a model is quantized. */
+import type { GraphContainer } from "../ir/model.ts";
 import { constantNodes } from "./constant-nodes.ts";
+import { decodeConstants } from "./decode-constants.ts";
 import { dedupeTensors } from "./dedupe-tensors.ts";
 import { dropIdentity } from "./drop-identity.ts";
 import { dropUnused } from "./drop-unused.ts";
@@ -9,6 +11,7 @@ import { fuseMatMulAdd } from "./fuse-matmul-add.ts";
 import type { Pass } from "./pass.ts";
 import { poolToConv } from "./pool-to-conv.ts";
 import { splitClips } from "./split-clips.ts";
+import { stripFakeQuant } from "./strip-fake-quant.ts";
 import { stripQdq } from "./strip-qdq.ts";
 import { unlistInitializers } from "./unlist-initializers.ts";
 import { widenBias } from "./widen-bias.ts";
@@ -35,6 +38,23 @@ export const GRIDS: readonly Pass[] = [dropUnused, constantNodes, dropIdentity, 
 
 /** For graphs that will run in integers from end to end; weight-only forms want MatMul as it is. */
 export const STATIC: readonly Pass[] = [fuseMatMulAdd, widenBias, poolToConv, splitClips, dropUnused];
+
+/** The passes of one container, in the order of their groups. */
+export interface Passes {
+  /** Before the operator set is raised. */
+  readonly first: readonly Pass[];
+  /** For models that were trained or quantized elsewhere. */
+  readonly grids: readonly Pass[];
+  readonly general: readonly Pass[];
+  /** For graphs that will run in integers from end to end. */
+  readonly static: readonly Pass[];
+}
+
+/** All passes by container. TFLite models come out of their converter with batch norms folded and constants computed. */
+export const PASSES: Readonly<Record<GraphContainer, Passes>> = {
+  onnx: { first: FIRST, grids: GRIDS, general: GENERAL, static: STATIC },
+  tflite: { first: [], grids: [stripFakeQuant], general: [dropUnused, decodeConstants], static: [] },
+};
 
 export { type Bounds, removableActivation } from "./clamps.ts";
 export { weightConstants } from "./constant-nodes.ts";

@@ -1,16 +1,7 @@
 /** Step 2: float rewrites that keep what the model computes and let the quantizer and the engine do their best. */
 import { graphs, opTypes } from "../ir/edit.ts";
 import type { Model } from "../ir/model.ts";
-import {
-  FIRST,
-  GENERAL,
-  GRIDS,
-  type Pass,
-  type PassContext,
-  raiseOpset,
-  STATIC,
-  type ValueType,
-} from "../passes/index.ts";
+import { PASSES, type Pass, type PassContext, raiseOpset, type ValueType } from "../passes/index.ts";
 
 /** What the model is prepared for. */
 export interface PrepareOptions {
@@ -40,20 +31,27 @@ export interface Prepared {
 
 /** Runs the passes in order. Fails with code "unsupported" when the opset can't be raised, and says which op is why. */
 export async function prepare(model: Model, context: PassContext, options: PrepareOptions = {}): Promise<Prepared> {
+  const passes = PASSES[model.container];
   const raise = options.opset === undefined ? [] : [raiseOpset(options.opset)];
-  const grids = options.grids && isQuantized(model) ? GRIDS : [];
-  const general = await runPasses(model, context, [...FIRST, ...raise, ...grids, ...GENERAL]);
+  const grids = options.grids && isQuantized(model) ? passes.grids : [];
+  const general = await runPasses(model, context, [...passes.first, ...raise, ...grids, ...passes.general]);
   if (!options.static) return general;
   const types = await options.typesOf?.(general.model);
-  const fixed = await runPasses(general.model, types === undefined ? context : { ...context, types }, STATIC);
+  const fixed = await runPasses(general.model, types === undefined ? context : { ...context, types }, passes.static);
   return { model: fixed.model, log: [...general.log, ...fixed.log] };
 }
 
-const isQuantized = (model: Model): boolean => opTypes(model).has("DequantizeLinear");
+/** Ops that say on which grid a value or a constant lies. */
+const GRID_OPS = ["DequantizeLinear", "DEQUANTIZE", "FAKE_QUANT"];
+
+const isQuantized = (model: Model): boolean => {
+  const ops = opTypes(model);
+  return GRID_OPS.some((op) => ops.has(op));
+};
 
 /** The model as plans want it: Q/DQ pairs taken out, their grids beside the float graph. The same model without any. */
 export const takeGrids = async (model: Model): Promise<Model> =>
-  isQuantized(model) ? (await runPasses(model, {}, GRIDS)).model : model;
+  isQuantized(model) ? (await runPasses(model, {}, PASSES[model.container].grids)).model : model;
 
 async function runPasses(model: Model, context: PassContext, passes: readonly Pass[]): Promise<Prepared> {
   const log: PrepareStep[] = [];

@@ -31,7 +31,8 @@ const typeIn = ({ values, inputs, outputs }: Model["graph"], name: string) =>
 test("full integer: one QUANTIZE in front, one DEQUANTIZE behind, all between as int8 codes", async () => {
   const { graph, plan } = await lowered(smallNet(), "w8a8");
   expect(ops(graph)).toEqual(["QUANTIZE", ...ops(smallNet().graph), "DEQUANTIZE"]);
-  for (const name of ["features", "shifted", "pooled", "flat", "scores"]) expect(typeIn(graph, name)?.dtype).toBe("int8");
+  for (const name of ["features", "shifted", "pooled", "flat", "scores"])
+    expect(typeIn(graph, name)?.dtype).toBe("int8");
   expect(typeIn(graph, "image")?.dtype).toBe("float32");
   expect(typeIn(graph, "classes")?.dtype).toBe("float32");
   expect(plan.kept).toEqual([]);
@@ -114,7 +115,12 @@ test("weights only: a DEQUANTIZE in front of the float kernel", async () => {
 function withFloatOp(): Model {
   const { graph, ...rest } = smallNet();
   const nodes = graph.nodes.flatMap((node) =>
-    node.op === "ADD" ? [{ ...node, outputs: ["before"] }, { ...node, op: "COS", inputs: ["before"] }] : [node],
+    node.op === "ADD"
+      ? [
+          { ...node, outputs: ["before"] },
+          { ...node, op: "COS", inputs: ["before"] },
+        ]
+      : [node],
   );
   const values = new Map(graph.values).set("before", { ...graph.values.get("shifted")!, name: "before" });
   return withGraph({ graph, ...rest }, { ...graph, nodes, values });
