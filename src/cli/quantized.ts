@@ -39,8 +39,10 @@ export function quantizeJson(report: QuantizeReport, page: string | undefined) {
 
 export function compareJson(report: CompareReport) {
   const { scheme: _scheme, ...rest } = candidateJson(report.candidate);
+  const { layers } = report.candidate;
   return {
     ...rest,
+    ...(layers.length > 0 && { layers }),
     findings: merged(report.findings, report.candidate.findings),
     seconds: report.seconds,
     model: report.model,

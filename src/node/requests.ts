@@ -86,6 +86,10 @@ export interface CompareRequest extends EngineRequest {
   readonly candidate: string;
   readonly evaluation: EvaluationRequest;
   readonly maxDrop?: number;
+  /** Compare every inner value that both models have under one name. */
+  readonly layers?: boolean;
+  /** Engine of the candidate, where it is another than the reference's. */
+  readonly candidateEngine?: string;
   readonly command: string;
 }
 

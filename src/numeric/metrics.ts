@@ -11,6 +11,8 @@ export interface ErrorSums {
   readonly candidate: number;
   readonly dot: number;
   readonly noise: number;
+  /** Sum of candidate minus reference. */
+  readonly shift: number;
   readonly maxAbs: number;
   readonly maxReference: number;
   /** Pairs where the reference is not finite, and where only the candidate isn't. */
@@ -25,6 +27,7 @@ export const noErrors: ErrorSums = {
   candidate: 0,
   dot: 0,
   noise: 0,
+  shift: 0,
   maxAbs: 0,
   maxReference: 0,
   badReference: 0,
@@ -70,7 +73,7 @@ export function countNonFinite(values: ArrayLike<number>): { readonly nan: numbe
 /** `sums` with one more batch of pairs in it; both arrays in the same order. */
 export function addErrors(sums: ErrorSums, reference: ArrayLike<number>, candidate: ArrayLike<number>): ErrorSums {
   checkPair(reference, candidate);
-  let { count, signal, candidate: energy, dot, noise, maxAbs, maxReference, badReference, badCandidate } = sums;
+  let { count, signal, candidate: energy, dot, noise, shift, maxAbs, maxReference, badReference, badCandidate } = sums;
   for (let i = 0; i < reference.length; i++) {
     const a = reference[i]!;
     const b = candidate[i]!;
@@ -85,10 +88,11 @@ export function addErrors(sums: ErrorSums, reference: ArrayLike<number>, candida
     energy += b * b;
     dot += a * b;
     noise += error * error;
+    shift += error;
     maxAbs = Math.max(maxAbs, Math.abs(error));
     maxReference = Math.max(maxReference, Math.abs(a));
   }
-  return { count, signal, candidate: energy, dot, noise, maxAbs, maxReference, badReference, badCandidate };
+  return { count, signal, candidate: energy, dot, noise, shift, maxAbs, maxReference, badReference, badCandidate };
 }
 
 /** Sums of two disjoint parts of the data. */
@@ -98,6 +102,7 @@ export const mergeErrors = (a: ErrorSums, b: ErrorSums): ErrorSums => ({
   candidate: a.candidate + b.candidate,
   dot: a.dot + b.dot,
   noise: a.noise + b.noise,
+  shift: a.shift + b.shift,
   maxAbs: Math.max(a.maxAbs, b.maxAbs),
   maxReference: Math.max(a.maxReference, b.maxReference),
   badReference: a.badReference + b.badReference,
@@ -117,6 +122,9 @@ export function cosine({ signal, candidate, dot }: ErrorSums): number {
 
 /** Mean squared error. */
 export const mse = ({ noise, count }: ErrorSums): number => (count === 0 ? 0 : noise / count);
+
+/** Mean of candidate minus reference: what is left of the error when it is averaged. */
+export const meanError = ({ shift, count }: ErrorSums): number => (count === 0 ? 0 : shift / count);
 
 /** Largest error as a share of the largest reference magnitude. */
 export const maxRelative = ({ maxAbs, maxReference }: ErrorSums): number => (maxAbs === 0 ? 0 : maxAbs / maxReference);

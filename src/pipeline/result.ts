@@ -79,11 +79,21 @@ export interface LayerResult {
   readonly op: string;
   readonly value: string;
   readonly kind: "weight" | "activation";
-  readonly form: Form;
+  /** Absent for models that fewbit did not make. */
+  readonly form?: Form;
   readonly bits: number;
   /** dB; null when nothing was lost. */
   readonly sqnr: number | null;
   readonly mse: number;
+  /** Mean of the errors: their common shift. */
+  readonly meanError: number;
+  /** Largest difference of two values. */
+  readonly maxAbs: number;
+  /**
+   * Root mean square error in steps of the value's grid. Rounding alone gives 0.29 (the root of 1/12); more came in with
+   * what the layer reads, or was clipped.
+   */
+  readonly steps?: number;
   /** What the grid covers. */
   readonly range?: { readonly min: number; readonly max: number };
   /** What calibration or the weight held; may reach beyond `range`. */

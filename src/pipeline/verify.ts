@@ -3,7 +3,7 @@
  * was not measured.
  */
 import type { Dataset } from "../containers/data.ts";
-import type { ModelPlace, Session } from "../engines/contract.ts";
+import type { Engine, ModelPlace, Session } from "../engines/contract.ts";
 import { computeShare } from "../engines/histogram.ts";
 import type { Feeds, Model } from "../ir/model.ts";
 import type { Plan } from "../ir/plan.ts";
@@ -12,6 +12,7 @@ import { FewbitError, fail } from "../numeric/errors.ts";
 import type { Host, Staged } from "./host.ts";
 import type { Hooks } from "./progress.ts";
 import { type Candidate, type Finding, ratioOf } from "./result.ts";
+import { compareCommonLayers } from "./verify/common-layers.ts";
 import { judge } from "./verify/findings.ts";
 import { compareLayers } from "./verify/layers.ts";
 import { compareOutputs, type Evaluation } from "./verify/outputs.ts";
@@ -39,6 +40,10 @@ export interface VerifyInput {
     readonly stats?: Stats;
     readonly findings: readonly Finding[];
   };
+  /** Both models, to compare value by value, where neither was made here. */
+  readonly layers?: { readonly before: Model; readonly after: Model };
+  /** What runs the candidate; the host's engine unless told. */
+  readonly candidateEngine?: Engine;
 }
 
 /** Everything of a candidate that comes from running it. */
@@ -49,7 +54,7 @@ export async function verify(host: Host, input: VerifyInput, hooks: Hooks): Prom
   const { reference, candidate } = input;
   const { session: before, refused } = await openReference(host, reference.place);
   try {
-    const after = await host.engine.open(candidate.place, { threads: host.threads });
+    const after = await engineOf(host, input).open(candidate.place, { threads: host.threads });
     try {
       return await runBoth(host, input, { before, after, refused }, hooks);
     } finally {
@@ -59,6 +64,8 @@ export async function verify(host: Host, input: VerifyInput, hooks: Hooks): Prom
     await before.close();
   }
 }
+
+const engineOf = ({ engine }: Host, { candidateEngine }: VerifyInput): Engine => candidateEngine ?? engine;
 
 /** Both models, open; `refused` says why the original runs without the engine's optimizations. */
 interface Sessions {
@@ -101,10 +108,7 @@ async function runBoth(
   const memory =
     refused === undefined ? await measureMemory(host, reference.place, candidate.place, sample) : undefined;
   const opHistogram = await histograms(host, input, sample, refused !== undefined);
-  const layers =
-    made && !random && outputs.broken.length === 0
-      ? await compareLayers(host, made.prepared, made.model, made.plan, made.stats, evaluation.data, hooks)
-      : [];
+  const layers = random || outputs.broken.length > 0 ? [] : await layersOf(host, input, hooks);
   const share = opHistogram && computeShare(opHistogram.after);
   const measured = {
     size: ratioOf(reference.size, candidate.size),
@@ -124,6 +128,14 @@ async function runBoth(
   return { ...measured, findings: [...(made?.findings ?? []), ...about, ...findings] };
 }
 
+async function layersOf(host: Host, input: VerifyInput, hooks: Hooks): Promise<Verified["layers"]> {
+  const { made, layers, evaluation } = input;
+  if (made) return compareLayers(host, made.prepared, made.model, made.plan, made.stats, evaluation.data, hooks);
+  if (layers === undefined) return [];
+  const engines = [host.engine, engineOf(host, input)] as const;
+  return compareCommonLayers(host, [layers.before, layers.after], engines, evaluation.data, hooks);
+}
+
 /** Made-up inputs may be nonsense to a model (lengths that must agree, indices); the user's own then have to do. */
 async function tryMadeUp(original: Session, data: Dataset): Promise<void> {
   try {
@@ -139,9 +151,9 @@ async function oneSample(data: Dataset): Promise<Feeds> {
   return {};
 }
 
-async function histograms(host: Host, { reference, candidate }: VerifyInput, sample: Feeds, refused: boolean) {
-  const before = refused ? {} : await host.engine.opHistogram(reference.place, sample);
-  const after = await host.engine.opHistogram(candidate.place, sample);
+async function histograms(host: Host, input: VerifyInput, sample: Feeds, refused: boolean) {
+  const before = refused ? {} : await host.engine.opHistogram(input.reference.place, sample);
+  const after = await engineOf(host, input).opHistogram(input.candidate.place, sample);
   return before && after ? { before, after } : undefined;
 }
 

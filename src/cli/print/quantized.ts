@@ -129,9 +129,29 @@ export function printQuantized(io: Io, report: QuantizeReport, page: string | un
   printWritten(io, report, page);
 }
 
+const LAYER_COLUMNS: readonly Column[] = [
+  { title: "layer" },
+  { title: "op" },
+  ...["bits", "SQNR", "mean error", "largest", "steps"].map(right),
+];
+
+const error = (value: number): string => (value === 0 ? "0" : value.toExponential(1));
+
+/** In the order of the network; "exact" where no value differs. */
+function printLayers(io: Io, { layers }: Candidate): void {
+  if (layers.length === 0) return;
+  const rows = layers.map(({ value, op, bits, sqnr, meanError, maxAbs, steps }) => [
+    ...[printable(value), op, String(bits), decibels(sqnr)],
+    ...[error(meanError), error(maxAbs), steps?.toFixed(2)],
+  ]);
+  printTable(io, LAYER_COLUMNS, rows);
+  io.stdout.write("\n");
+}
+
 export function printCompared(io: Io, report: CompareReport): void {
   const { candidate, model, findings } = report;
   printCandidates(io, model.name, [candidate]);
+  printLayers(io, candidate);
   printVerdicts(io, [candidate]);
   printFindings(io, [...findings, ...candidate.findings]);
 }

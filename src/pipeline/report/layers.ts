@@ -25,18 +25,33 @@ const meter = (sqnr: number | null): Html => {
   return html`<span>${decibels(sqnr)}<span class="meter" aria-hidden="true"><i style="width:${Math.round(share * 100)}%"></i></span></span>`;
 };
 
-const row = ({ node, op, form, bits, sqnr, mse, range }: LayerResult): Row => ({
+const error = (value: number): string => (value === 0 ? "0" : value.toExponential(1));
+
+const row = ({ node, op, form, bits, sqnr, mse, meanError, maxAbs, steps, range }: LayerResult): Row => ({
   cells: [
     head(html`<span class="name">${node}</span>`),
     text(op),
-    text(`${form}, ${bits} bit`),
+    text(form === undefined ? `${bits} bit` : `${form}, ${bits} bit`),
     number(meter(sqnr)),
-    number(mse === 0 ? "0" : mse.toExponential(1)),
+    number(error(mse)),
+    number(error(meanError)),
+    number(error(maxAbs)),
+    number(steps?.toFixed(2)),
     number(range && interval(range)),
   ],
 });
 
-const TITLES = [head("layer"), text("op"), text("form"), number("SQNR"), number("MSE"), number("range")];
+const TITLES = [
+  head("layer"),
+  text("op"),
+  text("form"),
+  number("SQNR"),
+  number("MSE"),
+  number("mean"),
+  number("largest"),
+  number("steps"),
+  number("range"),
+];
 
 function layerTable(layers: readonly LayerResult[], caption?: string): Html {
   return table({ titles: TITLES, rows: layers.map(row), ...(caption !== undefined && { caption }) });
@@ -73,7 +88,7 @@ export function layerSection({ scheme, layers }: Candidate, role: "main" | "othe
   const rest = sorted.slice(LAYERS_OPEN, LAYERS_SHOWN);
   const label = `Signal to quantization noise of ${count(layers.length, "layer")} of ${scheme}; lowest ${decibels(worst.sqnr)} in ${worst.node}`;
   const left = layers.length - Math.min(layers.length, LAYERS_SHOWN);
-  return html`<p class="soft">Signal to quantization noise at each layer, in the order of the network; higher is better, and 6 dB are one bit.${layers.some(({ sqnr }) => sqnr === null) && " Grey: nothing was lost."}</p>
+  return html`<p class="soft">Signal to quantization noise at each layer, in the order of the network; higher is better, and 6 dB are one bit. Mean and largest are of the errors; steps is their root mean square in steps of the value's codes, 0.29 where only rounding is at work.${layers.some(({ sqnr }) => sqnr === null) && " Grey: nothing was lost."}</p>
 ${layerChart(label, layers)}
 ${layerTable(sorted.slice(0, LAYERS_OPEN), `Worst first: ${Math.min(LAYERS_OPEN, layers.length)} of ${count(layers.length, "layer")}`)}
 ${rest.length > 0 && html`<details><summary>${count(rest.length, "more layer")}</summary>${layerTable(rest)}</details>`}

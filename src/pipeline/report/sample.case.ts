@@ -25,6 +25,9 @@ export const sampleLayers = (
     bits: 8,
     sqnr: i === 1 ? null : 44 - 22 * Math.abs(Math.sin(i * 1.7)) - (i / length) * 8,
     mse: i === 1 ? 0 : 1.3e-5 * (1 + i),
+    meanError: i === 1 ? 0 : 1e-4 * (i - 3),
+    maxAbs: i === 1 ? 0 : 0.01 * (1 + i),
+    steps: i === 1 ? 0 : 0.29 + 0.1 * i,
     range: { min: -0.91, max: 2.42 },
     histogram: bell(64, -1.8, 3.1 + i / 10),
   }));

@@ -1,14 +1,16 @@
 /** Where the error comes from: the same values inside both models, compared layer by layer. */
 import type { Dataset } from "../../containers/data.ts";
+import type { Engine, Session } from "../../engines/contract.ts";
 import { withTaps } from "../../engines/taps.ts";
 import type { Model, NDArray } from "../../ir/model.ts";
 import type { NodePlan, Plan } from "../../ir/plan.ts";
+import { scaleOwner } from "../../ir/scale-owner.ts";
 import { bitsOf, codesOf } from "../../ir/scheme.ts";
 import type { Stats } from "../../ir/stats.ts";
 import { gridOf } from "../../lowering/qdq.ts";
 import { floatsOf } from "../../numeric/convert.ts";
 import { DTYPES } from "../../numeric/dtypes.ts";
-import { addErrors, type ErrorSums, mse, noErrors, sqnr } from "../../numeric/metrics.ts";
+import { addErrors, type ErrorSums, meanError, mse, noErrors, sqnr } from "../../numeric/metrics.ts";
 import type { Host } from "../host.ts";
 import { type Hooks, stopIfAborted } from "../progress.ts";
 import type { LayerResult } from "../result.ts";
@@ -40,7 +42,7 @@ export async function compareLayers(
   const layers = comparable(before, after, plan);
   if (layers.length === 0) return [];
   const values = layers.map(({ value }) => value);
-  const sums = await runBoth(host, withTaps(before, values), withTaps(after, values), values, data, hooks);
+  const sums = await withTapped(host, [before, after], values, (both) => sumErrors(both, values, data, hooks));
   return layers.map((layer) => result(layer, sums.get(layer.value) ?? noErrors, plan, stats));
 }
 
@@ -55,37 +57,51 @@ function comparable(before: Model, after: Model, plan: Plan): readonly Layer[] {
   return all.filter((_, i) => i % stride === 0);
 }
 
-async function runBoth(
-  host: Host,
-  before: Model,
-  after: Model,
+/** Sums of the errors of `values`, tapped in both models, over the first samples. */
+export async function sumErrors(
+  [one, two]: readonly [Session, Session],
   values: readonly string[],
   data: Dataset,
   { progress, signal }: Hooks,
 ): Promise<ReadonlyMap<string, ErrorSums>> {
   const sums = new Map<string, ErrorSums>();
-  await using first = await host.stage(before, "before.onnx");
-  await using second = await host.stage(after, "after.onnx");
-  const [one, two] = [await host.engine.open(first.place), await host.engine.open(second.place)];
   const step = progress.step("comparing layers", Math.min(SAMPLES, data.length));
   let seen = 0;
-  try {
-    for await (const feeds of data.batches(batchSize(one.inputs, 8))) {
-      stopIfAborted(signal);
-      const [a, b] = [await one.run(feeds, values), await two.run(feeds, values)];
-      for (const name of values)
-        if (isFloat(a[name])) sums.set(name, addErrors(sums.get(name) ?? noErrors, floats(a[name]), floats(b[name]!)));
-      const samples = Object.values(feeds)[0]?.shape[0] ?? 1;
-      step.tick(samples);
-      seen += samples;
-      if (seen >= SAMPLES) break;
-    }
-  } finally {
-    await one.close();
-    await two.close();
+  for await (const feeds of data.batches(batchSize(one.inputs, 8))) {
+    stopIfAborted(signal);
+    const [a, b] = [await one.run(feeds, values), await two.run(feeds, values)];
+    for (const name of values)
+      if (isFloat(a[name])) sums.set(name, addErrors(sums.get(name) ?? noErrors, floats(a[name]), floats(b[name]!)));
+    const samples = Object.values(feeds)[0]?.shape[0] ?? 1;
+    step.tick(samples);
+    seen += samples;
+    if (seen >= SAMPLES) break;
   }
   step.done(`${values.length} layers`);
   return sums;
+}
+
+/** Both models with their taps, on the engine each is meant for. */
+export async function withTapped<T>(
+  host: Host,
+  [before, after]: readonly [Model, Model],
+  values: readonly string[],
+  work: (sessions: readonly [Session, Session]) => Promise<T>,
+  engines: readonly [Engine, Engine] = [host.engine, host.engine],
+): Promise<T> {
+  await using first = await host.stage(withTaps(before, values), "before.onnx");
+  await using second = await host.stage(withTaps(after, values), "after.onnx");
+  const one = await engines[0].open(first.place);
+  try {
+    const two = await engines[1].open(second.place);
+    try {
+      return await work([one, two]);
+    } finally {
+      await two.close();
+    }
+  } finally {
+    await one.close();
+  }
 }
 
 const floats = (array: NDArray): Float32Array => floatsOf(array.data, array.dtype);
@@ -93,8 +109,8 @@ const isFloat = (array: NDArray | undefined): array is NDArray =>
   array !== undefined && DTYPES[array.dtype].kind === "float";
 
 function result({ entry, value }: Layer, sums: ErrorSums, plan: Plan, stats: Stats | undefined): LayerResult {
-  const quality = sqnr(sums);
-  const planned = plan.values.find((candidate) => candidate.value === value);
+  const byName = new Map(plan.values.map((planned) => [planned.value, planned]));
+  const planned = byName.get(value);
   const seen = stats?.values[value];
   const scheme = entry.weight?.scheme ?? (planned ?? plan.values[0])?.scheme;
   return {
@@ -104,12 +120,20 @@ function result({ entry, value }: Layer, sums: ErrorSums, plan: Plan, stats: Sta
     kind: "activation",
     form: entry.form,
     bits: scheme === undefined ? DTYPES.float32.bits : bitsOf(scheme),
-    sqnr: decibels(quality),
-    mse: mse(sums),
+    ...layerErrors(sums, planned && gridOf(scaleOwner(byName, value), stats).scale),
     ...(planned && seen ? { range: coveredRange(planned, stats) } : {}),
     ...(seen?.histogram ? { histogram: trimmed(seen.histogram, seen.min, seen.max) } : {}),
   };
 }
+
+/** The statistics of one layer's error; in steps where its grid is known. */
+export const layerErrors = (sums: ErrorSums, scale: number | undefined) => ({
+  sqnr: decibels(sqnr(sums)),
+  mse: mse(sums),
+  meanError: meanError(sums),
+  maxAbs: sums.maxAbs,
+  ...(scale === undefined ? {} : { steps: Math.sqrt(mse(sums)) / scale }),
+});
 
 /** Values the lowest and the highest code stand for. */
 function coveredRange(
