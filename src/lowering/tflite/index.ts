@@ -42,8 +42,9 @@ export async function lowerTflite(model: Model, plan: Plan, stats: Stats | undef
 
 function finished({ graph, nodes, tensors, types }: State): Graph {
   const port = (old: ValueInfo): ValueInfo => retyped(old, types.get(old.name));
+  const outside = new Set([...graph.inputs, ...graph.outputs].map(({ name }) => name));
   const values = new Map([...graph.values].map(([name, old]) => [name, port(old)]));
-  for (const [name, type] of types) if (!values.has(name)) values.set(name, type);
+  for (const [name, type] of types) if (!values.has(name) && !outside.has(name)) values.set(name, type);
   for (const name of tensors.keys()) values.delete(name);
   return {
     ...graph,
