@@ -10,6 +10,7 @@ import { foldConstants } from "./fold-constants.ts";
 import { fuseMatMulAdd } from "./fuse-matmul-add.ts";
 import type { Pass } from "./pass.ts";
 import { poolToConv } from "./pool-to-conv.ts";
+import { poolToMean } from "./pool-to-mean.ts";
 import { splitClips } from "./split-clips.ts";
 import { stripFakeQuant } from "./strip-fake-quant.ts";
 import { stripQdq } from "./strip-qdq.ts";
@@ -53,7 +54,7 @@ export interface Passes {
 /** All passes by container. TFLite models come out of their converter with batch norms folded and constants computed. */
 export const PASSES: Readonly<Record<GraphContainer, Passes>> = {
   onnx: { first: FIRST, grids: GRIDS, general: GENERAL, static: STATIC },
-  tflite: { first: [], grids: [stripFakeQuant], general: [dropUnused, decodeConstants], static: [] },
+  tflite: { first: [], grids: [stripFakeQuant], general: [dropUnused, decodeConstants], static: [poolToMean] },
 };
 
 export { type Bounds, removableActivation } from "./clamps.ts";

@@ -10,6 +10,7 @@ import { planModel } from "../pipeline/plan.ts";
 import { plainRecipe } from "../recipes/recipe.ts";
 import { schemeNamed } from "../recipes/schemes.ts";
 import { decodeConstants } from "./decode-constants.ts";
+import { poolToMean } from "./pool-to-mean.ts";
 import { stripFakeQuant } from "./strip-fake-quant.ts";
 
 const perAxis = (scale: readonly number[], axis: number): Quantization => ({
@@ -104,4 +105,26 @@ test("a QUANTIZE with its DEQUANTIZE is a grid too; codes that others read stay"
   expect(stripped.graph.grids?.get("x")).toEqual({ ...quantization, codes: [-128, 127] });
   const kept = pair(["y", "codes"]);
   expect(await stripFakeQuant.apply(kept, {})).toBe(kept);
+});
+
+const pooled = (window: number, activation = "NONE") =>
+  tfliteModel({
+    inputs: [valueInfo("x", "float32", [1, 8, 8, 3])],
+    outputs: [valueInfo("y", "float32", [1, 8 / window, 8 / window, 3])],
+    nodes: [
+      node("AVERAGE_POOL_2D", ["x"], ["y"], {
+        attributes: {
+          ...{ padding: "VALID", stride_w: window, stride_h: window, filter_width: window, filter_height: window },
+          fused_activation_function: activation,
+        },
+      }),
+    ],
+  });
+
+test("an average over whole images becomes MEAN; over parts of them, or with an activation behind, it stays", async () => {
+  const mean = await poolToMean.apply(pooled(8), {});
+  expect(mean.graph.nodes.map(({ op }) => op)).toEqual(["MEAN"]);
+  const axes = mean.graph.tensors.get(mean.graph.nodes[0]!.inputs[1]!)!;
+  expect([...typedView(await readAll(axes.data), "int32")]).toEqual([1, 2]);
+  for (const model of [pooled(4), pooled(8, "RELU")]) expect(await poolToMean.apply(model, {})).toBe(model);
 });
