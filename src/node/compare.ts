@@ -2,6 +2,7 @@
 import { stat } from "node:fs/promises";
 import { basename } from "node:path";
 import type { Session } from "../engines/contract.ts";
+import { portNames, withPortNames } from "../engines/renamed.ts";
 import { interleave, type Timing } from "../engines/timing.ts";
 import type { Feeds, GraphContainer } from "../ir/model.ts";
 import { fail } from "../numeric/errors.ts";
@@ -35,7 +36,10 @@ export async function compareFiles(request: CompareRequest, hooks: Hooks, given?
       [Symbol.asyncDispose]: async () => {},
     };
     const base = { name: reference.summary.name, place: { path: reference.path }, size: reference.summary.size };
-    const verified = await verify(host, { reference: base, candidate: staged, evaluation, random }, hooks);
+    const candidateEngine = await engineFor(request, host, reference, candidate);
+    const layers = request.layers ? { layers: { before: reference.model, after: candidate.model } } : {};
+    const input = { reference: base, candidate: staged, evaluation, random, candidateEngine, ...layers };
+    const verified = await verify(host, input, hooks);
     const contract = request.maxDrop === undefined ? undefined : contractOf(verified, request.maxDrop);
     const seconds = (performance.now() - start) / 1000;
     return {
@@ -55,6 +59,16 @@ export async function compareFiles(request: CompareRequest, hooks: Hooks, given?
     await candidate.close();
   }
 }
+
+/** What runs the candidate: another engine if asked for, and under the names of the reference's inputs and outputs. */
+async function engineFor(request: CompareRequest, host: NodeHost, reference: SourceModel, { model }: SourceModel) {
+  const { candidateEngine: engine, threads } = request;
+  const other = engine && (await nodeHost({ engine, threads }, NEVER, undefined, model.container)).engine;
+  const names = portNames(reference.model, model);
+  return names === undefined ? other || host.engine : withPortNames(other || host.engine, names);
+}
+
+const NEVER = new AbortController().signal;
 
 /** Models side by side run on one engine, so they are of one container. */
 function containerOf(models: readonly SourceModel[]): GraphContainer {
