@@ -1,5 +1,6 @@
 /** What Node lends the pipeline: an engine, temporary files, fresh processes. */
 
+import { inNumbers } from "../engines/numbers.ts";
 import type { ContainerName } from "../ir/model.ts";
 import type { Host } from "../pipeline/host.ts";
 import { availableEngines, type EngineName } from "./engines.ts";
@@ -28,7 +29,7 @@ export async function nodeHost(
   const wish = { container, threads: request.threads, ...prefer };
   const { engine, notes } = await availableEngines(wish);
   return {
-    engine,
+    engine: inNumbers(engine),
     notes,
     threads: request.threads,
     stage: (model, name, use) => stageModel(model, name, use === "output" ? output : undefined, signal),
