@@ -13,6 +13,7 @@ import { TFLITE_MODELS } from "./contract-tflite.case.ts";
 import { openLitert } from "./litert.ts";
 import { openOrtNode } from "./ort-node.ts";
 import { openOrtWeb } from "./ort-web.ts";
+import { tfliteReference } from "./tflite-reference.ts";
 
 const folders: string[] = [];
 
@@ -64,5 +65,23 @@ engineContract({
     "the profile has every node once, with the time of all runs": NO_PROFILE,
     "names of nodes that need escaping survive in the profile": NO_PROFILE,
     "a session that was not opened for it has no profile": NO_PROFILE,
+  },
+});
+
+const ONNX_NAMES = "the case expects names and ops of ONNX nodes";
+
+engineContract({
+  name: "reference",
+  open: async () => tfliteReference({ readModel: readTfliteFile }),
+  save,
+  models: TFLITE_MODELS,
+  skips: {
+    "external data is found in memory": "TFLite files hold their weights",
+    "external data is found beside a model that is opened by path": "TFLite files hold their weights",
+    "branches of a sub-graph are chosen at run time": "it has no kernels for branches",
+    "the profile has every node once, with the time of all runs": ONNX_NAMES,
+    "names of nodes that need escaping survive in the profile": ONNX_NAMES,
+    "a model that can't be opened is refused with the place and the reason":
+      "types are refused by the node that meets them",
   },
 });

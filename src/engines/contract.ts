@@ -1,4 +1,4 @@
-/** The contract of everything that runs a model. Implementations: ort-node, ort-web, litert; later llama. */
+/** The contract of everything that runs a model. Implementations: ort-node, ort-web, litert, reference (of TFLite); later llama. */
 import type { Feeds, NDArray, ValueInfo } from "../ir/model.ts";
 
 /** Where a model's bytes are: a file (with its external data beside it), or memory. */
