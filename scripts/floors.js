@@ -6,7 +6,7 @@ const FLOORS = [
   ["numeric"],
   ["ir", "kernels"],
   ["containers", "observers", "algorithms", "passes", "targets", "recipes"],
-  ["engines", "lowering", "codegen", "train"],
+  ["engines", "lowering", "conversion", "codegen", "train"],
   ["pipeline"],
   ["cli", "node", "web"],
 ];

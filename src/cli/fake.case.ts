@@ -66,6 +66,18 @@ export function fakeServices(changes: Partial<Services> = {}, report: QuantizeRe
       evaluation: { origin: "test.npy", samples: 10, random: false },
       candidate: sampleCandidate("small.onnx", 3, 2, 0.87),
     }),
+    convert: answer("convert", {
+      ...report,
+      kind: "convert" as const,
+      output: "model.onnx",
+      files: [{ name: "model.onnx", size: 900, sha256: "11" }],
+      size: { before: 1000, after: 900, ratio: 1.11 },
+      ops: { before: 3, after: 4 },
+      reference: "litert 2.5.3",
+      evaluation: { origin: "test.npy", samples: 10, random: false },
+      outputs: [{ name: "y", sqnr: 130.5, maxAbs: 2e-7, largest: 1 }],
+      openBatch: true,
+    }),
     bench: answer("bench", { kind: "bench" as const, environment, runs: 50, rows: [], findings: [] }),
     schemes: answer("schemes", {
       kind: "schemes" as const,

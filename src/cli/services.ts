@@ -2,11 +2,19 @@
  * What the commands ask of the rest of the program: one function per command, and the little they need around it.
  * Handed in, so that the commands can be tested without engines and files.
  */
-import type { BenchRequest, CompareRequest, DemoRequest, QuantizeRequest, TrainRequest } from "../node/requests.ts";
+import type {
+  BenchRequest,
+  CompareRequest,
+  ConvertRequest,
+  DemoRequest,
+  QuantizeRequest,
+  TrainRequest,
+} from "../node/requests.ts";
 import type { Hooks } from "../pipeline/progress.ts";
 import type {
   BenchReport,
   CompareReport,
+  ConvertReport,
   DryRun,
   InspectReport,
   QuantizeReport,
@@ -32,6 +40,8 @@ export interface Services {
   inspect(request: { readonly model: string }, hooks: Hooks): Promise<InspectReport>;
   compare(request: CompareRequest, hooks: Hooks): Promise<CompareReport>;
   bench(request: BenchRequest, hooks: Hooks): Promise<BenchReport>;
+  /** Writes a model in another container, once both have been run and agree. */
+  convert(request: ConvertRequest, hooks: Hooks): Promise<ConvertReport>;
   schemes(request: { readonly model?: string }, hooks: Hooks): Promise<SchemesReport>;
   /** Everything from reading the model to writing the trained one. */
   train(request: TrainRequest, hooks: Hooks): Promise<QuantizeReport>;

@@ -93,6 +93,15 @@ export interface CompareRequest extends EngineRequest {
   readonly command: string;
 }
 
+/** `fewbit convert`. */
+export interface ConvertRequest extends EngineRequest {
+  readonly model: string;
+  readonly output: string;
+  /** Samples that both models are run on; a few made-up ones otherwise. */
+  readonly data?: DataRequest;
+  readonly command: string;
+}
+
 /** `fewbit bench`. */
 export interface BenchRequest extends EngineRequest {
   readonly models: readonly string[];

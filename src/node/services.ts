@@ -20,6 +20,7 @@ import { openLegalSource } from "./surroundings.ts";
 import { TRAIN_MODES } from "./train-modes.ts";
 
 export { benchFiles as bench, compareFiles as compare } from "./compare.ts";
+export { convertFile as convert } from "./convert.ts";
 export { runDemo as demo } from "./demo.ts";
 export { cleanupTemporaries as cleanup } from "./temporaries.ts";
 export { trainFile as train } from "./train.ts";

@@ -229,6 +229,35 @@ export interface CompareReport extends ReportHead {
   readonly candidate: Candidate;
 }
 
+/** How far an output of a converted model is from the original's, over all samples. */
+export interface ConvertedOutput {
+  readonly name: string;
+  /** dB; null when the outputs are equal to the last bit. */
+  readonly sqnr: number | null;
+  readonly maxAbs: number;
+  /** Largest magnitude of the original's output. */
+  readonly largest: number;
+  /** Share of elements that differ at all, of outputs that are whole numbers or truth values. */
+  readonly differing?: number;
+}
+
+/** A model in another container, and how both ran on the same samples. */
+export interface ConvertReport extends ReportHead {
+  readonly kind: "convert";
+  /** Path of the converted model; absent when it was not handed over. */
+  readonly output?: string;
+  readonly files: readonly OutputFile[];
+  readonly size: Ratio;
+  /** Nodes of both graphs. */
+  readonly ops: BeforeAfter;
+  /** Engine that ran the original. */
+  readonly reference: string;
+  readonly evaluation: DataSummary;
+  readonly outputs: readonly ConvertedOutput[];
+  /** True where any number of samples can be run at once. */
+  readonly openBatch: boolean;
+}
+
 /** What `--dry-run` prints: the plans, nothing written. */
 export interface DryRun {
   readonly model: ModelSummary;

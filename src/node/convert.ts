@@ -1,0 +1,104 @@
+/** fewbit convert: a model file in another container, run beside the original before it is handed over. */
+import { basename, dirname, extname, relative } from "node:path";
+import { fail } from "../numeric/errors.ts";
+import { brokenConversion, type ConvertMade, convert } from "../pipeline/convert.ts";
+import type { Hooks } from "../pipeline/progress.ts";
+import { type ConvertReport, ratioOf } from "../pipeline/result.ts";
+import { availableEngines } from "./engines.ts";
+import { makeFolders, removeEmptyFolders } from "./folders.ts";
+import { type NodeHost, nodeHost } from "./host.ts";
+import { checkTarget } from "./output-checks.ts";
+import type { ConvertRequest } from "./requests.ts";
+import { openSamples, summaryOf } from "./samples.ts";
+import { refuseSource, type StagedFiles } from "./stage.ts";
+import { environmentOf, openLegalSource, type SourceModel } from "./surroundings.ts";
+
+/** What the results say what they are by. */
+const ONNX_FILE = ".onnx";
+
+function checkContainers(source: SourceModel, { model, output }: ConvertRequest): void {
+  const { container } = source.model;
+  if (container !== "tflite" || extname(output).toLowerCase() !== ONNX_FILE)
+    fail(
+      "unsupported",
+      `${model} (${container}) can't become ${basename(output)}: convert writes TFLite models as ONNX, to a file that ends in ${ONNX_FILE}`,
+    );
+}
+
+/** Samples asked for, else a few made-up ones to see that both models agree. */
+const MADE_UP = { path: "random", seed: 0, samples: 4 };
+
+/** Converts a TFLite file to ONNX and runs both; what is written agrees with the original but for float rounding. */
+export async function convertFile(request: ConvertRequest, hooks: Hooks): Promise<ConvertReport> {
+  const start = performance.now();
+  const source = await openLegalSource(request.model);
+  try {
+    checkContainers(source, request);
+    await refuseSource(request.output);
+    await checkTarget(request.output);
+    const folder = dirname(request.output);
+    const made = await makeFolders(folder);
+    try {
+      return await convertInto(folder, request, source, hooks, start);
+    } finally {
+      await removeEmptyFolders(made);
+    }
+  } finally {
+    await source.close();
+  }
+}
+
+async function convertInto(
+  folder: string,
+  request: ConvertRequest,
+  source: SourceModel,
+  hooks: Hooks,
+  start: number,
+): Promise<ConvertReport> {
+  const host = await nodeHost(request, hooks.signal, folder);
+  const { engine } = await availableEngines({ container: "tflite", threads: request.threads });
+  for (const sentence of host.notes) hooks.progress.note(sentence);
+  const input = {
+    ...{ model: source.model, place: { path: source.path }, engine, name: basename(request.output) },
+    samples: (model: SourceModel["model"]) => openSamples(request.data ?? MADE_UP, model),
+  };
+  const made = await convert(host, input, hooks);
+  await handOver(made);
+  return report(request, source, host, `${engine.name} ${engine.version}`, made, start);
+}
+
+/** Puts the model in its place if both agree; else it is removed. */
+async function handOver(made: ConvertMade): Promise<void> {
+  if (brokenConversion(made) === undefined) await (made.staged as StagedFiles).commit();
+  else await made.staged[Symbol.asyncDispose]();
+}
+
+function report(
+  { output, command, threads }: ConvertRequest,
+  { model, summary }: SourceModel,
+  host: NodeHost,
+  reference: string,
+  made: ConvertMade,
+  start: number,
+): ConvertReport {
+  const { staged, converted, outputs, samples, findings } = made;
+  const written = brokenConversion(made) === undefined;
+  return {
+    version: 1,
+    kind: "convert",
+    createdAt: new Date().toISOString(),
+    command,
+    environment: environmentOf(host.engine, threads),
+    model: summary,
+    ...(written ? { output: relative(".", output) || output } : {}),
+    files: written ? staged.files : [],
+    size: ratioOf(summary.size, staged.size),
+    ops: { before: model.graph.nodes.length, after: converted.model.graph.nodes.length },
+    reference,
+    evaluation: summaryOf(samples),
+    outputs,
+    openBatch: converted.fixedBatch === undefined,
+    findings: [...findings, ...host.notes.map((message) => ({ severity: "info", code: "engine", message }) as const)],
+    seconds: (performance.now() - start) / 1000,
+  };
+}
