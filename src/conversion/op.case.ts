@@ -5,11 +5,11 @@ import type { Engine } from "../engines/contract.ts";
 import { openLitert } from "../engines/litert.ts";
 import { type AttributeInit, node, tensor, tfliteModel } from "../ir/build.ts";
 import type { Feeds, Model, NDArray, Tensor, ValueInfo } from "../ir/model.ts";
+import { collect } from "../ir/source.ts";
 import { loadLitert } from "../node/litert.ts";
 import { bytesOf, emptyArray, floatsOf } from "../numeric/convert.ts";
 import { DTYPES, type DType, elementCount } from "../numeric/dtypes.ts";
 import { rng } from "../numeric/rng.ts";
-import { collect } from "../ir/source.ts";
 import { opsOf, run } from "../passes/same-outputs.case.ts";
 import { type Converted, tfliteToOnnx } from "./index.ts";
 
@@ -30,7 +30,11 @@ export const w = (...shape: readonly number[]): Slot => ({ ...f(...shape), value
 /** A constant vector of int32. */
 export const ints = (...values: readonly number[]): Slot => ({ dtype: "int32", shape: [values.length], values });
 /** A constant of int32 in another shape. */
-export const shaped = (shape: readonly number[], ...values: readonly number[]): Slot => ({ dtype: "int32", shape, values });
+export const shaped = (shape: readonly number[], ...values: readonly number[]): Slot => ({
+  dtype: "int32",
+  shape,
+  values,
+});
 /** A constant float. */
 export const scalar = (value: number): Slot => ({ dtype: "float32", shape: [], values: [value] });
 /** An optional input that is left out. */
@@ -56,14 +60,23 @@ export function opModel(
   attributes: Readonly<Record<string, AttributeInit>> = {},
 ): Model {
   const name = (slot: Slot, i: number): string => (slot === none ? "" : slot.values ? `c${i}` : `x${i}`);
-  const info = (prefix: string) => (slot: Slot, i: number): ValueInfo[] =>
-    slot === none || slot.values ? [] : [{ name: `${prefix}${i}`, dtype: slot.dtype, shape: slot.shape }];
+  const info =
+    (prefix: string) =>
+    (slot: Slot, i: number): ValueInfo[] =>
+      slot === none || slot.values ? [] : [{ name: `${prefix}${i}`, dtype: slot.dtype, shape: slot.shape }];
   const constant = ({ dtype, shape, values }: Slot, i: number): Tensor[] =>
     values ? [tensor(`c${i}`, dtype, shape, filled(dtype, values))] : [];
   return tfliteModel({
     inputs: inputs.flatMap(info("x")),
     outputs: outputs.flatMap(info("y")),
-    nodes: [node(op, inputs.map(name), outputs.map((_, i) => `y${i}`), { name: "it", attributes })],
+    nodes: [
+      node(
+        op,
+        inputs.map(name),
+        outputs.map((_, i) => `y${i}`),
+        { name: "it", attributes },
+      ),
+    ],
     tensors: inputs.flatMap(constant),
   });
 }
@@ -117,7 +130,10 @@ function feedsFor(model: Model, samples: number, feed: (value: number) => number
 
 export function expectClose(expected: NDArray, found: NDArray, tolerance: number, where: string): void {
   expect([found.dtype, found.shape], where).toEqual([expected.dtype, expected.shape]);
-  if (expected.dtype !== "float32") return expect(bytesOf(found.data), where).toEqual(bytesOf(expected.data));
+  if (expected.dtype !== "float32") {
+    expect(bytesOf(found.data), where).toEqual(bytesOf(expected.data));
+    return;
+  }
   const [a, b] = [floatsOf(expected.data, "float32"), floatsOf(found.data, "float32")];
   const size = a.reduce((largest, value) => Math.max(largest, Math.abs(value)), 0);
   const error = a.reduce((largest, value, i) => Math.max(largest, Math.abs(value - b[i]!)), 0);

@@ -38,6 +38,8 @@ export interface ConversionRow {
   readonly convert: (site: Site) => string | readonly string[];
   /** Where the samples are in the result; see `BatchState`. */
   readonly batch: BatchRule;
+  /** Runtimes do not apply an activation behind this op, although the file has a field for it. */
+  readonly noActivation?: true;
 }
 
 /** Refuses a node by name and op; `text` says what was found and what to do. */

@@ -68,6 +68,8 @@ function siteFor(walk: Walk, node: Node): Site {
 function activated(site: Site, values: readonly string[]): readonly string[] {
   const name = stringAttribute(site.node, "fused_activation_function", "NONE");
   if (name === "NONE") return values;
+  if (rowOf(site.node).noActivation)
+    refuse(site.node, `it carries ${name}, which runtimes apply or not; write it as an op of its own`);
   const row =
     FUSED.get(name) ?? refuse(site.node, `activation ${name} has no equal; known are ${[...FUSED.keys()].join(", ")}`);
   const of = {

@@ -68,6 +68,7 @@ const concatenation: ConversionRow = {
     return emit("Concat", inputs(site), { axis: axisOf(node, intAttribute(node, "axis", 0), dims(input(0)).length) });
   },
   batch: joined("axis"),
+  noActivation: true,
 };
 
 const pack: ConversionRow = {

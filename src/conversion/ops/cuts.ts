@@ -20,7 +20,8 @@ export interface Cut {
 const LAST = Number.MAX_SAFE_INTEGER;
 const FIRST = Number.MIN_SAFE_INTEGER;
 
-const WHOLE: Cut = { start: 0, end: LAST, step: 1, whole: true, dropped: false };
+/** All of an axis. */
+export const WHOLE: Cut = { start: 0, end: LAST, step: 1, whole: true, dropped: false };
 
 const reaches = (end: number, length: number | null | undefined): boolean =>
   end === LAST || (typeof length === "number" && end >= length);

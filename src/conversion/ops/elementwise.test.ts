@@ -98,7 +98,8 @@ test("ADD_N", async () => {
 });
 
 test("every row was run above", () => {
-  const others = "LEAKY_RELU GELU SOFTMAX L2_NORMALIZATION POW PRELU LOGICAL_AND LOGICAL_OR LOGICAL_NOT SELECT SELECT_V2 CAST ADD_N";
+  const others =
+    "LEAKY_RELU GELU SOFTMAX L2_NORMALIZATION POW PRELU LOGICAL_AND LOGICAL_OR LOGICAL_NOT SELECT SELECT_V2 CAST ADD_N";
   const comparisons = "EQUAL NOT_EQUAL GREATER GREATER_EQUAL LESS LESS_EQUAL";
   const tested = new Set([...Object.keys(UNARY), ...BINARY, ...others.split(" "), ...comparisons.split(" ")]);
   expect(Object.keys(elementwiseRows).filter((op) => !tested.has(op))).toEqual([]);

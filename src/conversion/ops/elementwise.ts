@@ -68,6 +68,7 @@ const l2Normalization: ConversionRow = {
     return emit("Div", [input(0), emit("Max", [norm, scalar(L2_EPSILON)])]);
   },
   batch: rowwise(),
+  noActivation: true,
 };
 
 /** A condition of fewer axes stands for whole rows (SELECT); a scalar stands for all. */

@@ -2,10 +2,11 @@
 import { intAttribute } from "../../ir/attributes.ts";
 import { type BatchRule, lookedUp, rowwise } from "../batch-state.ts";
 import { axisOf, type ConversionRow, choice, constantInts, refuse, type Site } from "../row.ts";
-import { type Cut, cutsOf, sliceCuts, stridedCuts } from "./cuts.ts";
+import { type Cut, cutsOf, sliceCuts, stridedCuts, WHOLE } from "./cuts.ts";
 
-/** Cuts along all axes at once; axes taken whole are left out. */
-function slice(site: Site, value: string, cuts: readonly Cut[]): string {
+/** Cuts along all axes at once; axes taken whole are left out, as is that of an open batch. */
+function slice(site: Site, value: string, given: readonly Cut[]): string {
+  const cuts = site.batched(value) ? given.with(0, WHOLE) : given;
   const axes = cuts.flatMap((cut, axis) => (cut.whole ? [] : [axis]));
   if (axes.length === 0) return value;
   const column = (pick: (cut: Cut) => number) => site.list(axes.map((axis) => pick(cuts[axis]!)));
