@@ -8,7 +8,7 @@ import { availableEngines } from "./engines.ts";
 import { makeFolders, removeEmptyFolders } from "./folders.ts";
 import { type NodeHost, nodeHost } from "./host.ts";
 import { checkTarget } from "./output-checks.ts";
-import type { ConvertRequest } from "./requests.ts";
+import type { ConvertRequest, DataRequest } from "./requests.ts";
 import { openSamples, summaryOf } from "./samples.ts";
 import { refuseSource, type StagedFiles } from "./stage.ts";
 import { environmentOf, openLegalSource, type SourceModel } from "./surroundings.ts";
@@ -26,7 +26,7 @@ function checkContainers(source: SourceModel, { model, output }: ConvertRequest)
 }
 
 /** Samples asked for, else a few made-up ones to see that both models agree. */
-const MADE_UP = { path: "random", seed: 0, samples: 4 };
+export const MADE_UP: DataRequest = { path: "random", seed: 0, samples: 4 };
 
 /** Converts a TFLite file to ONNX and runs both; what is written agrees with the original but for float rounding. */
 export async function convertFile(request: ConvertRequest, hooks: Hooks): Promise<ConvertReport> {
@@ -56,15 +56,28 @@ async function convertInto(
   start: number,
 ): Promise<ConvertReport> {
   const host = await nodeHost(request, hooks.signal, folder);
-  const { engine } = await availableEngines({ container: "tflite", threads: request.threads });
   for (const sentence of host.notes) hooks.progress.note(sentence);
-  const input = {
-    ...{ model: source.model, place: { path: source.path }, engine, name: basename(request.output) },
-    samples: (model: SourceModel["model"]) => openSamples(request.data ?? MADE_UP, model),
-  };
-  const made = await convert(host, input, hooks);
+  const wish = { name: basename(request.output), data: request.data ?? MADE_UP, threads: request.threads };
+  const { made, reference } = await convertSource(host, source, wish, hooks);
   await handOver(made);
-  return report(request, source, host, `${engine.name} ${engine.version}`, made, start);
+  return report(request, source, host, reference, made, start);
+}
+
+/** What the result is called, and what both models are run on. */
+interface ConvertWish {
+  readonly name: string;
+  readonly data: DataRequest;
+  readonly threads: number;
+}
+
+/** Converts a model to a temporary place and runs it beside the original; `reference` is the engine of that. */
+export async function convertSource(host: NodeHost, source: SourceModel, wish: ConvertWish, hooks: Hooks) {
+  const { engine } = await availableEngines({ container: "tflite", threads: wish.threads });
+  const input = {
+    ...{ model: source.model, place: { path: source.path }, engine, name: wish.name },
+    samples: (model: SourceModel["model"]) => openSamples(wish.data, model),
+  };
+  return { made: await convert(host, input, hooks), reference: `${engine.name} ${engine.version}` };
 }
 
 /** Puts the model in its place if both agree; else it is removed. */

@@ -8,7 +8,9 @@ export {
   type BenchOptions,
   bench,
   type CompareOptions,
+  type ConvertOptions,
   compare,
+  convert,
   type DataFiles,
   type EvaluationFiles,
   type EvaluationValues,
@@ -20,6 +22,7 @@ export {
   type TrainFilesOptions,
   train,
 } from "./library.ts";
+export { type OnnxRequest, openAsOnnx } from "./open-as-onnx.ts";
 export { type OpenedModel, openModelFile } from "./open-model.ts";
 export type * from "./requests.ts";
 export { cleanup, demo, names, writeText } from "./services.ts";

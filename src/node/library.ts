@@ -4,6 +4,7 @@ import { type Hooks, noHooks } from "../pipeline/progress.ts";
 import type {
   BenchReport,
   CompareReport,
+  ConvertReport,
   DryRun,
   InspectReport,
   QuantizeReport,
@@ -14,6 +15,7 @@ import { type GivenSamples, quantizeFile } from "./quantize.ts";
 import type {
   BenchRequest,
   CompareRequest,
+  ConvertRequest,
   DataRequest,
   EvaluationRequest,
   QuantizeRequest,
@@ -46,6 +48,11 @@ export interface CompareOptions extends Only<Omit<CompareRequest, "evaluation">,
 
 /** What `bench` is asked: model files, and samples unless made-up ones will do. */
 export interface BenchOptions extends Only<Omit<BenchRequest, "data">, "models"> {
+  readonly data?: DataFiles;
+}
+
+/** What `convert` is asked: a TFLite file and where its ONNX form goes. */
+export interface ConvertOptions extends Only<Omit<ConvertRequest, "data">, "model" | "output"> {
   readonly data?: DataFiles;
 }
 
@@ -118,6 +125,13 @@ export function compare(options: CompareOptions, hooks: Partial<Hooks> = {}): Pr
 export const bench = ({ data, ...rest }: BenchOptions, hooks: Partial<Hooks> = {}): Promise<BenchReport> =>
   services.bench(
     { threads: 1, batch: 1, ...rest, ...(data === undefined ? {} : { data: dataRequest(data) }) },
+    asHooks(hooks),
+  );
+
+/** Writes a float TFLite model as ONNX, once both have been run on the same samples and agree. */
+export const convert = ({ data, ...rest }: ConvertOptions, hooks: Partial<Hooks> = {}): Promise<ConvertReport> =>
+  services.convert(
+    { threads: 1, command: "convert()", ...rest, ...(data === undefined ? {} : { data: dataRequest(data) }) },
     asHooks(hooks),
   );
 

@@ -10,11 +10,12 @@ import { schemeNamed } from "../recipes/schemes.ts";
 import { OPTIMIZERS } from "../train/optimizers.ts";
 import { makeFolders, removeEmptyFolders } from "./folders.ts";
 import { nodeHost } from "./host.ts";
+import { openAsOnnx } from "./open-as-onnx.ts";
 import { checkTarget } from "./output-checks.ts";
 import type { TrainRequest } from "./requests.ts";
 import { openEvaluation } from "./samples.ts";
 import { refuseSource } from "./stage.ts";
-import { openLegalSource, type SourceModel } from "./surroundings.ts";
+import type { SourceModel } from "./surroundings.ts";
 import { checkpointOptions, exists } from "./train-checkpoint.ts";
 import { openTraining, type TrainingSamples } from "./train-data.ts";
 import { type ModeRow, TRAIN_MODES } from "./train-modes.ts";
@@ -83,7 +84,7 @@ async function trainWith(request: TrainRequest, source: SourceModel, output: str
 
 /** Trains a model file, runs the result and writes it; what comes back is what `quantize` gives, with the training in it. */
 export async function trainFile(request: TrainRequest, hooks: Hooks): Promise<QuantizeReport> {
-  const source = await openLegalSource(request.model);
+  const source = await openAsOnnx(request, hooks);
   try {
     const output = outputOf(request);
     await refuseSource(output);

@@ -48,7 +48,7 @@ export interface ConvertMade {
 /** Only this way so far. */
 function toOnnx(model: Model): Promise<Converted> {
   if (model.container !== "tflite")
-    fail("unsupported", `convert turns TFLite models into ONNX; this model is ${model.container} already or can't be`);
+    fail("unsupported", `convert turns TFLite models into ONNX; this model is in the container ${model.container}`);
   return tfliteToOnnx(model);
 }
 

@@ -25,6 +25,7 @@ export {
   readOnnx,
 } from "../containers/onnx/index.ts";
 export { type RandomOptions, randomDataset } from "../containers/random-data.ts";
+export { type Converted, type Origin, tfliteToOnnx, toTflite } from "../conversion/index.ts";
 // 6. Verifying: engines run both models.
 export type {
   Engine,
@@ -120,6 +121,14 @@ export { type Settings, tune } from "../recipes/tune.ts";
 export { findBadWeights, refuseBadWeights } from "./bad-weights.ts";
 export { type CalibrateOptions, calibrate, checkStats, mergeStats } from "./calibrate.ts";
 export { contractOf, recommend } from "./contract.ts";
+export {
+  brokenConversion,
+  type ConvertInput,
+  type ConvertMade,
+  convert,
+  LEAST_SQNR,
+  MOST_DIFFERING,
+} from "./convert.ts";
 export type { Footprint, Host, Staged } from "./host.ts";
 export { type Contents, inspectModel, realInputs } from "./inspect.ts";
 export { listSchemes } from "./list-schemes.ts";
