@@ -219,14 +219,29 @@ describe("quantize", () => {
 });
 
 describe("the other commands", () => {
-  it.each(["inspect m.onnx", "schemes m.onnx", "bench a.onnx b.onnx", "compare a.onnx b.onnx --data d.npy", "demo"])(
-    "%s prints text, or one JSON object with --json",
-    async (line) => {
-      const plain = await runCli(line);
-      expect(plain).toMatchObject({ code: 0, stderr: "" });
-      expect(plain.stdout).not.toBe("");
-      const json = await runCli(`${line} --json`);
-      expect(Object.keys(JSON.parse(json.stdout)).length).toBeGreaterThan(1);
-    },
-  );
+  it.each([
+    "inspect m.onnx",
+    "schemes m.onnx",
+    "bench a.onnx b.onnx",
+    "compare a.onnx b.onnx --data d.npy",
+    "convert a.tflite -o a.onnx",
+    "demo",
+  ])("%s prints text, or one JSON object with --json", async (line) => {
+    const plain = await runCli(line);
+    expect(plain).toMatchObject({ code: 0, stderr: "" });
+    expect(plain.stdout).not.toBe("");
+    const json = await runCli(`${line} --json`);
+    expect(Object.keys(JSON.parse(json.stdout)).length).toBeGreaterThan(1);
+  });
+
+  it("convert asks for a file to write and says what it wrote", async () => {
+    expect(await runCli("convert a.tflite")).toMatchObject({ code: 2, calls: [["cleanup", undefined]] });
+    const { calls, stdout } = await runCli("convert a.tflite -o a.onnx --data d.npy --samples 9");
+    expect(calls[0]).toMatchObject([
+      "convert",
+      { model: "a.tflite", output: "a.onnx", data: { path: "d.npy", samples: 9 } },
+    ]);
+    expect(stdout).toMatch(/y +1\.00 +2\.0e-7 +130\.5 dB/);
+    expect(stdout).toMatch(/wrote model\.onnx \(900/);
+  });
 });

@@ -83,6 +83,19 @@ test("squeeze and excite, padding and joining stay in one order of axes", async 
   expect(transposes(await expectConverted(model))).toBe(1);
 });
 
+test("gates that Keras brings into shape by a RESHAPE cost no Transpose", async () => {
+  const nodes = [
+    conv("x", "f1", "a"),
+    node("MEAN", ["a", "plane"], ["m"], { attributes: { keep_dims: 0 } }),
+    node("RESHAPE", ["m", "gate"], ["r"]),
+    node("CONV_2D", ["r", "f3", "bias"], ["s"], { attributes: SAME }),
+    node("MUL", ["a", "s"], ["y"]),
+  ];
+  const values = [image("a"), v("m", 1, 4), v("r", 1, 1, 1, 4), v("s", 1, 1, 1, 4)];
+  const tensors = [...WEIGHTS, t("f3", 4, 1, 1, 4), i32("plane", 1, 2), i32("gate", -1, 1, 1, 4)];
+  expect(transposes(await expectConverted(modelOf(nodes, image("y"), values, tensors)))).toBe(2);
+});
+
 test("a dilated convolution that TensorFlow wrote with blocks in the batch works for any number of samples", async () => {
   const block = [
     i32("block", 2, 2),

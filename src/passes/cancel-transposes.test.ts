@@ -123,6 +123,22 @@ test("a Reshape that can't see the order of axes of length 1 needs no Transpose"
   expect(transposes(await applied(cancelTransposes, model, { tolerance: 1e-6 }))).toBe(2);
 });
 
+test("a Reshape that a Transpose of axes of length 1 follows gives the order itself", async () => {
+  const gate = [node("GlobalAveragePool", ["x1"], ["g"]), node("Reshape", ["g", "s"], ["h"]), first("h", "h1")];
+  const nodes = [first("x", "x1"), ...gate, node("Mul", ["x1", "h1"], ["y"])];
+  expect(await left(modelOf(nodes, [intTensor("s", [-1, 1, 1, 3])]), { tolerance: 1e-6 })).toBe(1);
+  const moved = [first("x", "x1"), ...gate, node("MaxPool", ["h1"], ["y"], { attributes: { kernel_shape: [1, 1] } })];
+  expect(await left(modelOf(moved, [intTensor("s", [-1, 1, 3, 1])]), { tolerance: 1e-6 })).toBe(1);
+  const long = [
+    first("x", "x1"),
+    pool("x1", "p"),
+    node("Reshape", ["p", "s"], ["h"]),
+    first("h", "h1"),
+    pool("h1", "y"),
+  ];
+  expect(await left(modelOf(long, [intTensor("s", [-1, 4, 6, 3])]))).toBe(2);
+});
+
 test("a value that leaves the graph or is read by another op keeps its Transpose", async () => {
   const nodes = [first("x", "a"), node("Relu", ["a"], ["b"]), last("b", "y"), node("Shape", ["y"], ["s"])];
   expect(await left(modelOf(nodes, [], ["s", "a"]))).toBe(1);

@@ -11,7 +11,7 @@ import { typedView } from "../numeric/convert.ts";
 import { elementCount } from "../numeric/dtypes.ts";
 import { permuted } from "./lazy-constants.ts";
 import type { Pass } from "./pass.ts";
-import { MOVES, type Moved, type MoveRow, type MoveSite, type Perm } from "./transpose-rules.ts";
+import { keepsMemory, MOVES, type Moved, type MoveRow, type MoveSite, type Perm } from "./transpose-rules.ts";
 import { constantsIn, declared, useCounts } from "./values.ts";
 
 /** Axes, pads and shapes are short; no other constant is looked into. */
@@ -45,6 +45,8 @@ interface Work extends MoveSite {
   readonly tensors: Map<string, Tensor>;
   readonly turned: Map<string, TurnedConstant>;
   readonly deferred: Map<string, Deferred>;
+  /** Those written so far, by what they make. */
+  readonly reshapes: Map<string, Node>;
   readonly written: Set<string>;
   readonly fresh: (wish: string) => string;
   readonly constant: (name: string) => Tensor | undefined;
@@ -80,7 +82,16 @@ function begin(graph: Graph): Work {
   const fresh = freshNames(graph);
   const tensors = new Map<string, Tensor>();
   return {
-    ...{ fresh, constant, tensors, nodes: [], turned: new Map(), deferred: new Map(), written: new Set() },
+    ...{
+      fresh,
+      constant,
+      tensors,
+      nodes: [],
+      turned: new Map(),
+      deferred: new Map(),
+      reshapes: new Map(),
+      written: new Set(),
+    },
     uses: useCounts(graph),
     ints: (name) => intsIn(tensors.get(name) ?? constant(name)),
     dims: (name) => info(name)?.shape,
@@ -109,16 +120,36 @@ function visit(work: Work, node: Node): void {
   const perm = node.op === "Transpose" && node.domain === "" ? intsAttribute(node, "perm") : undefined;
   const moved = perm === undefined ? move(work, node) : undefined;
   if (perm !== undefined) defer(work, node, perm);
-  else if (moved === undefined) work.nodes.push(asItIs(work, node));
+  else if (moved === undefined) keep(work, asItIs(work, node));
   else put(work, node, moved);
 }
 
-/** Two Transposes in a row are one. */
-function defer({ deferred }: Work, node: Node, perm: Perm): void {
-  const before = deferred.get(node.inputs[0]!);
+function keep(work: Work, node: Node): void {
+  work.nodes.push(node);
+  if (node.op === "Reshape" && node.domain === "") work.reshapes.set(node.outputs[0]!, node);
+}
+
+/** Two Transposes in a row are one; behind a Reshape that can say the same it is none. */
+function defer(work: Work, node: Node, perm: Perm): void {
+  const before = work.deferred.get(node.inputs[0]!);
   const source = before?.source ?? node.inputs[0]!;
   const whole = before === undefined ? perm : perm.map((axis) => before.perm[axis]!);
-  deferred.set(node.outputs[0]!, { source, perm: whole, name: node.name });
+  const shaped = reshapedTo(work, source, whole);
+  const straight = whole.map((_, axis) => axis);
+  const value = shaped === undefined ? { source, perm: whole } : { source: shaped, perm: straight };
+  work.deferred.set(node.outputs[0]!, { ...value, name: node.name });
+}
+
+/** The value of a Reshape with its axes in another order, where only axes of length 1 move: a Reshape of its own. */
+function reshapedTo(work: Work, source: string, perm: Perm): string | undefined {
+  const maker = work.reshapes.get(source);
+  const target = maker && work.ints(maker.inputs[1]!);
+  if (target === undefined || target.length !== perm.length || target.includes(0)) return undefined;
+  if (isIdentity(perm) || !keepsMemory(perm, target)) return undefined;
+  const name = work.fresh(`${source}_turned`);
+  const shape = work.list(perm.map((axis) => target[axis]!));
+  work.nodes.push(makeNode("Reshape", [maker!.inputs[0]!, shape], [name], { name }));
+  return name;
 }
 
 /** The node with all its Transposes before it. */

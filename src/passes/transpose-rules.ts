@@ -118,7 +118,7 @@ const slice: Move = (node, perm, site) => {
 };
 
 /** Axes longer than one keep their order, so that memory does: the Reshape does not see the difference. */
-function keepsMemory(perm: Perm, dims: readonly Dim[] | undefined): boolean {
+export function keepsMemory(perm: Perm, dims: readonly Dim[] | undefined): boolean {
   const long = dims && perm.filter((_, axis) => dims[axis] !== 1);
   return long?.every((axis, i) => i === 0 || long[i - 1]! < axis) ?? false;
 }
