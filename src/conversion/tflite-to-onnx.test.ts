@@ -206,6 +206,21 @@ test("the batch stays open where it was, and fixed where a node allows no other,
   expect((await tfliteToOnnx(two)).fixedBatch).toBe("the inputs do not begin with the same axis");
 });
 
+test("a value with several rows for each sample is not said to begin with the batch", async () => {
+  const nodes = [
+    node("RESHAPE", ["x", "rows"], ["r"]),
+    node("FULLY_CONNECTED", ["r", "w"], ["s"]),
+    node("RESHAPE", ["s", "back"], ["y"]),
+  ];
+  const tensors = [i32("rows", 6, 24), t("w", 5, 24), i32("back", 1, 30)];
+  const model = modelOf(nodes, v("y", 1, 30), [v("r", 6, 24), v("s", 6, 5)], tensors);
+  const { values, outputs } = (await expectConverted(model)).model.graph;
+  expect([values.get("r")!.shape, outputs[0]!.shape]).toEqual([
+    [null, 24],
+    ["N", 30],
+  ]);
+});
+
 const refusal = async (
   one: Node,
   changes: { tensors?: readonly Tensor[]; y?: ValueInfo; values?: readonly ValueInfo[] } = {},

@@ -111,6 +111,23 @@ test("reductions that drop axes leave no Transpose where the order of the rest i
   expect(await left(modelOf(chain), { tolerance: 1e-6 })).toBe(1);
 });
 
+test("an axis that goes leaves the others in the order they had", async () => {
+  for (const axis of [0, 1, 3]) {
+    const max = node("ReduceMax", ["a"], ["y"], { attributes: { axes: [axis], keepdims: 0 } });
+    const undo = node("Transpose", ["b"], ["c"], { attributes: { perm: [1, 2, 0] } });
+    const again = node("Transpose", ["c"], ["y"], { attributes: { perm: [1, 0, 2] } });
+    const chain = [first("x", "x1"), pool("x1", "r"), last("r", "a"), { ...max, outputs: ["b"] }, undo, again];
+    expect(await left(modelOf(chain))).toBeLessThan(4);
+  }
+});
+
+test("two Transposes in a row are one", async () => {
+  const turn = (from: string, to: string, perm: readonly number[]) =>
+    node("Transpose", [from], [to], { attributes: { perm } });
+  const nodes = [turn("x", "a", [0, 3, 1, 2]), turn("a", "b", [1, 0, 2, 3]), pool("b", "y")];
+  expect(await left(modelOf(nodes))).toBe(1);
+});
+
 test("a Reshape that can't see the order of axes of length 1 needs no Transpose", async () => {
   const mean = node("GlobalAveragePool", ["x1"], ["r"]);
   const nodes = [first("x", "x1"), mean, last("r", "a"), node("Reshape", ["a", "s"], ["y"])];
