@@ -83,6 +83,16 @@ test("squeeze and excite, padding and joining stay in one order of axes", async 
   expect(transposes(await expectConverted(model))).toBe(1);
 });
 
+test("names of fused things are cut to their first part, but for inputs, outputs and constants", async () => {
+  const nodes = [conv("x", "f;1", "a;b;c"), node("RELU", ["a;b;c"], [";d"]), conv(";d", "f;1", "y;z")];
+  const tensors = [{ ...WEIGHTS[0]!, name: "f;1" }, WEIGHTS[2]!];
+  const { graph } = (await expectConverted(modelOf(nodes, image("y;z"), [image("a;b;c"), image(";d")], tensors))).model;
+  const names = graph.nodes.flatMap(({ name, outputs }) => [name, ...outputs]);
+  expect(names.filter((name) => name.includes(";"))).toEqual(["y;z"]);
+  expect(names).not.toContain("");
+  expect(graph.tensors.has("f;1")).toBe(true);
+});
+
 test("gates that Keras brings into shape by a RESHAPE cost no Transpose", async () => {
   const nodes = [
     conv("x", "f1", "a"),

@@ -1,6 +1,7 @@
 /** A TFLite model as ONNX: node by node through the table, then without the Transposes that channels last brought in. */
 import { onnxModel } from "../ir/build.ts";
 import { assertLegal } from "../ir/check.ts";
+import { withGraph } from "../ir/edit.ts";
 import type { Dim, Graph, Model, Tensor, ValueInfo } from "../ir/model.ts";
 import { readAll } from "../ir/source.ts";
 import { typedView } from "../numeric/convert.ts";
@@ -14,6 +15,7 @@ import { originsOf, settle } from "./constants.ts";
 import { widenHalves } from "./half-constants.ts";
 import { type Find, finder, rowOf } from "./lookup.ts";
 import type { Origin } from "./origins.ts";
+import { withShortNames } from "./short-names.ts";
 import { convertNode, dimsOf, type Walk } from "./walk.ts";
 import { writerFor } from "./writer.ts";
 
@@ -86,7 +88,8 @@ async function cleaned(model: Model): Promise<Model> {
 
 /**
  * An ONNX model of operator set 17 that computes what the float TFLite model does. Inputs and outputs keep names, types and
- * shapes (channels last), the batch is open ("N") where every node allows that; weights keep their names. A node that
+ * shapes (channels last), the batch is open ("N") where every node allows that; weights keep their names,
+ * nodes and inner values the first part of theirs. A node that
  * can't be converted is an error of code "unsupported" that names it; so are quantized models.
  */
 export async function tfliteToOnnx(model: Model): Promise<Converted> {
@@ -97,7 +100,8 @@ export async function tfliteToOnnx(model: Model): Promise<Converted> {
   const whole = onnxModel(graph, { opsets: { "": OPSET }, formatVersion: IR_VERSION });
   const tidy = await cleaned(whole);
   const { graph: straight, turned } = withoutTransposes(tidy.graph);
-  const result = assertLegal(await cleaned({ ...tidy, graph: straight }));
+  const untangled = await cleaned({ ...tidy, graph: straight });
+  const result = assertLegal(withGraph(untangled, withShortNames(untangled.graph)));
   const origins = originsOf(model.graph, perms, turned, result.graph);
   return { model: result, origins, ...(batch.reason !== undefined && { fixedBatch: batch.reason }) };
 }

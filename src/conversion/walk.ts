@@ -12,6 +12,7 @@ import type { Dims } from "./batch-state.ts";
 import { checkTypes, type Find, rowOf } from "./lookup.ts";
 import { FUSED } from "./ops/index.ts";
 import { refuse, type Site } from "./row.ts";
+import { shortName } from "./short-names.ts";
 import type { Writer } from "./writer.ts";
 
 const numeric = (dim: Dim): number | null => (typeof dim === "string" ? null : dim);
@@ -37,7 +38,8 @@ export interface Walk {
 function siteFor(walk: Walk, node: Node): Site {
   const { find, ints, batch, writer, graph, turned } = walk;
   const label = nodeLabel(node);
-  const emitAll: Site["emitAll"] = (op, inputs, count, attributes) => writer.emit(label, op, inputs, count, attributes);
+  const short = shortName(label);
+  const emitAll: Site["emitAll"] = (op, inputs, count, attributes) => writer.emit(short, op, inputs, count, attributes);
   const emit: Site["emit"] = (op, inputs, attributes) => emitAll(op, inputs, 1, attributes)[0]!;
   const batched = (name: string): boolean => batch.states?.has(name) ?? false;
   const dims = dimsOf(find);
