@@ -1,5 +1,5 @@
 /** TFLite models where ONNX is worked on: converted on the way in, and run beside the original like any conversion. */
-import { basename } from "node:path";
+import { basename, extname } from "node:path";
 import { fail } from "../numeric/errors.ts";
 import { brokenConversion } from "../pipeline/convert.ts";
 import type { Hooks } from "../pipeline/progress.ts";
@@ -37,7 +37,7 @@ const fewOf = ({ samples = MAX_SAMPLES, ...rest }: DataRequest): DataRequest => 
 });
 
 async function convertedSource(request: OnnxRequest, source: SourceModel, hooks: Hooks): Promise<SourceModel> {
-  const name = `${basename(request.model)}.onnx`;
+  const name = `${basename(request.model, extname(request.model))}.onnx`;
   const data = request.data === undefined ? MADE_UP : fewOf(request.data);
   const host = await nodeHost(request, hooks.signal);
   const { made } = await convertSource(host, source, { name, data, threads: request.threads }, hooks);

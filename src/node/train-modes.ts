@@ -124,7 +124,7 @@ async function trainOnTheWay(
   job: TrainJob,
   train: (...args: Parameters<Maker>) => Promise<Made & { readonly losses: Float32Array }>,
 ) {
-  const { request, samples, evaluation, hooks } = job;
+  const { request, source, samples, evaluation, hooks } = job;
   let losses: Float32Array = new Float32Array(0);
   const make: Maker = async (...args) => {
     const made = await train(...args);
@@ -132,7 +132,7 @@ async function trainOnTheWay(
     return made;
   };
   const quantize: QuantizeRequest = {
-    ...{ model: request.model, schemes: [request.scheme!], keep: request.keep, command: request.command },
+    ...{ model: source.path, schemes: [request.scheme!], keep: request.keep, command: request.command },
     ...{ threads: request.threads, force: false, embeddings: false, output: job.output },
     ...(request.engine ? { engine: request.engine } : {}),
   };

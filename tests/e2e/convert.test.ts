@@ -123,6 +123,16 @@ describe("fewbit convert", () => {
     ]);
   });
 
+  it("also where it is trained for a scheme", async () => {
+    const { folder, model, data } = await place();
+    const out = join(folder, "small.onnx");
+    const argv = ["train", model, "--data", data, "-s", "w4a4", "--epochs", "1", "-o", out, "--no-report"];
+    const { code, json, stderr } = await fewbitJson(argv);
+    expect(code, stderr).toBe(0);
+    expect(json.integerShare).toBe(1);
+    expect(Object.keys(await listing(folder)).toSorted()).toEqual(["images.npy", "model.tflite", "small.onnx"]);
+  });
+
   it("refuses what it can't convert, by name, and leaves nothing behind", async () => {
     const { folder, model, out } = await place();
     const strange = await saved(folder, network("REVERSE_V2"), "strange.tflite");
