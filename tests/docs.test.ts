@@ -7,7 +7,7 @@ import { ALGORITHMS } from "../src/algorithms/index.ts";
 import { EXIT } from "../src/cli/command.ts";
 import { COMMANDS } from "../src/cli/commands/index.ts";
 import { OBSERVERS } from "../src/observers/index.ts";
-import { FORMS, METRICS, parseRecipe, SCHEMES } from "../src/pipeline/index.ts";
+import { FORMS, METRICS, parseRecipe, SCHEME_NAMES, SCHEMES } from "../src/pipeline/index.ts";
 import { TRANSFORMERS_JS } from "../src/recipes/transformers-js.ts";
 
 const ROOT = resolve(import.meta.dirname, "..");
@@ -62,6 +62,10 @@ describe("docs/schemes.md", () => {
   });
 });
 
+test("docs/tflite.md has a row for each scheme of TFLite", () => {
+  expect(rows(section(read("docs/tflite.md"), "Schemes"))).toEqual([...SCHEMES.tflite.keys()]);
+});
+
 describe("docs/recipes.md", () => {
   const blocks = [...read("docs/recipes.md").matchAll(/^```json\n([\s\S]*?)^```/gm)].map(([, json]) => json!);
   const schema = JSON.parse(read("docs/recipe.schema.json"));
@@ -75,7 +79,7 @@ describe("docs/recipes.md", () => {
   });
 
   test("the schema knows the schemes there are", () => {
-    expect(schema.$defs.scheme.enum).toEqual([...SCHEMES.onnx.keys()]);
+    expect([...schema.$defs.scheme.enum].sort()).toEqual([...SCHEME_NAMES].sort());
   });
 
   test.each([

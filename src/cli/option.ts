@@ -119,7 +119,10 @@ const MAX_THREADS = 1024;
 const MAX_SAMPLES = 1e9;
 
 export const ENGINE_OPTIONS: readonly OptionRow[] = [
-  { flags: "--engine <name>", summary: "engine that runs the models: ort-node (native) or ort-web (WebAssembly)" },
+  {
+    flags: "--engine <name>",
+    summary: "engine: ort-node (native) or ort-web (WebAssembly); litert or reference for TFLite",
+  },
   { flags: "--threads <n>", summary: "threads inside one operator", parse: integer(1, MAX_THREADS), otherwise: 1 },
 ];
 

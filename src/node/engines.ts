@@ -3,6 +3,7 @@ import type { Engine, Opened } from "../engines/contract.ts";
 import { openLitert } from "../engines/litert.ts";
 import { openOrtNode } from "../engines/ort-node.ts";
 import { openOrtWeb } from "../engines/ort-web.ts";
+import { tfliteReference } from "../engines/tflite-reference.ts";
 import type { ContainerName } from "../ir/model.ts";
 import { fail } from "../numeric/errors.ts";
 import { captured } from "./captured.ts";
@@ -14,7 +15,7 @@ import { tempScratch } from "./scratch.ts";
 export type OrtEngineName = "ort-node" | "ort-web";
 
 /** Engines by the names that --engine takes. */
-export type EngineName = OrtEngineName | "litert";
+export type EngineName = OrtEngineName | "litert" | "reference";
 
 /** Which engine is wanted, and how. */
 export interface EngineWish {
@@ -53,6 +54,7 @@ const ENGINES: Readonly<Record<EngineName, EngineRow>> = {
       openOrtWeb({ threads, readModel, capture: captured, load: () => import("onnxruntime-web") }),
   },
   litert: { open: () => openLitert({ load: loadLitert, readModel: readTfliteFile }) },
+  reference: { open: async () => ({ engine: tfliteReference({ readModel: readTfliteFile }) }) },
 };
 
 /** In order of preference. */
@@ -61,7 +63,7 @@ const ORT_ENGINES: readonly OrtEngineName[] = ["ort-node", "ort-web"];
 /** Engines that run a container, in order of preference. */
 const PREFERENCE: Readonly<Partial<Record<ContainerName, readonly EngineName[]>>> = {
   onnx: ORT_ENGINES,
-  tflite: ["litert"],
+  tflite: ["litert", "reference"],
 };
 
 /** Names that `EngineWish.prefer` and FEWBIT_ENGINE take. */

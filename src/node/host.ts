@@ -4,7 +4,7 @@ import { inNumbers } from "../engines/numbers.ts";
 import type { ContainerName } from "../ir/model.ts";
 import type { Host } from "../pipeline/host.ts";
 import { availableEngines, type EngineName } from "./engines.ts";
-import { probe } from "./probe.ts";
+import { isProbed, type ProbedEngine, probe } from "./probe.ts";
 import type { EngineRequest } from "./requests.ts";
 import { type StagedFiles, stageModel } from "./stage.ts";
 
@@ -33,11 +33,14 @@ export async function nodeHost(
     notes,
     threads: request.threads,
     stage: (model, name, use) => stageModel(model, name, use === "output" ? output : undefined, signal),
-    async footprint(place, feeds) {
-      if (!("path" in place)) return { resident: 0, load: 0 };
-      const options = { engine: engine.name as EngineName, threads: request.threads, feeds, signal };
-      const { residentBytes, loadMs } = await probe(place.path, options);
-      return { resident: residentBytes, load: loadMs };
-    },
+    ...(isProbed(engine.name) && { footprint: footprintOf(engine.name, request.threads, signal) }),
   };
 }
+
+const footprintOf =
+  (engine: ProbedEngine, threads: number, signal: AbortSignal): NonNullable<Host["footprint"]> =>
+  async (place, feeds) => {
+    if (!("path" in place)) return { resident: 0, load: 0 };
+    const { residentBytes, loadMs } = await probe(place.path, { engine, threads, feeds, signal });
+    return { resident: residentBytes, load: loadMs };
+  };

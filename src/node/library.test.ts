@@ -65,6 +65,7 @@ describe("the commands as functions", () => {
 
   test("inspect and schemes take a path", async () => {
     expect((await inspect(MODEL)).parameters).toBeGreaterThan(100_000);
-    expect((await schemes()).schemes.length).toBe((await schemes(MODEL)).schemes.length);
+    const onnx = (await schemes()).schemes.filter(({ container }) => container === "onnx");
+    expect((await schemes(MODEL)).schemes.map(({ name }) => name)).toEqual(onnx.map(({ name }) => name));
   });
 });

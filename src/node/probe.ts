@@ -21,7 +21,7 @@ import { probeScript } from "./probe-script.ts";
 import { LITERT_START, ORT_START } from "./probe-starts.ts";
 
 export interface ProbeOptions {
-  readonly engine: EngineName;
+  readonly engine: ProbedEngine;
   /** 1 by default. */
   readonly threads?: number;
   /** Without feeds the model is only opened. */
@@ -79,7 +79,10 @@ async function litertJob(path: string): Promise<object> {
   };
 }
 
-const ROWS: Readonly<Record<EngineName, ProbeRow>> = {
+/** Engines that are measured; the reference is not meant to be lean. */
+export type ProbedEngine = Exclude<EngineName, "reference">;
+
+const ROWS: Readonly<Record<ProbedEngine, ProbeRow>> = {
   "ort-node": {
     package: "onnxruntime-node",
     flags: [],
@@ -110,7 +113,10 @@ const ROWS: Readonly<Record<EngineName, ProbeRow>> = {
   },
 };
 
-function assertInstalled(engine: EngineName): void {
+/** Whether an engine can be measured. */
+export const isProbed = (engine: string): engine is ProbedEngine => Object.hasOwn(ROWS, engine);
+
+function assertInstalled(engine: ProbedEngine): void {
   const { package: name } = ROWS[engine];
   try {
     resolve(name);
