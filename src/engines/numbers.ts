@@ -38,6 +38,12 @@ function decoded(array: NDArray, info: ValueInfo | undefined): NDArray {
   return { ...array, dtype: "float32", data: dequantizeValues(array.data as Int8Array, grid) };
 }
 
+/** Feeds as a model itself takes them: numbers as codes, under its own names, in order where those of the feeds differ. */
+export function ownFeeds(inputs: readonly ValueInfo[], feeds: Feeds): Feeds {
+  const given = Object.values(feeds);
+  return Object.fromEntries(inputs.map((info, i) => [info.name, encoded(feeds[info.name] ?? given[i]!, info)]));
+}
+
 /** The session with numbers in place of codes; the same one where there are no codes. */
 export function sessionInNumbers(session: Session): Session {
   const { inputs, outputs } = session;

@@ -13,11 +13,12 @@ const port = ({ name, dtype, shape }: PortSummary): string =>
 function head(io: Io, report: InspectReport): void {
   const { model, container, formatVersion, opsets, producer, parameters } = report;
   const domains = Object.entries(opsets).map(([domain, version]) => `${domain === "" ? "opset" : domain} ${version}`);
-  const by = producer === undefined ? "" : `, made by ${printable(producer)}`;
-  io.stdout.write(
-    `${paint(io, "bold", printable(model.name))}  ${bytes(model.size)}, ${container} version ${formatVersion}, `,
-  );
-  io.stdout.write(`${printable(list(domains))}${by}\n`);
+  const facts = [
+    `${container} version ${formatVersion}`,
+    ...(domains.length === 0 ? [] : [printable(list(domains))]),
+    ...(producer === undefined ? [] : [`made by ${printable(producer)}`]),
+  ];
+  io.stdout.write(`${paint(io, "bold", printable(model.name))}  ${bytes(model.size)}, ${facts.join(", ")}\n`);
   io.stdout.write(`${count(model.ops, "node")}, ${compact(parameters)} parameters, sha256 ${model.sha256}\n`);
   io.stdout.write(`inputs   ${report.inputs.map(port).join(", ")}\noutputs  ${report.outputs.map(port).join(", ")}\n`);
 }

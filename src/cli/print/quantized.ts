@@ -9,6 +9,7 @@ import {
   milliseconds,
   percent,
   printable,
+  shorten,
   times,
 } from "../../pipeline/report/format.ts";
 import { told } from "../../pipeline/report/told.ts";
@@ -129,6 +130,8 @@ export function printQuantized(io: Io, report: QuantizeReport, page: string | un
   printWritten(io, report, page);
 }
 
+const NAME_LENGTH = 48;
+
 const LAYER_COLUMNS: readonly Column[] = [
   { title: "layer" },
   { title: "op" },
@@ -141,7 +144,7 @@ const error = (value: number): string => (value === 0 ? "0" : value.toExponentia
 function printLayers(io: Io, { layers }: Candidate): void {
   if (layers.length === 0) return;
   const rows = layers.map(({ value, op, bits, sqnr, meanError, maxAbs, steps }) => [
-    ...[printable(value), op, String(bits), decibels(sqnr)],
+    ...[printable(shorten(value, NAME_LENGTH)), op, String(bits), decibels(sqnr)],
     ...[error(meanError), error(maxAbs), steps?.toFixed(2)],
   ]);
   printTable(io, LAYER_COLUMNS, rows);
