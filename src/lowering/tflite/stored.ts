@@ -5,7 +5,7 @@ import type { NodePlan } from "../../ir/plan.ts";
 import { fail } from "../../numeric/errors.ts";
 import { weightKey } from "../given.ts";
 import { declareFloats, type State } from "./state.ts";
-import { type BiasSite, codedWeight } from "./weights.ts";
+import { type BiasSite, codedWeight, halves } from "./weights.ts";
 
 /** Whether every reader of a weight takes the same codes of it; they may then have its name. */
 function isAlone({ graph, plans }: State, entry: NodePlan): boolean {
@@ -42,15 +42,36 @@ export async function hybridNode(state: State, node: Node, entry: NodePlan): Pro
   return asymmetric({ ...node, inputs });
 }
 
-/** A node that reads its weight as floats, decoded by one DEQUANTIZE for all that read it so. */
-export async function dequantizedNode(state: State, node: Node, entry: NodePlan): Promise<Node> {
-  const coded = await weightCodes(state, entry);
+/** A constant that is stored as `coded`, as floats: decoded by one DEQUANTIZE for all that read it so. */
+function decoded(state: State, coded: Tensor): string {
   const floats = `${coded.name}/float`;
-  if (!state.types.has(floats)) {
-    state.nodes.push(makeNode("DEQUANTIZE", [coded.name], [floats]));
-    state.types.set(floats, { name: floats, dtype: "float32", shape: coded.shape });
-  }
-  return { ...node, inputs: node.inputs.map((name, i) => (i === entry.weight!.input ? floats : name)) };
+  if (state.types.has(floats)) return floats;
+  state.nodes.push(makeNode("DEQUANTIZE", [coded.name], [floats]));
+  state.types.set(floats, { name: floats, dtype: "float32", shape: coded.shape });
+  return floats;
+}
+
+/**
+ * The bias beside a weight in half precision, in half precision too: the runtime unpacks the constants of a node once, when it
+ * loads the model, only where all of them are stored so.
+ */
+function halfBias(state: State, node: Node, entry: NodePlan): readonly [slot: number, name: string] | undefined {
+  const row = state.dialect.row(node)?.weights.find(({ input }) => input === entry.weight!.input);
+  const bias = row?.bias === undefined ? undefined : state.graph.tensors.get(node.inputs[row.bias] ?? "");
+  if (entry.weight!.scheme.dtype !== "float16" || bias?.dtype !== "float32") return undefined;
+  const name = `${bias.name}/float16`;
+  const coded = state.tensors.get(name) ?? halves(bias, name);
+  state.tensors.set(name, coded);
+  return [row!.bias!, decoded(state, coded)];
+}
+
+/** A node that reads its weight as floats. */
+export async function dequantizedNode(state: State, node: Node, entry: NodePlan): Promise<Node> {
+  const inputs = [...node.inputs];
+  inputs[entry.weight!.input] = decoded(state, await weightCodes(state, entry));
+  const bias = halfBias(state, node, entry);
+  if (bias !== undefined) inputs[bias[0]] = bias[1];
+  return { ...node, inputs };
 }
 
 /** Name of the floats of a value that was made as codes. */

@@ -27,7 +27,7 @@ const symmetric = (scale: Float32Array, axis?: number): Quantization => ({
 });
 
 /** Halves of a float32 tensor, converted when the file is written. */
-const halves = (tensor: Tensor, name: string): Tensor => ({
+export const halves = (tensor: Tensor, name: string): Tensor => ({
   name,
   dtype: "float16",
   shape: tensor.shape,
