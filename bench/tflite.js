@@ -6,9 +6,9 @@
  *                                         [--peers FOLDER [--python PYTHON]] [--out FOLDER] [--rounds 200] [--json]
  *
  * `--peers` holds MODEL/TOOL.SCHEME.tflite, with the line of scripts/peers/tflite-quantize.py beside it as .json; all of them
- * are judged, and `--python` makes those that are missing. `--out` keeps fewbit's files. All static schemes are calibrated with the same samples:
- * 1000 images; the autoencoder, of which there is one recording, with the windows it is judged on, which its authors'
- * file was not.
+ * are judged, and `--python` makes those that are missing. `--out` keeps fewbit's files. All static schemes are calibrated
+ * with the same samples: 1000 images; the autoencoder, of which there is one recording, with the windows it is judged on,
+ * which its authors' file was not.
  *
  * resnet8: top-1 and agreement with the float model on 846 images. ad01: the reconstruction score of the recording (mean over
  * its windows of the mean squared error), and how far it is from the float model's. Both: mean squared difference to the

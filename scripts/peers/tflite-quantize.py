@@ -13,12 +13,12 @@ without imports and without rebuilding. Needs ai-edge-quantizer; tensorflow for 
 import json
 import os
 import sys
-import tempfile
 import time
 from importlib.metadata import version
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+sys.dont_write_bytecode = True
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
