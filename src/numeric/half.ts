@@ -16,7 +16,7 @@ export const bfloat16ToFloat = (bits: number): number => decodeMinifloat(BFLOAT1
 const wordsOf = (values: Float32Array): Uint32Array => new Uint32Array(values.buffer, values.byteOffset, values.length);
 
 /** Half of float32 bits. NaN stays NaN, quieted, with the payload's upper bits. */
-function halfOfWord(word: number): number {
+export function halfOfWord(word: number): number {
   const sign = (word >>> 16) & 0x8000;
   const magnitude = word & 0x7fffffff;
   if (magnitude >= 0x47800000) return sign | (magnitude > 0x7f800000 ? 0x7e00 | ((magnitude >> 13) & 0x1ff) : 0x7c00);
@@ -36,8 +36,13 @@ export function encodeHalf(values: Float32Array, out: Uint16Array = new Uint16Ar
 
 let halfWords: Uint32Array | undefined;
 
-/** Float32 bits of all 65536 halves. */
-function halfTable(): Uint32Array {
+/** Float32 bits of all 65536 halves, shared: do not write. */
+export function halfTable(): Uint32Array {
+  halfWords ??= makeHalfTable();
+  return halfWords;
+}
+
+function makeHalfTable(): Uint32Array {
   const words = new Uint32Array(65536);
   const values = new Float32Array(words.buffer);
   for (let bits = 0; bits < 65536; bits++) {
@@ -50,8 +55,7 @@ function halfTable(): Uint32Array {
 
 /** Float32 values of halves, exact; a NaN keeps its sign and payload. */
 export function decodeHalf(bits: Uint16Array, out: Float32Array = new Float32Array(bits.length)): Float32Array {
-  halfWords ??= halfTable();
-  const table = halfWords;
+  const table = halfTable();
   const words = wordsOf(out);
   for (let i = 0; i < bits.length; i++) words[i] = table[bits[i]!]!;
   return out;

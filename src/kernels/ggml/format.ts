@@ -1,0 +1,97 @@
+/** What one ggml block format is. The rows stand in `index.ts`. */
+import { sumOfSquares } from "./float.ts";
+
+/** Whether an importance matrix must be given, changes the codes, or is not looked at. */
+export type ImportanceUse = "required" | "used" | "ignored";
+
+/**
+ * Encodes `rows * columns` finite values (row-major) into `dst`; `columns` is a multiple of the block. `importance` holds
+ * one weight per column. Whole rows may be given in as many calls as suits: no state is kept between them.
+ */
+export type GgmlEncode = (
+  src: Float32Array,
+  dst: Uint8Array,
+  rows: number,
+  columns: number,
+  importance?: Float32Array,
+) => void;
+
+/** Decodes as many whole blocks as fill `dst`. */
+export type GgmlDecode = (src: Uint8Array, dst: Float32Array) => void;
+
+/** One block format: `block` values in `bytes` bytes. */
+export interface GgmlFormat {
+  /** Number of the type in files (`enum ggml_type`). */
+  readonly typeId: number;
+  readonly block: number;
+  readonly bytes: number;
+  readonly importance: ImportanceUse;
+  readonly encode: GgmlEncode;
+  readonly decode: GgmlDecode;
+}
+
+/** Values of a super-block. */
+export const SUPER = 256;
+
+/** Encodes one block: values from `from` on to bytes from `to` on. */
+export type EncodeBlock = (x: Float32Array, from: number, y: Uint8Array, to: number) => void;
+
+/** Encodes one block of a row with its weights; `sigma2` is the mean square of the row. */
+export type EncodeWeighted = (
+  x: Float32Array,
+  from: number,
+  y: Uint8Array,
+  to: number,
+  importance: Float32Array,
+  weightsFrom: number,
+  sigma2: number,
+) => void;
+
+/** Decodes one block: bytes from `from` on to values from `to` on. */
+export type DecodeBlock = (y: Uint8Array, from: number, x: Float32Array, to: number) => void;
+
+/** Calls `encode` on every block, whatever row it is in. */
+export const encodeBlocks =
+  (block: number, bytes: number, encode: EncodeBlock): GgmlEncode =>
+  (src, dst, rows, columns) => {
+    const end = rows * columns;
+    for (let from = 0, to = 0; from < end; from += block, to += bytes) encode(src, from, dst, to);
+  };
+
+/** Calls `weighted` on every block where weights are given, `plain` where not. */
+export function encodeRows(block: number, bytes: number, plain: EncodeBlock, weighted: EncodeWeighted): GgmlEncode {
+  const encodePlain = encodeBlocks(block, bytes, plain);
+  return (src, dst, rows, columns, importance) => {
+    if (importance === undefined) return encodePlain(src, dst, rows, columns);
+    for (let row = 0, to = 0; row < rows; row++) {
+      const start = row * columns;
+      const sigma2 = Math.fround(sumOfSquares(src, start, columns) / columns);
+      for (let i = 0; i < columns; i += block, to += bytes) weighted(src, start + i, dst, to, importance, i, sigma2);
+    }
+  };
+}
+
+/** Encodes one super-block; without weights `importance` is undefined. */
+export type EncodeSuper = (
+  x: Float32Array,
+  from: number,
+  y: Uint8Array,
+  to: number,
+  importance: Float32Array | undefined,
+  weightsFrom: number,
+) => void;
+
+/** Calls `encode` on every block with the place of its weights. */
+export const encodeSupers =
+  (block: number, bytes: number, encode: EncodeSuper): GgmlEncode =>
+  (src, dst, rows, columns, importance) => {
+    for (let row = 0, from = 0, to = 0; row < rows; row++)
+      for (let i = 0; i < columns; i += block, from += block, to += bytes) encode(src, from, dst, to, importance, i);
+  };
+
+/** Calls `decode` on every block. */
+export const decodeBlocks =
+  (block: number, bytes: number, decode: DecodeBlock): GgmlDecode =>
+  (src, dst) => {
+    for (let from = 0, to = 0; to < dst.length; from += bytes, to += block) decode(src, from, dst, to);
+  };

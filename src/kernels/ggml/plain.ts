@@ -1,0 +1,37 @@
+/** Types without blocks: f32, f16, bf16. Little-endian. */
+import { decodeBfloat16, decodeHalf, encodeBfloat16, encodeHalf } from "../../numeric/half.ts";
+import type { GgmlFormat } from "./format.ts";
+
+/** The bytes as words where they are aligned, else a copy. */
+const wordsOf = (bytes: Uint8Array, count: number): Uint16Array =>
+  bytes.byteOffset % 2 === 0
+    ? new Uint16Array(bytes.buffer, bytes.byteOffset, count)
+    : new Uint16Array(bytes.slice(0, 2 * count).buffer);
+
+const bytesOf = (view: Uint16Array | Float32Array): Uint8Array =>
+  new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
+
+const twoBytes = (
+  typeId: number,
+  encode: (values: Float32Array) => Uint16Array,
+  decode: (bits: Uint16Array, out: Float32Array) => Float32Array,
+): GgmlFormat => ({
+  typeId,
+  block: 1,
+  bytes: 2,
+  importance: "ignored",
+  encode: (src, dst, rows, columns) => dst.set(bytesOf(encode(src.subarray(0, rows * columns)))),
+  decode: (src, dst) => void decode(wordsOf(src, dst.length), dst),
+});
+
+export const f16 = twoBytes(1, encodeHalf, decodeHalf);
+export const bf16 = twoBytes(30, encodeBfloat16, decodeBfloat16);
+
+export const f32: GgmlFormat = {
+  typeId: 0,
+  block: 1,
+  bytes: 4,
+  importance: "ignored",
+  encode: (src, dst, rows, columns) => dst.set(bytesOf(src.subarray(0, rows * columns))),
+  decode: (src, dst) => bytesOf(dst).set(src.subarray(0, 4 * dst.length)),
+};
