@@ -1,0 +1,150 @@
+/** Codebooks ready for use: levels of every grid point, the grid point of every lattice point, and neighbours made when first asked for. */
+import { FLT_MAX } from "./float.ts";
+import { GRIDS, type GridName, type PackedGrid } from "./grids.ts";
+
+const { fround } = Math;
+
+/** A point's code has its levels side by side, `bits` each, the first coordinate lowest. */
+export interface Lattice {
+  readonly coordinates: number;
+  readonly bits: number;
+  /** Level of each coordinate of each grid point. */
+  readonly levels: Uint8Array;
+  /** Grid index of a point's code, -1 where it is not in the grid. */
+  readonly indexOf: Int16Array;
+  /** Grid points near a point that is not in the grid: those of the nearest shells, nearest first, then by index. */
+  neighbours(code: number): Uint16Array;
+}
+
+const bytesOf = (base64: string): Uint8Array => Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
+
+/** Codes of the points in the grid, ascending. */
+function gridCodes({ coordinates, levels, bits }: PackedGrid, perLevel: number): number[] {
+  const set = bytesOf(bits);
+  const codes: number[] = [];
+  for (let point = 0; point < levels ** coordinates; point++) {
+    if (((set[point >> 3]! >> (point & 7)) & 1) === 0) continue;
+    let code = 0;
+    for (let i = 0, rest = point; i < coordinates; i++, rest = Math.floor(rest / levels))
+      code |= (rest % levels) << (perLevel * i);
+    codes.push(code);
+  }
+  return codes;
+}
+
+function levelsOf(codes: readonly number[], coordinates: number, bits: number): Uint8Array {
+  const levels = new Uint8Array(codes.length * coordinates);
+  for (let i = 0; i < levels.length; i++)
+    levels[i] = (codes[Math.floor(i / coordinates)]! >> (bits * (i % coordinates))) & ((1 << bits) - 1);
+  return levels;
+}
+
+/** Squared distances between a point and all grid points. */
+function distances(code: number, { levels, coordinates, bits }: Lattice): Int32Array {
+  const mask = (1 << bits) - 1;
+  const out = new Int32Array(levels.length / coordinates);
+  for (let k = 0, at = 0; k < out.length; k++)
+    for (let i = 0; i < coordinates; i++, at++) {
+      const difference = levels[at]! - ((code >> (bits * i)) & mask);
+      out[k] = out[k]! + difference * difference;
+    }
+  return out;
+}
+
+/** Indices of the `shells` smallest distances, shell by shell. */
+function nearest(far: Int32Array, shells: number): Uint16Array {
+  const kept = [...new Set(far)].sort((a, b) => a - b).slice(0, shells);
+  const found: number[] = [];
+  for (const distance of kept) for (let k = 0; k < far.length; k++) if (far[k] === distance) found.push(k);
+  return Uint16Array.from(found);
+}
+
+function makeLattice(grid: PackedGrid): Lattice {
+  const { coordinates, levels } = grid;
+  const bits = levels === 3 ? 2 : 3;
+  const codes = gridCodes(grid, bits);
+  const indexOf = new Int16Array(1 << (bits * coordinates)).fill(-1);
+  for (let k = 0; k < codes.length; k++) indexOf[codes[k]!] = k;
+  const known: (Uint16Array | undefined)[] = new Array(indexOf.length);
+  const lattice: Lattice = {
+    coordinates,
+    bits,
+    levels: levelsOf(codes, coordinates, bits),
+    indexOf,
+    neighbours: (code) => (known[code] ??= nearest(distances(code, lattice), grid.shells)),
+  };
+  return lattice;
+}
+
+const lattices = new Map<GridName, Lattice>();
+
+/** The codebook of that name, made once. */
+export function latticeOf(name: GridName): Lattice {
+  const known = lattices.get(name);
+  if (known) return known;
+  const made = makeLattice(GRIDS[name]);
+  lattices.set(name, made);
+  return made;
+}
+
+/** Code of the point whose levels start at `at`. */
+export function pointCode({ coordinates, bits }: Lattice, levels: Uint8Array, at: number): number {
+  let code = 0;
+  for (let i = 0; i < coordinates; i++) code |= levels[at + i]! << (bits * i);
+  return code;
+}
+
+/** Copies the levels of a grid point. */
+export function copyLevels({ coordinates, levels }: Lattice, index: number, out: Uint8Array, at: number): void {
+  for (let i = 0; i < coordinates; i++) out[at + i] = levels[index * coordinates + i]!;
+}
+
+const costs = new Float32Array(64);
+
+/** Weighted squared error of every coordinate at every level; `values` are what the levels stand for at scale 1. */
+function fillCosts(
+  { coordinates, bits }: Lattice,
+  values: Float32Array,
+  x: Float32Array,
+  from: number,
+  weights: Float32Array,
+  weightsFrom: number,
+  scale: number,
+): void {
+  for (let level = 0; level < values.length; level++) {
+    const value = fround(scale * values[level]!);
+    for (let i = 0; i < coordinates; i++) {
+      const difference = fround(value - x[from + i]!);
+      costs[(i << bits) | level] = fround(weights[weightsFrom + i]! * difference) * difference;
+    }
+  }
+}
+
+/** The neighbour of least weighted error, the first of equals; -1 where no error is finite. */
+export function bestNeighbour(
+  lattice: Lattice,
+  code: number,
+  values: Float32Array,
+  x: Float32Array,
+  from: number,
+  weights: Float32Array,
+  weightsFrom: number,
+  scale: number,
+): number {
+  const { coordinates, bits, levels } = lattice;
+  const neighbours = lattice.neighbours(code);
+  fillCosts(lattice, values, x, from, weights, weightsFrom, scale);
+  let least = FLT_MAX;
+  let best = -1;
+  for (let k = 0; k < neighbours.length; k++) {
+    const index = neighbours[k]!;
+    let error = 0;
+    for (let i = 0, at = index * coordinates; i < coordinates; i++, at++)
+      error = fround(error + costs[(i << bits) | levels[at]!]!);
+    if (error < least) {
+      least = error;
+      best = index;
+    }
+  }
+  return best;
+}
