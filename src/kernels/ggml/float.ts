@@ -27,7 +27,7 @@ export function nearestInt(x: number): number {
 /** `nearestInt` held in [low, high]. */
 export function nearestWithin(x: number, low: number, high: number): number {
   const nearest = nearestInt(x);
-  return nearest < low ? low : nearest > high ? high : nearest;
+  return Math.max(low, Math.min(high, nearest));
 }
 
 /** C `roundf` and a cast to an integer type of at most 32 bits, narrowed by the store; what is out of range gives 0. */
@@ -48,6 +48,12 @@ export function readHalf(y: Uint8Array, at: number): number {
   halves ??= new Float32Array(halfTable().buffer);
   return halves[y[at]! | (y[at + 1]! << 8)]!;
 }
+
+/** Whether the halves at those places of a block are finite. */
+export const finiteHalves =
+  (...places: readonly number[]) =>
+  (y: Uint8Array, at: number): boolean =>
+    places.every((place) => (y[at + place + 1]! & 0x7c) !== 0x7c);
 
 /** Sum of squares of `n` values in order. */
 export function sumOfSquares(x: Float32Array, from: number, n: number): number {

@@ -1,12 +1,16 @@
 /** What one ggml block format is. The rows stand in `index.ts`. */
 import { sumOfSquares } from "./float.ts";
 
-/** Whether an importance matrix must be given, changes the codes, or is not looked at. */
-export type ImportanceUse = "required" | "used" | "ignored";
+/**
+ * What an importance matrix is to a type: the encoder has to have it; llama-quantize demands it, except for token
+ * embeddings and the output matrix; it changes the codes; it is not looked at.
+ */
+export type ImportanceUse = "required" | "demanded" | "used" | "ignored";
 
 /**
  * Encodes `rows * columns` finite values (row-major) into `dst`; `columns` is a multiple of the block. `importance` holds
  * one weight per column. Whole rows may be given in as many calls as suits: no state is kept between them.
+ * Answers -1, or the index of the first value of a block that has no code, where ggml stops the process.
  */
 export type GgmlEncode = (
   src: Float32Array,
@@ -14,7 +18,7 @@ export type GgmlEncode = (
   rows: number,
   columns: number,
   importance?: Float32Array,
-) => void;
+) => number;
 
 /** Decodes as many whole blocks as fill `dst`. */
 export type GgmlDecode = (src: Uint8Array, dst: Float32Array) => void;
@@ -28,6 +32,8 @@ export interface GgmlFormat {
   readonly importance: ImportanceUse;
   readonly encode: GgmlEncode;
   readonly decode: GgmlDecode;
+  /** Whether the scales of the block at byte `at` are finite: large values overflow halves. */
+  readonly hasFiniteScales: (y: Uint8Array, at: number) => boolean;
 }
 
 /** Values of a super-block. */
@@ -56,6 +62,7 @@ export const encodeBlocks =
   (src, dst, rows, columns) => {
     const end = rows * columns;
     for (let from = 0, to = 0; from < end; from += block, to += bytes) encode(src, from, dst, to);
+    return -1;
   };
 
 /** Calls `weighted` on every block where weights are given, `plain` where not. */
@@ -68,10 +75,11 @@ export function encodeRows(block: number, bytes: number, plain: EncodeBlock, wei
       const sigma2 = Math.fround(sumOfSquares(src, start, columns) / columns);
       for (let i = 0; i < columns; i += block, to += bytes) weighted(src, start + i, dst, to, importance, i, sigma2);
     }
+    return -1;
   };
 }
 
-/** Encodes one super-block; without weights `importance` is undefined. */
+/** Encodes one super-block; without weights `importance` is undefined. False where the block has no code. */
 export type EncodeSuper = (
   x: Float32Array,
   from: number,
@@ -79,14 +87,16 @@ export type EncodeSuper = (
   to: number,
   importance: Float32Array | undefined,
   weightsFrom: number,
-) => void;
+) => boolean;
 
-/** Calls `encode` on every block with the place of its weights. */
+/** Calls `encode` on every block with the place of its weights, up to the first that has no code. */
 export const encodeSupers =
   (block: number, bytes: number, encode: EncodeSuper): GgmlEncode =>
   (src, dst, rows, columns, importance) => {
     for (let row = 0, from = 0, to = 0; row < rows; row++)
-      for (let i = 0; i < columns; i += block, from += block, to += bytes) encode(src, from, dst, to, importance, i);
+      for (let i = 0; i < columns; i += block, from += block, to += bytes)
+        if (!encode(src, from, dst, to, importance, i)) return from;
+    return -1;
   };
 
 /** Calls `decode` on every block. */

@@ -64,7 +64,7 @@ const floats = new Float32Array(words.buffer);
 /** Unsigned e4m3 of a float that is not below zero, rounded half up, at most 448. */
 function unsignedE4m3(x: number): number {
   if (!(x > 0)) return 0;
-  floats[0] = x > 448 ? 448 : x;
+  floats[0] = Math.min(x, 448);
   const bits = words[0]!;
   const exponent = (bits >>> 23) - 120;
   if (exponent <= 0) return Math.min(7, fround(fround(floats[0]! * 512) + 0.5) | 0);
@@ -104,6 +104,7 @@ export const mxfp4: GgmlFormat = {
   importance: "ignored",
   encode: encodeBlocks(MXFP4.block, MXFP4.bytes, encodeMxfp4),
   decode: decodeBlocks(MXFP4.block, MXFP4.bytes, decodeMxfp4),
+  hasFiniteScales: (y, at) => y[at] !== 255,
 };
 
 export const nvfp4: GgmlFormat = {
@@ -113,4 +114,5 @@ export const nvfp4: GgmlFormat = {
   importance: "ignored",
   encode: encodeBlocks(NVFP4.block, NVFP4.bytes, encodeNvfp4),
   decode: decodeBlocks(NVFP4.block, NVFP4.bytes, decodeNvfp4),
+  hasFiniteScales: () => true,
 };

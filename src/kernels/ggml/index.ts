@@ -1,15 +1,135 @@
-import type { GgmlFormat } from "./format.ts";
-import { mxfp4, nvfp4 } from "./fp4.ts";
-import { iq1_m, iq1_s } from "./iq1.ts";
-import { iq2_s, iq2_xs, iq2_xxs, iq3_s, iq3_xxs } from "./iq2-iq3.ts";
-import { iq4_nl, iq4_xs } from "./iq4.ts";
-import { q2_k, q4_k, q5_k } from "./k-quants.ts";
-import { q3_k, q6_k } from "./k-signed.ts";
-import { q1_0, q2_0 } from "./one-bit.ts";
-import { bf16, f16, f32 } from "./plain.ts";
-import { q4_0, q4_1, q5_0, q5_1, q8_0 } from "./simple.ts";
-import { tq1_0, tq2_0 } from "./ternary.ts";
+/** Encoding and decoding rows of tensors in ggml's number formats, with every input checked. */
+import { fail } from "../../numeric/errors.ts";
+import { GGML_FORMATS, GGML_TYPES, type GgmlFormats, type GgmlType, ggmlBytes } from "./formats.ts";
 
-export const GGML_FORMATS = {
-  f32, f16, bf16, q1_0, q2_0, q4_0, q4_1, q5_0, q5_1, q8_0, q2_k, q3_k, q4_k, q5_k, q6_k, tq1_0, tq2_0, iq1_s, iq1_m, iq2_xxs, iq2_xs, iq2_s, iq3_xxs, iq3_s, iq4_nl, iq4_xs, mxfp4, nvfp4,
-} satisfies Record<string, GgmlFormat>;
+export type { GgmlDecode, GgmlEncode, GgmlFormat, ImportanceUse } from "./format.ts";
+export {
+  GGML_FORMATS,
+  GGML_TYPES,
+  type GgmlFormats,
+  type GgmlType,
+  ggmlBytes,
+  ggmlTypeOf,
+  isGgmlType,
+} from "./formats.ts";
+
+/** Whole rows of one tensor. */
+export interface GgmlRows {
+  /** Of the tensor, for errors. */
+  readonly name: string;
+  readonly rows: number;
+  readonly columns: number;
+  /** Index of the first value in its tensor, for errors; 0 if not given. */
+  readonly first?: number;
+  /** One weight per column, as `checkImportance` wants it. */
+  readonly importance?: Float32Array;
+  /** Lets types that only llama-quantize demands importance for go without, as it does for embeddings and output. */
+  readonly allowsNoImportance?: boolean;
+}
+
+/** Throws unless rows of that length divide into blocks of the type. */
+export function checkColumns(type: GgmlType, name: string, columns: number): void {
+  const { block } = GGML_FORMATS[type];
+  if (columns % block === 0) return;
+  const fitting = GGML_TYPES.filter((other) => other !== "f32" && columns % GGML_FORMATS[other].block === 0);
+  fail(
+    "unsupported",
+    `tensor "${name}": rows of ${columns} values do not divide into the blocks of ${block} that ${type} has; use one of ${fitting.join(", ")}`,
+  );
+}
+
+/** Throws unless there is one finite weight per column, none negative, and not all zero. */
+export function checkImportance(name: string, columns: number, weights: Float32Array): void {
+  if (weights.length !== columns)
+    fail(
+      "data",
+      `importance of tensor "${name}": ${weights.length} weights for rows of ${columns} values; one weight per column is needed`,
+    );
+  const wrong = weights.findIndex((weight) => !(weight >= 0 && weight < Number.POSITIVE_INFINITY));
+  if (wrong >= 0)
+    fail(
+      "data",
+      `importance of tensor "${name}": weight ${wrong} is ${weights[wrong]}; weights are finite and not negative, so collect them again`,
+    );
+  if (weights.every((weight) => weight === 0))
+    fail(
+      "data",
+      `importance of tensor "${name}": all ${columns} weights are zero, from index 0 on, so no value would count; collect it on more text, or leave this tensor out of it`,
+    );
+}
+
+function checkNeed(type: GgmlType, { name, importance, allowsNoImportance }: GgmlRows): void {
+  const use = GGML_FORMATS[type].importance;
+  if (importance !== undefined || use === "used" || use === "ignored") return;
+  if (use === "demanded" && allowsNoImportance === true) return;
+  fail(
+    "usage",
+    `tensor "${name}": ${type} needs an importance matrix, and there is none for this tensor; give one (--imatrix) or use a type with more bits`,
+  );
+}
+
+function checkFinite(src: Float32Array, count: number, { name, first = 0 }: GgmlRows): void {
+  for (let i = 0; i < count; i++)
+    // Only what is not finite differs from itself by something other than zero.
+    if (src[i]! - src[i]! !== 0)
+      fail(
+        "data",
+        `tensor "${name}": the value at index ${first + i} is ${src[i]}; only finite values can be quantized`,
+      );
+}
+
+function checkLengths(type: GgmlType, name: string, values: number, floats: Float32Array, blocks: Uint8Array): void {
+  const bytes = ggmlBytes(type, values);
+  if (floats.length === values && blocks.length === bytes) return;
+  fail(
+    "data",
+    `tensor "${name}": ${floats.length} values and ${blocks.length} bytes of ${type} do not belong together; ${values} values take ${bytes} bytes`,
+  );
+}
+
+function checkScales(type: GgmlType, dst: Uint8Array, { name, first = 0 }: GgmlRows): void {
+  const { block, bytes, hasFiniteScales } = GGML_FORMATS[type];
+  for (let at = 0; at < dst.length; at += bytes)
+    if (!hasFiniteScales(dst, at))
+      fail(
+        "data",
+        `tensor "${name}": the values from index ${first + (at / bytes) * block} on are too large for ${type}, whose scales end at 65504; use bf16, or scale the tensor`,
+      );
+}
+
+/** Encodes whole rows into `dst`; throws a `FewbitError` that names tensor and index for what has no meaning in the type. */
+export function encodeGgml(
+  type: GgmlType,
+  src: Float32Array,
+  dst: Uint8Array,
+  rows: GgmlRows,
+  formats: GgmlFormats = GGML_FORMATS,
+): void {
+  const { name, columns, importance, first = 0 } = rows;
+  const count = rows.rows * columns;
+  checkColumns(type, name, columns);
+  checkNeed(type, rows);
+  if (importance !== undefined) checkImportance(name, columns, importance);
+  checkLengths(type, name, count, src, dst);
+  checkFinite(src, count, rows);
+  const refused = formats[type].encode(src, dst, rows.rows, columns, importance);
+  if (refused >= 0)
+    fail(
+      "data",
+      `tensor "${name}": squares of the values from index ${first + refused} on overflow float32, so ${type} has no nearest code; use a type without a codebook, or scale the tensor`,
+    );
+  checkScales(type, dst, rows);
+}
+
+/** Decodes `dst.length` values, whole blocks, of the tensor called `name`. */
+export function decodeGgml(
+  type: GgmlType,
+  src: Uint8Array,
+  dst: Float32Array,
+  name: string,
+  formats: GgmlFormats = GGML_FORMATS,
+): void {
+  checkColumns(type, name, dst.length);
+  checkLengths(type, name, dst.length, dst, src);
+  formats[type].decode(src, dst);
+}

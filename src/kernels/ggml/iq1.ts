@@ -1,6 +1,5 @@
 /** Super-blocks of points of a ternary codebook, shifted up or down by 1/8: iq1_s (shift per 32 values), iq1_m (per 8). */
-import { fail } from "../../numeric/errors.ts";
-import { FLT_MAX, nearestWithin, readHalf, sumOfSquares, weigh, writeHalf } from "./float.ts";
+import { FLT_MAX, finiteHalves, nearestWithin, readHalf, sumOfSquares, weigh, writeHalf } from "./float.ts";
 import { type DecodeBlock, decodeBlocks, type EncodeSuper, encodeSupers, type GgmlFormat, SUPER } from "./format.ts";
 import { bestNeighbour, copyLevels, type Lattice, latticeOf, pointCode } from "./lattice.ts";
 
@@ -69,6 +68,9 @@ function splitLevels(n: number, highest: number): void {
   split.shift = highest - split.shift;
 }
 
+/** Set where squares overflow float32, so that no grid point is nearest: what ggml does there is undefined. */
+let hasNoCode = false;
+
 /** Grid indices of all groups, the best neighbours of those off the grid. True if all were on it. */
 function toGrid(lattice: Lattice, x: Float32Array, from: number, n: number, valuesOf: (k: number) => Float32Array) {
   let all = true;
@@ -78,19 +80,12 @@ function toGrid(lattice: Lattice, x: Float32Array, from: number, n: number, valu
     if (index < 0) {
       all = false;
       index = bestNeighbour(lattice, code, valuesOf(k), x, from + 8 * k, weights, 8 * k, split.scale);
-      if (index < 0) refuse(from);
-      copyLevels(lattice, index, levels, 8 * k);
+      if (index < 0) hasNoCode = true;
+      else copyLevels(lattice, index, levels, 8 * k);
     }
     indices[k] = index;
   }
   return all;
-}
-
-function refuse(from: number): never {
-  return fail(
-    "data",
-    `the block at value ${from}: squares of its values overflow float32, so no grid point is nearest; use a type without a codebook, or scale the tensor`,
-  );
 }
 
 /** Scale of least error for the levels; the one before where that has no meaning. */
@@ -164,13 +159,15 @@ function encodeSubS(lattice: Lattice, x: Float32Array, from: number, y: Uint8Arr
   }
   y[to + S_HIGH + 2 * sub] = high;
   y[to + S_HIGH + 2 * sub + 1] = high >> 8;
-  return split.scale >= 0 ? split.scale : refuse(from);
+  if (!(split.scale >= 0)) hasNoCode = true;
+  return split.scale;
 }
 
 const encodeS: EncodeSuper = (x, from, y, to, importance, weightsFrom) => {
   const lattice = latticeOf("iq1");
   const sigma2 = sigma2Of(x, from);
   y.fill(0, to, to + S_BYTES);
+  hasNoCode = false;
   let most = 0;
   for (let sub = 0; sub < SUPER / S_SUB; sub++) {
     const at = sub * S_SUB;
@@ -187,6 +184,7 @@ const encodeS: EncodeSuper = (x, from, y, to, importance, weightsFrom) => {
     if (most === 0) y[high]! &= 0x7f;
     else y[high]! |= scaleCode(id, scales[sub]!) << 4;
   }
+  return !hasNoCode;
 };
 
 const decodeS: DecodeBlock = (y, from, x, to) => {
@@ -277,7 +275,8 @@ function encodeSubM(lattice: Lattice, x: Float32Array, from: number, y: Uint8Arr
   y[to + 2 * sub + 1] = indices[1]!;
   y[to + M_HIGH + sub] = (indices[0]! >> 8) | ((indices[1]! >> 8) << 4);
   shifts[sub] = split.shift;
-  return split.scale >= 0 ? split.scale : refuse(from);
+  if (!(split.scale >= 0)) hasNoCode = true;
+  return split.scale;
 }
 
 /** The point of one half of a sub-block as stored. */
@@ -327,6 +326,7 @@ const encodeM: EncodeSuper = (x, from, y, to, importance, weightsFrom) => {
   const lattice = latticeOf("iq1");
   const sigma2 = sigma2Of(x, from);
   y.fill(0, to, to + M_BYTES);
+  hasNoCode = false;
   const weighSub = (sub: number): void =>
     weigh(x, from + sub * M_SUB, M_SUB, importance, weightsFrom + sub * M_SUB, sigma2, weights);
   let most = 0;
@@ -336,7 +336,7 @@ const encodeM: EncodeSuper = (x, from, y, to, importance, weightsFrom) => {
     scales[sub] = scale;
     if (!(most > scale)) most = scale;
   }
-  if (most === 0) return;
+  if (most === 0) return !hasNoCode;
   const d = fround(most / 15);
   const id = fround(1 / d);
   allqx = 0;
@@ -349,6 +349,7 @@ const encodeM: EncodeSuper = (x, from, y, to, importance, weightsFrom) => {
     addSub(lattice, x, from + sub * M_SUB, y, to, sub, code);
   }
   writeD(y, to, fround((allq2 > 0 ? fround(allqx / allq2) : d) * fround(1.1125)));
+  return !hasNoCode;
 };
 
 const decodeM: DecodeBlock = (y, from, x, to) => {
@@ -372,13 +373,15 @@ export const iq1_s: GgmlFormat = {
   importance: "required",
   encode: encodeSupers(SUPER, S_BYTES, encodeS),
   decode: decodeBlocks(SUPER, S_BYTES, decodeS),
+  hasFiniteScales: finiteHalves(0),
 };
 
 export const iq1_m: GgmlFormat = {
   typeId: 29,
   block: SUPER,
   bytes: SUPER / 8 + SUPER / 16 + SUPER / 32,
-  importance: "used",
+  importance: "demanded",
   encode: encodeSupers(SUPER, M_BYTES, encodeM),
   decode: decodeBlocks(SUPER, M_BYTES, decodeM),
+  hasFiniteScales: (y, at) => Number.isFinite(readD(y, at)),
 };

@@ -1,5 +1,5 @@
 /** Super-blocks of signs, scales and points of a codebook: iq2_xxs iq2_xs iq2_s iq3_xxs iq3_s. */
-import { readHalf, writeHalf } from "./float.ts";
+import { finiteHalves, readHalf, writeHalf } from "./float.ts";
 import { decodeBlocks, encodeSupers, type GgmlFormat, type ImportanceUse, SUPER } from "./format.ts";
 import { latticeOf } from "./lattice.ts";
 import { EPSILON, found, type LatticeSearch, scaleCode, searchSuper } from "./lattice-search.ts";
@@ -28,16 +28,26 @@ interface IqRow {
   unpack(y: Uint8Array, from: number): void;
 }
 
-function encode(row: IqRow, x: Float32Array, from: number, y: Uint8Array, to: number, w?: Float32Array, wFrom = 0): void {
-  const most = searchSuper(row.search, x, from, w, wFrom);
+function encode(
+  row: IqRow,
+  x: Float32Array,
+  from: number,
+  y: Uint8Array,
+  to: number,
+  importance: Float32Array | undefined,
+  weightsFrom: number,
+): boolean {
+  const most = searchSuper(row.search, x, from, importance, weightsFrom);
+  if (Number.isNaN(most)) return false;
   y.fill(0, to, to + row.bytes);
-  if (most === 0 && row.clearsZeros) return;
+  if (most === 0 && row.clearsZeros) return true;
   const d = fround(most / 31);
   const id = fround(1 / d);
   for (let sub = 0; sub < SUPER / row.search.sub; sub++)
     scaleCodes[sub] = most === 0 ? 0 : scaleCode(id, found.scales[sub]!, 15);
   writeHalf(y, to, fround(d * row.fudge));
   row.pack(y, to + 2);
+  return true;
 }
 
 function decode(row: IqRow, y: Uint8Array, from: number, x: Float32Array, to: number): void {
@@ -62,6 +72,7 @@ const formatOf = (row: IqRow): GgmlFormat => ({
   importance: row.importance,
   encode: encodeSupers(SUPER, row.bytes, (x, from, y, to, w, wFrom) => encode(row, x, from, y, to, w, wFrom)),
   decode: decodeBlocks(SUPER, row.bytes, (y, from, x, to) => decode(row, y, from, x, to)),
+  hasFiniteScales: finiteHalves(0),
 });
 
 /** Seven signs and the one that makes their number even. */
@@ -176,7 +187,7 @@ export const iq2_xs = formatOf({
 export const iq2_s = formatOf({
   typeId: 22,
   bytes: 2 + SUPER / 4 + SUPER / 32 + SUPER / 32,
-  importance: "used",
+  importance: "demanded",
   search: { ...iq2, grid: "iq2_s", evenSigns: false, epsilon: EPSILON.iq2_s, sigma2: 2, raisesSquares: true },
   fudge: fround(0.9875),
   clearsZeros: false,
@@ -205,7 +216,7 @@ const iq3 = { ...iq2, sub: 32, top: 8, sigma2: 2, step: FIFTH } as const;
 export const iq3_xxs = formatOf({
   typeId: 18,
   bytes: 2 + SUPER / 4 + SUPER / 8,
-  importance: "used",
+  importance: "demanded",
   search: { ...iq3, grid: "iq3_xxs", epsilon: EPSILON.iq3_xxs, steps: 15 },
   fudge: fround(1.0125),
   clearsZeros: true,

@@ -1,5 +1,5 @@
 /** 4-bit codes of a fixed table of 16 uneven values: iq4_nl (blocks of 32), iq4_xs (super-blocks of 256). */
-import { nearestWithin, readHalf, sumOfSquares, weigh, writeHalf } from "./float.ts";
+import { finiteHalves, nearestWithin, readHalf, sumOfSquares, weigh, writeHalf } from "./float.ts";
 import { type DecodeBlock, decodeBlocks, type EncodeSuper, encodeSupers, type GgmlFormat, SUPER } from "./format.ts";
 import { GROUP_MAX_EPS, peakOf } from "./searches.ts";
 import { reciprocal } from "./simple.ts";
@@ -103,6 +103,7 @@ const encodeNl: EncodeSuper = (x, from, y, to, importance, weightsFrom) => {
   writeHalf(y, to, scales[0]!);
   encodeCodes(x, from, reciprocal(scales[0]!), 0);
   packCodes(0, y, to + 2);
+  return true;
 };
 
 const decodeNl: DecodeBlock = (y, from, x, to) => decodeValues(y, from + 2, readHalf(y, from), x, to);
@@ -127,6 +128,7 @@ const encodeXs: EncodeSuper = (x, from, y, to, importance, weightsFrom) => {
     y[to + XS_HIGH + (block >> 2)]! |= (code >> 4) << (2 * (block & 3));
     packCodes(block * BLOCK, y, to + XS_CODES + block * 16);
   }
+  return true;
 };
 
 const decodeXs: DecodeBlock = (y, from, x, to) => {
@@ -145,6 +147,7 @@ export const iq4_nl: GgmlFormat = {
   importance: "used",
   encode: encodeSupers(BLOCK, 2 + 16, encodeNl),
   decode: decodeBlocks(BLOCK, 2 + 16, decodeNl),
+  hasFiniteScales: finiteHalves(0),
 };
 
 export const iq4_xs: GgmlFormat = {
@@ -154,4 +157,5 @@ export const iq4_xs: GgmlFormat = {
   importance: "used",
   encode: encodeSupers(SUPER, XS_BYTES, encodeXs),
   decode: decodeBlocks(SUPER, XS_BYTES, decodeXs),
+  hasFiniteScales: finiteHalves(0),
 };

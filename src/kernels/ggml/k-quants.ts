@@ -1,5 +1,5 @@
 /** Super-blocks of 256 values whose sub-blocks have a scale and a minimum: q2_k, q4_k, q5_k. */
-import { nearestInt, nearestWithin, readHalf, sumOfSquares, weigh, writeHalf } from "./float.ts";
+import { finiteHalves, nearestInt, nearestWithin, readHalf, sumOfSquares, weigh, writeHalf } from "./float.ts";
 import { type DecodeBlock, decodeBlocks, type EncodeSuper, encodeSupers, type GgmlFormat, SUPER } from "./format.ts";
 import { type AffineSearch, makeQkxQuants, makeQpQuants } from "./searches.ts";
 
@@ -124,6 +124,7 @@ const encodeSuper =
     row.packScales(y, to);
     requantize(row, x, from, y, to);
     row.packCodes(y, to);
+    return true;
   };
 
 const decodeSuper =
@@ -147,9 +148,17 @@ const formatOf = (row: KRow): GgmlFormat => ({
   importance: "used",
   encode: encodeSupers(SUPER, row.bytes, encodeSuper(row)),
   decode: decodeBlocks(SUPER, row.bytes, decodeSuper(row)),
+  hasFiniteScales: finiteHalves(row.at, row.at + 2),
 });
 
-const search = (n: 16 | 32, top: number, first: number, step: number, steps: number, absolute = false): AffineSearch => ({
+const search = (
+  n: 16 | 32,
+  top: number,
+  first: number,
+  step: number,
+  steps: number,
+  absolute = false,
+): AffineSearch => ({
   n,
   top,
   first: fround(first),
@@ -288,7 +297,6 @@ export const q5_k = formatOf({
   },
   unpackCodes(y, from) {
     unpackNibbles(y, from + Q5_CODES);
-    for (let i = 0; i < SUPER; i++)
-      codes[i] = codes[i]! | (((y[from + Q5_HIGH + (i & 31)]! >> (i >> 5)) & 1) << 4);
+    for (let i = 0; i < SUPER; i++) codes[i] = codes[i]! | (((y[from + Q5_HIGH + (i & 31)]! >> (i >> 5)) & 1) << 4);
   },
 });

@@ -1,5 +1,5 @@
 /** Super-blocks of 256 values whose 16 sub-blocks have a signed scale and no minimum: q3_k, q6_k. */
-import { nearestInt, nearestWithin, readHalf, sumOfSquares, weigh, writeHalf } from "./float.ts";
+import { finiteHalves, nearestInt, nearestWithin, readHalf, sumOfSquares, weigh, writeHalf } from "./float.ts";
 import { type DecodeBlock, decodeBlocks, type EncodeSuper, encodeSupers, type GgmlFormat, SUPER } from "./format.ts";
 import { packPairs, unpackPairs } from "./k-quants.ts";
 import { GROUP_MAX_EPS, makeQ3Quants, makeQxQuants, peakOf } from "./searches.ts";
@@ -66,7 +66,10 @@ function packScales(y: Uint8Array, at: number): void {
   for (let j = 0; j < 8; j++) y[at + j] = (shifted[j]! & 15) | ((shifted[j + 8]! & 15) << 4);
   for (let j = 0; j < 4; j++)
     y[at + 8 + j] =
-      (shifted[j]! >> 4) | ((shifted[j + 4]! >> 4) << 2) | ((shifted[j + 8]! >> 4) << 4) | ((shifted[j + 12]! >> 4) << 6);
+      (shifted[j]! >> 4) |
+      ((shifted[j + 4]! >> 4) << 2) |
+      ((shifted[j + 8]! >> 4) << 4) |
+      ((shifted[j + 12]! >> 4) << 6);
 }
 
 function unpackScales(y: Uint8Array, at: number): void {
@@ -88,13 +91,13 @@ function packThreeBits(y: Uint8Array, to: number): void {
 }
 
 const encodeQ3: EncodeSuper = (x, from, y, to, importance, weightsFrom) => {
-  const d =
-    importance === undefined ? plainScales(x, from) : weightedScales(x, from, importance, weightsFrom);
+  const d = importance === undefined ? plainScales(x, from) : weightedScales(x, from, importance, weightsFrom);
   // No scale at all: ggml leaves the bytes of the scales zero, which stand for -32.
   packScales(y, to + Q3_SCALES);
   writeHalf(y, to + Q3_D, d);
   requantize(x, from, readHalf(y, to + Q3_D), 4);
   packThreeBits(y, to);
+  return true;
 };
 
 const decodeQ3: DecodeBlock = (y, from, x, to) => {
@@ -114,6 +117,7 @@ export const q3_k: GgmlFormat = {
   importance: "used",
   encode: encodeSupers(SUPER, Q3_D + 2, encodeQ3),
   decode: decodeBlocks(SUPER, Q3_D + 2, decodeQ3),
+  hasFiniteScales: finiteHalves(Q3_D),
 };
 
 const Q6_HIGH = SUPER / 2;
@@ -134,8 +138,7 @@ function sixBitScales(x: Float32Array, from: number, importance: Float32Array | 
 /** Nibbles of codes l and l + 64 of 128 share a byte, so do the upper two bits of codes l, l + 32, l + 64, l + 96. */
 function packSixBits(y: Uint8Array, to: number): void {
   for (let j = 0; j < SUPER; j += 128)
-    for (let l = 0; l < 64; l++)
-      y[to + j / 2 + l] = (codes[j + l]! & 15) | ((codes[j + l + 64]! & 15) << 4);
+    for (let l = 0; l < 64; l++) y[to + j / 2 + l] = (codes[j + l]! & 15) | ((codes[j + l + 64]! & 15) << 4);
   for (let i = 0; i < SUPER; i++) low[i] = codes[i]! >> 4;
   packPairs(low, y, to + Q6_HIGH);
 }
@@ -145,7 +148,7 @@ const encodeQ6: EncodeSuper = (x, from, y, to, importance, weightsFrom) => {
   const peak = peakOf(scales, 0, SUBS);
   if (abs(peak) < GROUP_MAX_EPS) {
     y.fill(0, to, to + Q6_BYTES);
-    return;
+    return true;
   }
   const iscale = fround(-128 / peak);
   writeHalf(y, to + Q6_D, fround(1 / iscale));
@@ -153,6 +156,7 @@ const encodeQ6: EncodeSuper = (x, from, y, to, importance, weightsFrom) => {
   requantize(x, from, readHalf(y, to + Q6_D), 32);
   for (let j = 0; j < SUBS; j++) y[to + Q6_SCALES + j] = scaleCodes[j]!;
   packSixBits(y, to);
+  return true;
 };
 
 const decodeQ6: DecodeBlock = (y, from, x, to) => {
@@ -173,4 +177,5 @@ export const q6_k: GgmlFormat = {
   importance: "used",
   encode: encodeSupers(SUPER, Q6_BYTES, encodeQ6),
   decode: decodeBlocks(SUPER, Q6_BYTES, decodeQ6),
+  hasFiniteScales: finiteHalves(Q6_D),
 };

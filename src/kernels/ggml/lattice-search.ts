@@ -1,5 +1,4 @@
 /** The search of the IQ2 and IQ3 types: scale, signs and grid points of one sub-block. */
-import { fail } from "../../numeric/errors.ts";
 import { nearestWithin, sumOfSquares, weigh } from "./float.ts";
 import { SUPER } from "./format.ts";
 import type { GridName } from "./grids.ts";
@@ -52,12 +51,8 @@ const trialOnGrid = new Uint8Array(8);
 /** 2 l + 1 for every level. */
 const ODD = { 3: Float32Array.of(1, 3, 5), 8: Float32Array.of(1, 3, 5, 7, 9, 11, 13, 15) };
 
-function refuse(from: number): never {
-  return fail(
-    "data",
-    `the block at value ${from}: squares of its values overflow float32, so no grid point is nearest, and ggml stops here too; use a type without a codebook, or scale the tensor`,
-  );
-}
+/** Set where squares overflow float32, so that no grid point is nearest: ggml stops the process there. */
+let hasNoCode = false;
 
 /** Magnitudes and sign bits. An odd number of signs is made even by the sign that costs least, whose magnitude turns negative. */
 function splitSigns(x: Float32Array, from: number, at: number, even: boolean): number {
@@ -92,23 +87,15 @@ function flipCheapest(x: Float32Array, from: number, at: number): number {
 }
 
 /** Rounds one group at a scale; off the grid it gets the best neighbour. Answers whether it was on the grid. */
-function roundGroup(
-  lattice: Lattice,
-  top: 3 | 8,
-  id: number,
-  scale: number,
-  at: number,
-  out: Uint8Array,
-  from: number,
-): boolean {
+function roundGroup(lattice: Lattice, top: 3 | 8, id: number, scale: number, at: number, out: Uint8Array): boolean {
   const { coordinates } = lattice;
   for (let i = at; i < at + coordinates; i++)
     out[i] = nearestWithin(fround(0.5 * fround(fround(id * magnitudes[i]!) - 1)), 0, top - 1);
   const code = pointCode(lattice, out, at);
   if (lattice.indexOf[code]! >= 0) return true;
   const index = bestNeighbour(lattice, code, ODD[top], magnitudes, at, roots, at, scale);
-  if (index < 0) refuse(from);
-  copyLevels(lattice, index, out, at);
+  if (index < 0) hasNoCode = true;
+  else copyLevels(lattice, index, out, at);
   return false;
 }
 
@@ -130,7 +117,7 @@ function sumLevels(of: Uint8Array, n: number): void {
 }
 
 /** Tries all scales; the best one's levels are in `levels`. Answers the scale of least error. */
-function tryScales(search: LatticeSearch, lattice: Lattice, max: number, start: number, from: number): number {
+function tryScales(search: LatticeSearch, lattice: Lattice, max: number, start: number): number {
   const { sub, top, steps, step } = search;
   const { coordinates } = lattice;
   let scale = start;
@@ -139,7 +126,7 @@ function tryScales(search: LatticeSearch, lattice: Lattice, max: number, start: 
     const id = fround(fround(2 * top - 1 + fround(i * step)) / max);
     const tried = fround(1 / id);
     for (let at = 0, k = 0; at < sub; at += coordinates, k++)
-      trialOnGrid[k] = roundGroup(lattice, top, id, tried, at, trial, from) ? 1 : 0;
+      trialOnGrid[k] = roundGroup(lattice, top, id, tried, at, trial) ? 1 : 0;
     sumLevels(trial, sub);
     if (!(sumq2 > 0 && fround(sumqx * sumqx) > fround(best * sumq2))) continue;
     scale = fround(sumqx / sumq2);
@@ -151,12 +138,12 @@ function tryScales(search: LatticeSearch, lattice: Lattice, max: number, start: 
 }
 
 /** Codes again for the scale that was found, then the scale again for the codes. */
-function refineLevels(search: LatticeSearch, lattice: Lattice, scale: number, from: number): number {
+function refineLevels(search: LatticeSearch, lattice: Lattice, scale: number): number {
   const { sub, top, refine } = search;
   const { coordinates } = lattice;
   const id = fround(1 / scale);
   for (let at = 0, k = 0; at < sub; at += coordinates, k++)
-    if (refine !== "off grid" || onGrid[k] === 0) roundGroup(lattice, top, id, scale, at, levels, from);
+    if (refine !== "off grid" || onGrid[k] === 0) roundGroup(lattice, top, id, scale, at, levels);
   sumLevels(levels, sub);
   return sumq2 > 0 ? fround(sumqx / sumq2) : scale;
 }
@@ -198,8 +185,8 @@ function searchSub(search: LatticeSearch, lattice: Lattice, x: Float32Array, fro
     return 0;
   }
   onGrid.fill(search.refine === "all if any is off grid" ? 0 : 1);
-  let scale = tryScales(search, lattice, max, first, start);
-  if (scale > 0 && needsRefinement(search, lattice)) scale = refineLevels(search, lattice, scale, start);
+  let scale = tryScales(search, lattice, max, first);
+  if (scale > 0 && needsRefinement(search, lattice)) scale = refineLevels(search, lattice, scale);
   if (scale < 0) {
     scale = -scale;
     for (let k = signsAt; k < signsAt + search.sub / 8; k++)
@@ -208,13 +195,14 @@ function searchSub(search: LatticeSearch, lattice: Lattice, x: Float32Array, fro
   const { coordinates } = lattice;
   for (let at = 0; at < search.sub; at += coordinates) {
     const index = lattice.indexOf[pointCode(lattice, levels, at)] ?? -1;
-    if (index < 0) refuse(start);
+    if (index < 0) hasNoCode = true;
     found.indices[(sub * search.sub + at) / coordinates] = index;
   }
-  return scale >= 0 ? scale : refuse(start);
+  if (!(scale >= 0)) hasNoCode = true;
+  return scale;
 }
 
-/** Searches a super-block; `found` holds the result, the answer is the largest scale. */
+/** Searches a super-block; `found` holds the result, the answer is the largest scale, NaN if the block has no code. */
 export function searchSuper(
   search: LatticeSearch,
   x: Float32Array,
@@ -225,6 +213,7 @@ export function searchSuper(
   const lattice = latticeOf(search.grid);
   const sigma2 = fround(fround(search.sigma2 * sumOfSquares(x, from, SUPER)) / SUPER);
   found.indices.fill(0);
+  hasNoCode = false;
   let most = 0;
   for (let sub = 0; sub < SUPER / search.sub; sub++) {
     const at = sub * search.sub;
@@ -235,7 +224,7 @@ export function searchSuper(
     found.scales[sub] = scale;
     if (!(most > scale)) most = scale;
   }
-  return most;
+  return hasNoCode ? Number.NaN : most;
 }
 
 /** Four-bit codes of the scales, l standing for d (2 l + 1) with d the largest scale / 31. */

@@ -1,5 +1,5 @@
 /** Blocks with one scale and codes of one or two bits that are not searched for: q1_0 and q2_0. */
-import { readHalf, writeHalf } from "./float.ts";
+import { finiteHalves, readHalf, writeHalf } from "./float.ts";
 import { type DecodeBlock, decodeBlocks, type EncodeBlock, encodeBlocks, type GgmlFormat } from "./format.ts";
 import { peakOf } from "./searches.ts";
 import { reciprocal } from "./simple.ts";
@@ -31,7 +31,7 @@ const Q2 = { block: 64, bytes: 2 + 16 } as const;
 function twoBits(x: number): number {
   if (!(abs(x) < 3)) return 0;
   const code = (x >= 0 ? Math.floor(x + 0.5) : Math.ceil(x - 0.5)) + 1;
-  return code < 0 ? 0 : code > 3 ? 3 : code;
+  return code < 0 ? 0 : Math.min(code, 3);
 }
 
 const encodeQ2: EncodeBlock = (x, from, y, to) => {
@@ -57,6 +57,7 @@ export const q1_0: GgmlFormat = {
   importance: "ignored",
   encode: encodeBlocks(Q1.block, Q1.bytes, encodeQ1),
   decode: decodeBlocks(Q1.block, Q1.bytes, decodeQ1),
+  hasFiniteScales: finiteHalves(0),
 };
 
 export const q2_0: GgmlFormat = {
@@ -66,4 +67,5 @@ export const q2_0: GgmlFormat = {
   importance: "ignored",
   encode: encodeBlocks(Q2.block, Q2.bytes, encodeQ2),
   decode: decodeBlocks(Q2.block, Q2.bytes, decodeQ2),
+  hasFiniteScales: finiteHalves(0),
 };

@@ -15,23 +15,32 @@ const twoBytes = (
   typeId: number,
   encode: (values: Float32Array) => Uint16Array,
   decode: (bits: Uint16Array, out: Float32Array) => Float32Array,
+  exponent: number,
 ): GgmlFormat => ({
   typeId,
   block: 1,
   bytes: 2,
   importance: "ignored",
-  encode: (src, dst, rows, columns) => dst.set(bytesOf(encode(src.subarray(0, rows * columns)))),
+  encode(src, dst, rows, columns) {
+    dst.set(bytesOf(encode(src.subarray(0, rows * columns))));
+    return -1;
+  },
   decode: (src, dst) => void decode(wordsOf(src, dst.length), dst),
+  hasFiniteScales: (y, at) => ((y[at]! | (y[at + 1]! << 8)) & exponent) !== exponent,
 });
 
-export const f16 = twoBytes(1, encodeHalf, decodeHalf);
-export const bf16 = twoBytes(30, encodeBfloat16, decodeBfloat16);
+export const f16 = twoBytes(1, encodeHalf, decodeHalf, 0x7c00);
+export const bf16 = twoBytes(30, encodeBfloat16, decodeBfloat16, 0x7f80);
 
 export const f32: GgmlFormat = {
   typeId: 0,
   block: 1,
   bytes: 4,
   importance: "ignored",
-  encode: (src, dst, rows, columns) => dst.set(bytesOf(src.subarray(0, rows * columns))),
+  encode(src, dst, rows, columns) {
+    dst.set(bytesOf(src.subarray(0, rows * columns)));
+    return -1;
+  },
   decode: (src, dst) => bytesOf(dst).set(src.subarray(0, 4 * dst.length)),
+  hasFiniteScales: () => true,
 };

@@ -51,8 +51,7 @@ function signedCodes(
   codes: Uint8Array,
   at: number,
 ): void {
-  for (let i = 0; i < n; i++)
-    codes[at + i] = top + nearestWithin(fround(iscale * x[from + i]!), -top, top - 1);
+  for (let i = 0; i < n; i++) codes[at + i] = top + nearestWithin(fround(iscale * x[from + i]!), -top, top - 1);
 }
 
 /** `make_qx_quants`: scale and codes (`top` added) of x = scale * l, the least weighted error of 19 tried scales. */
@@ -187,8 +186,7 @@ function affineCodes(
   codes: Uint8Array,
   at: number,
 ): void {
-  for (let i = 0; i < n; i++)
-    codes[at + i] = nearestWithin(fround(iscale * fround(x[from + i]! - min)), 0, top);
+  for (let i = 0; i < n; i++) codes[at + i] = nearestWithin(fround(iscale * fround(x[from + i]! - min)), 0, top);
 }
 
 /** Sums of w l, w l l and w l x of the trial codes. */
@@ -283,7 +281,7 @@ function positiveError(
   let error = 0;
   for (let i = 0; i < n; i++) {
     const nearest = nearestInt(fround(iscale * x[i]!));
-    const l = wrapped ? nearest & 255 : nearest > top ? top : nearest;
+    const l = wrapped ? nearest & 255 : Math.min(nearest, top);
     const difference = fround(x[i]! - fround(scale * l));
     error = fround(error + fround(fround(weights[i]! * difference) * difference));
   }
@@ -301,7 +299,7 @@ function improvePositive(n: number, top: number, x: Float32Array, codes: Uint8Ar
     let suml2 = fround(sums[1]! - fround(fround(w * old) * old));
     if (!(sumlx > 0 && suml2 > 0)) continue;
     const nearest = nearestInt(fround(fround(x[i]! * suml2) / sumlx));
-    const l = nearest > top ? top : nearest;
+    const l = Math.min(nearest, top);
     if (l === old) continue;
     sumlx = fround(sumlx + fround(wx * l));
     suml2 = fround(suml2 + fround(fround(w * l) * l));
@@ -327,7 +325,7 @@ function sumPositive(
   let suml2 = 0;
   for (let i = 0; i < n; i++) {
     const nearest = nearestInt(fround(iscale * x[i]!));
-    const l = nearest > top ? top : nearest;
+    const l = Math.min(nearest, top);
     const w = weights[i]!;
     codes[i] = l;
     sumlx = fround(sumlx + fround(fround(w * x[i]!) * l));

@@ -1,6 +1,13 @@
 /** Blocks of 32 values with one scale, and for q4_1 and q5_1 a minimum: q4_0 q4_1 q5_0 q5_1 q8_0. */
-import { FLT_MAX, readHalf, roundToInt, weigh, writeHalf } from "./float.ts";
-import { type DecodeBlock, decodeBlocks, type EncodeBlock, encodeBlocks, encodeRows, type GgmlFormat } from "./format.ts";
+import { FLT_MAX, finiteHalves, readHalf, roundToInt, weigh, writeHalf } from "./float.ts";
+import {
+  type DecodeBlock,
+  decodeBlocks,
+  type EncodeBlock,
+  encodeBlocks,
+  encodeRows,
+  type GgmlFormat,
+} from "./format.ts";
 import { type AffineSearch, makeQkxQuants, makeQxQuants, peakOf } from "./searches.ts";
 
 const { fround } = Math;
@@ -17,7 +24,7 @@ export const reciprocal = (d: number): number => (d === 0 ? 0 : fround(1 / d));
 /** A cast to `int8_t`, not above `top`. */
 function narrow(x: number, top: number): number {
   const code = ((x | 0) << 24) >> 24;
-  return code > top ? top : code;
+  return Math.min(code, top);
 }
 
 /** How the codes of a block lie in its bytes behind scale and minimum. */
@@ -87,6 +94,7 @@ function signedFormat(typeId: number, packing: Packing): GgmlFormat {
       packing.pack(y, to + 2);
     }),
     decode: decodeBlocks(BLOCK, bytes, decode),
+    hasFiniteScales: finiteHalves(0),
   };
 }
 
@@ -134,6 +142,7 @@ function affineFormat(typeId: number, packing: Packing): GgmlFormat {
       packing.pack(y, to + 4);
     }),
     decode: decodeBlocks(BLOCK, bytes, decode),
+    hasFiniteScales: finiteHalves(0, 2),
   };
 }
 
@@ -162,4 +171,5 @@ export const q8_0: GgmlFormat = {
   importance: "ignored",
   encode: encodeBlocks(BLOCK, 2 + 32, encodeBytes),
   decode: decodeBlocks(BLOCK, 2 + 32, decodeBytes),
+  hasFiniteScales: finiteHalves(0),
 };
