@@ -25,10 +25,10 @@ export const EXPECTED: Readonly<Record<GgmlType, readonly [string, string, strin
   iq2_s: ["f686e5ccbceb4964", "83abd1736ada40aa", "f5d39f7097cb455e"],
   iq2_xs: ["", "10b603bae3c283a8", "65186ce976c5d0f2"],
   iq2_xxs: ["", "7032c316fe9e3430", "f5c956cc4529cb3e"],
+  iq1_m: ["af54d04166a357d1", "3e819051566aa6e9", "0080a7adbc0840fd"],
+  iq1_s: ["", "4ffaec4e21b98737", "c4e8375c8b9fc99a"],
   tq2_0: ["a50a92182b08d366", "a50a92182b08d366", "6bd7a75f7b8a530f"],
   tq1_0: ["634a62e617ceef68", "634a62e617ceef68", "6bd7a75f7b8a530f"],
   mxfp4: ["c6b06f01de659ba8", "c6b06f01de659ba8", "3b14550bb9a020a5"],
   nvfp4: ["8423612fc0ec08a9", "8423612fc0ec08a9", "7519414de5ebe864"],
-  iq1_m: ["", "", ""],
-  iq1_s: ["", "", ""],
 };

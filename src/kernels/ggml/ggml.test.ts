@@ -4,15 +4,22 @@ import { ggmlContract } from "./contract.case.ts";
 import {
   decodeGgml,
   encodeGgml,
+  fastestGgmlFormats,
   GGML_FORMATS,
   GGML_TYPES,
   type GgmlRows,
   type GgmlType,
   ggmlBytes,
   ggmlTypeOf,
+  WASM_FORMATS,
 } from "./index.ts";
 
 ggmlContract("TypeScript", GGML_FORMATS);
+ggmlContract("WebAssembly", WASM_FORMATS);
+
+it("this runtime runs WebAssembly SIMD, so that is what is used", () => {
+  expect(fastestGgmlFormats()).toBe(WASM_FORMATS);
+});
 
 describe("the table", () => {
   it("has the bits per weight that ggml's documentation names", () => {

@@ -1,6 +1,7 @@
 /** Encoding and decoding rows of tensors in ggml's number formats, with every input checked. */
 import { fail } from "../../numeric/errors.ts";
 import { GGML_FORMATS, GGML_TYPES, type GgmlFormats, type GgmlType, ggmlBytes } from "./formats.ts";
+import { hasGgmlWasm, WASM_FORMATS } from "./wasm.ts";
 
 export type { GgmlDecode, GgmlEncode, GgmlFormat, ImportanceUse } from "./format.ts";
 export {
@@ -12,6 +13,16 @@ export {
   ggmlTypeOf,
   isGgmlType,
 } from "./formats.ts";
+
+export { WASM_FORMATS } from "./wasm.ts";
+
+let fastest: GgmlFormats | undefined;
+
+/** The fastest table this runtime can run; all give the same bytes. */
+export function fastestGgmlFormats(): GgmlFormats {
+  fastest ??= hasGgmlWasm() ? WASM_FORMATS : GGML_FORMATS;
+  return fastest;
+}
 
 /** Whole rows of one tensor. */
 export interface GgmlRows {
@@ -103,7 +114,7 @@ export function encodeGgml(
   src: Float32Array,
   dst: Uint8Array,
   rows: GgmlRows,
-  formats: GgmlFormats = GGML_FORMATS,
+  formats: GgmlFormats = fastestGgmlFormats(),
 ): void {
   const { name, columns, importance, first = 0 } = rows;
   const count = rows.rows * columns;
@@ -127,7 +138,7 @@ export function decodeGgml(
   src: Uint8Array,
   dst: Float32Array,
   name: string,
-  formats: GgmlFormats = GGML_FORMATS,
+  formats: GgmlFormats = fastestGgmlFormats(),
 ): void {
   checkColumns(type, name, dst.length);
   checkLengths(type, name, dst.length, dst, src);

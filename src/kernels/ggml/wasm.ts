@@ -1,0 +1,148 @@
+/**
+ * ggml's formats in WebAssembly SIMD where that was measured to be faster: encoding the simple types and the K-quants.
+ * The program is `assembly/`, built by `node scripts/build-wasm.js`. No relaxed operations: the same bytes everywhere.
+ */
+import { sumOfSquares } from "./float.ts";
+import type { GgmlEncode, GgmlFormat } from "./format.ts";
+import { GGML_FORMATS, type GgmlFormats } from "./formats.ts";
+import { PROGRAM } from "./program.ts";
+
+/** Values of one call: what fits into the second-level cache with its weights. */
+const CHUNK = 16384;
+/** Below lies the program's own scratch. */
+const VALUES_AT = 65536;
+const WEIGHTS_AT = VALUES_AT + 4 * CHUNK;
+const BYTES_AT = WEIGHTS_AT + 4 * CHUNK;
+/** f32 itself; every format takes less. */
+const MAX_BYTES = 4 * CHUNK;
+
+/** What is used of the runtime's global object, which the compiler's libraries for Node do not declare. */
+declare const WebAssembly: {
+  readonly Module: new (bytes: Uint8Array<ArrayBuffer>) => object;
+  readonly Instance: new (module: object) => { readonly exports: Program };
+  validate(bytes: Uint8Array<ArrayBuffer>): boolean;
+};
+
+/** Exports of `assembly/index.ts`; `weights` is 0 where there are none. */
+interface Program {
+  readonly memory: { readonly buffer: ArrayBuffer };
+  encodeBytes(src: number, dst: number, blocks: number): void;
+  encodeSigned(src: number, dst: number, blocks: number, bits: number): void;
+  encodeAffine(src: number, dst: number, blocks: number, bits: number): void;
+  encodeWeighted(
+    src: number,
+    dst: number,
+    blocks: number,
+    weights: number,
+    sigma2: number,
+    bits: number,
+    affine: number,
+  ): void;
+  encodeK(src: number, dst: number, blocks: number, weights: number, kind: number): void;
+}
+
+interface Machine {
+  readonly program: Program;
+  readonly values: Float32Array;
+  readonly weights: Float32Array;
+  readonly bytes: Uint8Array;
+}
+
+const programBytes = (): Uint8Array<ArrayBuffer> => Uint8Array.from(atob(PROGRAM), (letter) => letter.charCodeAt(0));
+
+function start(): Machine {
+  const program = new WebAssembly.Instance(new WebAssembly.Module(programBytes())).exports;
+  const { buffer } = program.memory;
+  return {
+    program,
+    values: new Float32Array(buffer, VALUES_AT, CHUNK),
+    weights: new Float32Array(buffer, WEIGHTS_AT, CHUNK),
+    bytes: new Uint8Array(buffer, BYTES_AT, MAX_BYTES),
+  };
+}
+
+/** False where the runtime has no WebAssembly SIMD. */
+export const hasGgmlWasm = (): boolean => typeof WebAssembly === "object" && WebAssembly.validate(programBytes());
+
+let machine: Machine | undefined;
+
+/** Encodes so many blocks of the values in memory; `weights` is where theirs lie, 0 for none. */
+type Call = (program: Program, blocks: number, weights: number, sigma2: number) => void;
+
+/** Runs values `from` to `to` through `call` in chunks; weights start at `weightsFrom`. */
+function encodeRun(
+  { block, bytes }: GgmlFormat,
+  call: Call,
+  src: Float32Array,
+  from: number,
+  to: number,
+  dst: Uint8Array,
+  importance: Float32Array | undefined,
+  sigma2: number,
+): void {
+  machine ??= start();
+  const { program, values, weights, bytes: out } = machine;
+  for (let at = from; at < to; at += CHUNK) {
+    const count = Math.min(CHUNK, to - at);
+    const blocks = count / block;
+    values.set(src.subarray(at, at + count));
+    if (importance !== undefined) weights.set(importance.subarray(at - from, at - from + count));
+    call(program, blocks, importance === undefined ? 0 : WEIGHTS_AT, sigma2);
+    dst.set(out.subarray(0, blocks * bytes), (at / block) * bytes);
+  }
+}
+
+/** An encoder that hands whole tensors on where nothing is weighted, else row by row. */
+const encoder =
+  (row: GgmlFormat, call: Call, usesSigma2: boolean): GgmlEncode =>
+  (src, dst, rows, columns, importance) => {
+    if (importance === undefined || row.importance === "ignored") {
+      encodeRun(row, call, src, 0, rows * columns, dst, undefined, 0);
+      return -1;
+    }
+    for (let from = 0; from < rows * columns; from += columns) {
+      const sigma2 = usesSigma2 ? Math.fround(sumOfSquares(src, from, columns) / columns) : 0;
+      encodeRun(row, call, src, from, from + columns, dst, importance, sigma2);
+    }
+    return -1;
+  };
+
+const signed =
+  (bits: number): Call =>
+  (program, blocks, weights, sigma2) => {
+    if (weights === 0) program.encodeSigned(VALUES_AT, BYTES_AT, blocks, bits);
+    else program.encodeWeighted(VALUES_AT, BYTES_AT, blocks, weights, sigma2, bits, 0);
+  };
+
+const affine =
+  (bits: number): Call =>
+  (program, blocks, weights, sigma2) => {
+    if (weights === 0) program.encodeAffine(VALUES_AT, BYTES_AT, blocks, bits);
+    else program.encodeWeighted(VALUES_AT, BYTES_AT, blocks, weights, sigma2, bits, 1);
+  };
+
+const kQuant =
+  (kind: number): Call =>
+  (program, blocks, weights) =>
+    program.encodeK(VALUES_AT, BYTES_AT, blocks, weights, kind);
+
+const simple = (row: GgmlFormat, call: Call): GgmlFormat => ({ ...row, encode: encoder(row, call, true) });
+const superBlocks = (row: GgmlFormat, kind: number): GgmlFormat => ({
+  ...row,
+  encode: encoder(row, kQuant(kind), false),
+});
+
+/** The table with what WebAssembly does faster; the rest is the TypeScript. */
+export const WASM_FORMATS: GgmlFormats = {
+  ...GGML_FORMATS,
+  q8_0: simple(GGML_FORMATS.q8_0, (program, blocks) => program.encodeBytes(VALUES_AT, BYTES_AT, blocks)),
+  q4_0: simple(GGML_FORMATS.q4_0, signed(4)),
+  q5_0: simple(GGML_FORMATS.q5_0, signed(5)),
+  q4_1: simple(GGML_FORMATS.q4_1, affine(4)),
+  q5_1: simple(GGML_FORMATS.q5_1, affine(5)),
+  q2_k: superBlocks(GGML_FORMATS.q2_k, 2),
+  q3_k: superBlocks(GGML_FORMATS.q3_k, 3),
+  q4_k: superBlocks(GGML_FORMATS.q4_k, 4),
+  q5_k: superBlocks(GGML_FORMATS.q5_k, 5),
+  q6_k: superBlocks(GGML_FORMATS.q6_k, 6),
+};
