@@ -17,18 +17,17 @@ const weights = new Float32Array(BLOCK);
 const codes = new Uint8Array(SUPER);
 const scales = new Float32Array(BLOCKS);
 
-/** Code of the value nearest to x, the upper one of a tie. */
+/** Borders between neighbouring values are multiples of 1/2, so floor(2 x) says the code: entry 0 is that of the lowest value. */
+const CODE_OF = Uint8Array.from({ length: 2 * (113 + 127) }, (_, k) => {
+  let code = 0;
+  while (code < 15 && (k + 2 * LOWEST) / 2 >= (VALUES[code]! + VALUES[code + 1]!) / 2) code++;
+  return code;
+});
+
+/** Code of the value nearest to x, the upper one of a tie; 15 for what is not a number. */
 function nearestCode(x: number): number {
   if (x <= LOWEST) return 0;
-  if (x >= VALUES[15]!) return 15;
-  let below = 0;
-  let above = 15;
-  while (above - below > 1) {
-    const middle = (below + above) >> 1;
-    if (x < VALUES[middle]!) above = middle;
-    else below = middle;
-  }
-  return fround(x - VALUES[above - 1]!) < fround(VALUES[above]! - x) ? above - 1 : above;
+  return x < 113 ? CODE_OF[(2 * x - 2 * LOWEST) | 0]! : 15;
 }
 
 let sumqx = 0;

@@ -1,5 +1,6 @@
 /**
- * ggml's formats in WebAssembly SIMD where that was measured to be faster: encoding the simple types and the K-quants.
+ * ggml's formats in WebAssembly SIMD where that was measured to be faster: encoding the simple types,
+ * the K-quants and IQ4.
  * The program is `assembly/`, built by `node scripts/build-wasm.js`. No relaxed operations: the same bytes everywhere.
  */
 import { sumOfSquares } from "./float.ts";
@@ -39,6 +40,8 @@ interface Program {
     affine: number,
   ): void;
   encodeK(src: number, dst: number, blocks: number, weights: number, kind: number): void;
+  encodeIq4Nl(src: number, dst: number, blocks: number, weights: number): void;
+  encodeIq4Xs(src: number, dst: number, blocks: number, weights: number): void;
 }
 
 interface Machine {
@@ -127,10 +130,7 @@ const kQuant =
     program.encodeK(VALUES_AT, BYTES_AT, blocks, weights, kind);
 
 const simple = (row: GgmlFormat, call: Call): GgmlFormat => ({ ...row, encode: encoder(row, call, true) });
-const superBlocks = (row: GgmlFormat, kind: number): GgmlFormat => ({
-  ...row,
-  encode: encoder(row, kQuant(kind), false),
-});
+const ownSigma = (row: GgmlFormat, call: Call): GgmlFormat => ({ ...row, encode: encoder(row, call, false) });
 
 /** The table with what WebAssembly does faster; the rest is the TypeScript. */
 export const WASM_FORMATS: GgmlFormats = {
@@ -140,9 +140,15 @@ export const WASM_FORMATS: GgmlFormats = {
   q5_0: simple(GGML_FORMATS.q5_0, signed(5)),
   q4_1: simple(GGML_FORMATS.q4_1, affine(4)),
   q5_1: simple(GGML_FORMATS.q5_1, affine(5)),
-  q2_k: superBlocks(GGML_FORMATS.q2_k, 2),
-  q3_k: superBlocks(GGML_FORMATS.q3_k, 3),
-  q4_k: superBlocks(GGML_FORMATS.q4_k, 4),
-  q5_k: superBlocks(GGML_FORMATS.q5_k, 5),
-  q6_k: superBlocks(GGML_FORMATS.q6_k, 6),
+  q2_k: ownSigma(GGML_FORMATS.q2_k, kQuant(2)),
+  q3_k: ownSigma(GGML_FORMATS.q3_k, kQuant(3)),
+  q4_k: ownSigma(GGML_FORMATS.q4_k, kQuant(4)),
+  q5_k: ownSigma(GGML_FORMATS.q5_k, kQuant(5)),
+  q6_k: ownSigma(GGML_FORMATS.q6_k, kQuant(6)),
+  iq4_nl: ownSigma(GGML_FORMATS.iq4_nl, (program, blocks, weights) =>
+    program.encodeIq4Nl(VALUES_AT, BYTES_AT, blocks, weights),
+  ),
+  iq4_xs: ownSigma(GGML_FORMATS.iq4_xs, (program, blocks, weights) =>
+    program.encodeIq4Xs(VALUES_AT, BYTES_AT, blocks, weights),
+  ),
 };

@@ -29,7 +29,7 @@ const SUMS: usize = MINS + 64;
 const SCALE_CODES: usize = SUMS + 64;
 const MIN_CODES: usize = SCALE_CODES + 16;
 
-function sumOfSquares(src: usize): f32 {
+export function sumOfSquares(src: usize): f32 {
   let sum: f32 = 0;
   for (let at: usize = 0; at < SUPER_BYTES; at += 4) sum += load<f32>(src + at) * load<f32>(src + at);
   return sum;
@@ -89,7 +89,7 @@ function affineScales(src: usize, d: usize, weights: usize, kind: i32): void {
     gather(src + at, n * 4, <i32>n, X);
     if (weights !== 0) {
       gather(weights + at, n * 4, <i32>n, W);
-      weighImportance(<i32>n, sigma2);
+      weighImportance(<i32>n, f32x4.splat(sigma2));
       v128.store(SUMS + (first << 2), sumWeights(<i32>n));
       makeQkx(<i32>n, top, -0.9, 0.05, 36, false);
     } else if (kind === 2) {
@@ -172,10 +172,10 @@ function encodeQ5(src: usize, dst: usize, weights: usize): void {
   packNibbles(dst + 48, 32);
 }
 
-/** The value of largest magnitude of 16, the first of equals. */
-function peakOf(values: usize): f32 {
+/** The value of largest magnitude of n, the first of equals. */
+export function peakOf(values: usize, n: usize): f32 {
   let peak: f32 = 0;
-  for (let i: usize = 0; i < 64; i += 4) {
+  for (let i: usize = 0; i < n << 2; i += 4) {
     const value = load<f32>(values + i);
     if (abs(value) > abs(peak)) peak = value;
   }
@@ -192,7 +192,7 @@ function signedScales(src: usize, weights: usize, kind: i32): void {
     else {
       gather(weights + (first << 6), 64, 16, W);
       if (kind === 3) {
-        weighImportance(16, sigma2);
+        weighImportance(16, f32x4.splat(sigma2));
         v128.store(SUMS + (first << 2), sumWeights(16));
       }
     }
@@ -213,7 +213,7 @@ function q3Scales(weights: usize): f32 {
     for (let j: usize = 0; j < 16; j++) store<i8>(SCALE_CODES + j, <i8>load<f32>(CODES + (j << 4)));
     return f32x4.extract_lane(scales, 0);
   }
-  const peak = peakOf(SCALES);
+  const peak = peakOf(SCALES, 16);
   if (peak === 0) {
     memory.fill(SCALE_CODES, <u8>-32, 16);
     return 0;
@@ -249,7 +249,7 @@ function encodeQ3(src: usize, dst: usize, weights: usize): void {
 
 function encodeQ6(src: usize, dst: usize, weights: usize): void {
   signedScales(src, weights, 6);
-  const peak = peakOf(SCALES);
+  const peak = peakOf(SCALES, 16);
   if (abs(peak) < EPSILON) {
     memory.fill(dst, 0, 210);
     return;

@@ -45,6 +45,16 @@ export function gather(from: usize, stride: usize, n: i32, to: usize): void {
   }
 }
 
+/** Sums of squares of the values. */
+export function sumSquares(n: i32): v128 {
+  let sum = f32x4.splat(0);
+  for (let at: usize = 0; at < <usize>(n << 4); at += 16) {
+    const x = v128.load(X + at);
+    sum = f32x4.add(sum, f32x4.mul(x, x));
+  }
+  return sum;
+}
+
 /** Weights x^2. */
 export function weighSquares(n: i32): void {
   for (let at: usize = 0; at < <usize>(n << 4); at += 16) {
@@ -60,19 +70,13 @@ export function weighMagnitudes(n: i32): void {
 
 /** Weights root mean square + |x|. */
 export function weighRaised(n: i32): void {
-  let sum = f32x4.splat(0);
   const end = <usize>(n << 4);
-  for (let at: usize = 0; at < end; at += 16) {
-    const x = v128.load(X + at);
-    sum = f32x4.add(sum, f32x4.mul(x, x));
-  }
-  const mean = f32x4.sqrt(f32x4.div(sum, f32x4.splat(<f32>n)));
+  const mean = f32x4.sqrt(f32x4.div(sumSquares(n), f32x4.splat(<f32>n)));
   for (let at: usize = 0; at < end; at += 16) v128.store(W + at, f32x4.add(mean, f32x4.abs(v128.load(X + at))));
 }
 
-/** Weights importance, already in place, times the root of sigma2 + x^2. */
-export function weighImportance(n: i32, sigma2: f32): void {
-  const sigma = f32x4.splat(sigma2);
+/** Weights importance, already in place, times the root of sigma + x^2. */
+export function weighImportance(n: i32, sigma: v128): void {
   for (let at: usize = 0; at < <usize>(n << 4); at += 16) {
     const x = v128.load(X + at);
     const root = f32x4.sqrt(f32x4.add(sigma, f32x4.mul(x, x)));
@@ -183,7 +187,7 @@ function sumSigned(end: usize, low: v128, high: v128, iscale: v128): void {
 }
 
 /** The value of largest magnitude of each group, the first of equals. */
-function peaks(end: usize): v128 {
+export function peaks(end: usize): v128 {
   let peak = f32x4.splat(0);
   for (let at: usize = 0; at < end; at += 16) {
     const x = v128.load(X + at);

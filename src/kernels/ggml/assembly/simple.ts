@@ -130,7 +130,7 @@ export function encodeWeighted(
     const stride = count === 4 ? FLOATS : 0;
     gather(src, stride, 32, X);
     gather(weights, stride, 32, W);
-    weighImportance(32, sigma2);
+    weighImportance(32, f32x4.splat(sigma2));
     if (affine) makeQkx(32, (1 << bits) - 1, -0.9, 0.05, 36, false);
     else makeQx(32, 1 << (bits - 1));
     for (let k = 0; k < count; k++) {
