@@ -1,7 +1,8 @@
 /** The TypeScript table of all number formats that llama-quantize writes. */
 import type { GgmlFormat } from "./format.ts";
 import { mxfp4, nvfp4 } from "./fp4.ts";
-import { iq1_m, iq1_s } from "./iq1.ts";
+import { iq1_m } from "./iq1-m.ts";
+import { iq1_s } from "./iq1-s.ts";
 import { iq2_s, iq2_xs, iq2_xxs, iq3_s, iq3_xxs } from "./iq2-iq3.ts";
 import { iq4_nl, iq4_xs } from "./iq4.ts";
 import { q2_k, q4_k, q5_k } from "./k-quants.ts";

@@ -1,7 +1,7 @@
 /** Blocks of 4-bit floats (e2m1): mxfp4 with a power of two for 32 values, nvfp4 with an unsigned e4m3 for each 16 of 64. */
 import { exponentOf } from "../../numeric/minifloat.ts";
 import { type DecodeBlock, decodeBlocks, type EncodeBlock, encodeBlocks, type GgmlFormat } from "./format.ts";
-import { peakOf } from "./searches.ts";
+import { peakOf } from "./make-qx.ts";
 
 const { fround, abs, floor } = Math;
 
@@ -97,6 +97,7 @@ const decodeNvfp4: DecodeBlock = (y, from, x, to) => {
     unpackCodes(y, from + NVFP4.subs + s * 8, 8, halfE4m3[y[from + s]!]!, x, to + s * NVFP4.sub);
 };
 
+/** OCP MXFP4: one e8m0 scale for 32 codes. */
 export const mxfp4: GgmlFormat = {
   typeId: 39,
   block: MXFP4.block,
@@ -107,6 +108,7 @@ export const mxfp4: GgmlFormat = {
   hasFiniteScales: (y, at) => y[at] !== 255,
 };
 
+/** NVFP4: one e4m3 scale for each 16 of 64 codes. */
 export const nvfp4: GgmlFormat = {
   typeId: 40,
   block: NVFP4.block,

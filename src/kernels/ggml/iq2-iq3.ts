@@ -133,6 +133,7 @@ const iq2 = {
   raisesSquares: false,
 } as const;
 
+/** iq2_xxs: four points of 8 bits, four times seven signs and a scale in 64 bits. */
 export const iq2_xxs = formatOf({
   typeId: 16,
   bytes: 2 + SUPER / 4,
@@ -213,6 +214,7 @@ export const iq2_s = formatOf({
 /** Settings that the types with three bits a coordinate share. */
 const iq3 = { ...iq2, sub: 32, top: 8, sigma2: 2, step: FIFTH } as const;
 
+/** iq3_xxs: eight points of 8 bits; four times seven signs and a scale in 32 bits behind all points. */
 export const iq3_xxs = formatOf({
   typeId: 18,
   bytes: 2 + SUPER / 4 + SUPER / 8,

@@ -1,7 +1,7 @@
 /** 4-bit codes of a fixed table of 16 uneven values: iq4_nl (blocks of 32), iq4_xs (super-blocks of 256). */
 import { finiteHalves, nearestWithin, readHalf, sumOfSquares, weigh, writeHalf } from "./float.ts";
 import { type DecodeBlock, decodeBlocks, type EncodeSuper, encodeSupers, type GgmlFormat, SUPER } from "./format.ts";
-import { GROUP_MAX_EPS, peakOf } from "./searches.ts";
+import { GROUP_MAX_EPS, peakOf } from "./make-qx.ts";
 import { reciprocal } from "./simple.ts";
 
 const { fround, abs } = Math;
@@ -139,6 +139,7 @@ const decodeXs: DecodeBlock = (y, from, x, to) => {
   }
 };
 
+/** One scale for 32 codes. */
 export const iq4_nl: GgmlFormat = {
   typeId: 20,
   block: BLOCK,
@@ -149,6 +150,7 @@ export const iq4_nl: GgmlFormat = {
   hasFiniteScales: finiteHalves(0),
 };
 
+/** Scales of 6 bits for each 32 of 256 codes. */
 export const iq4_xs: GgmlFormat = {
   typeId: 23,
   block: SUPER,

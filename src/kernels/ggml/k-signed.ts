@@ -1,8 +1,8 @@
 /** Super-blocks of 256 values whose 16 sub-blocks have a signed scale and no minimum: q3_k, q6_k. */
 import { finiteHalves, nearestInt, nearestWithin, readHalf, sumOfSquares, weigh, writeHalf } from "./float.ts";
 import { type DecodeBlock, decodeBlocks, type EncodeSuper, encodeSupers, type GgmlFormat, SUPER } from "./format.ts";
-import { packPairs, unpackPairs } from "./k-quants.ts";
-import { GROUP_MAX_EPS, makeQ3Quants, makeQxQuants, peakOf } from "./searches.ts";
+import { packPairs, unpackPairs } from "./k-pairs.ts";
+import { GROUP_MAX_EPS, makeQ3Quants, makeQxQuants, peakOf } from "./make-qx.ts";
 
 const { fround, abs } = Math;
 const SUB = 16;
@@ -110,6 +110,7 @@ const decodeQ3: DecodeBlock = (y, from, x, to) => {
   }
 };
 
+/** 16 sub-blocks of 16 codes of 3 bits, scales of 6 bits. */
 export const q3_k: GgmlFormat = {
   typeId: 11,
   block: SUPER,
@@ -170,6 +171,7 @@ const decodeQ6: DecodeBlock = (y, from, x, to) => {
   }
 };
 
+/** 16 sub-blocks of 16 codes of 6 bits, scales of 8 bits. */
 export const q6_k: GgmlFormat = {
   typeId: 14,
   block: SUPER,

@@ -3,7 +3,8 @@ import { nearestWithin, sumOfSquares, weigh } from "./float.ts";
 import { SUPER } from "./format.ts";
 import type { GridName } from "./grids.ts";
 import { bestNeighbour, copyLevels, type Lattice, latticeOf, pointCode } from "./lattice.ts";
-import { GROUP_MAX_EPS, makeQpQuants } from "./searches.ts";
+import { makeQpQuants } from "./make-qp.ts";
+import { GROUP_MAX_EPS } from "./make-qx.ts";
 
 const { fround } = Math;
 

@@ -1,7 +1,7 @@
 /** Blocks with one scale and codes of one or two bits that are not searched for: q1_0 and q2_0. */
 import { finiteHalves, readHalf, writeHalf } from "./float.ts";
 import { type DecodeBlock, decodeBlocks, type EncodeBlock, encodeBlocks, type GgmlFormat } from "./format.ts";
-import { peakOf } from "./searches.ts";
+import { peakOf } from "./make-qx.ts";
 import { reciprocal } from "./simple.ts";
 
 const { fround, abs } = Math;
@@ -50,6 +50,7 @@ const decodeQ2: DecodeBlock = (y, from, x, to) => {
   for (let i = 0; i < Q2.block; i++) x[to + i] = (((y[from + 2 + (i >> 2)]! >> (2 * (i & 3))) & 3) - 1) * d;
 };
 
+/** Signs and the mean magnitude of 128 values. */
 export const q1_0: GgmlFormat = {
   typeId: 41,
   block: Q1.block,
@@ -60,6 +61,7 @@ export const q1_0: GgmlFormat = {
   hasFiniteScales: finiteHalves(0),
 };
 
+/** Codes -1 to 2 and the largest magnitude of 64 values. */
 export const q2_0: GgmlFormat = {
   typeId: 42,
   block: Q2.block,

@@ -29,9 +29,12 @@ const twoBytes = (
   hasFiniteScales: (y, at) => ((y[at]! | (y[at + 1]! << 8)) & exponent) !== exponent,
 });
 
+/** IEEE half precision. */
 export const f16 = twoBytes(1, encodeHalf, decodeHalf, 0x7c00);
+/** bfloat16. */
 export const bf16 = twoBytes(30, encodeBfloat16, decodeBfloat16, 0x7f80);
 
+/** Unchanged. */
 export const f32: GgmlFormat = {
   typeId: 0,
   block: 1,

@@ -8,7 +8,8 @@ import {
   encodeRows,
   type GgmlFormat,
 } from "./format.ts";
-import { type AffineSearch, makeQkxQuants, makeQxQuants, peakOf } from "./searches.ts";
+import { type AffineSearch, makeQkxQuants } from "./make-qkx.ts";
+import { makeQxQuants, peakOf } from "./make-qx.ts";
 
 const { fround } = Math;
 const BLOCK = 32;
@@ -158,9 +159,13 @@ const decodeBytes: DecodeBlock = (y, from, x, to) => {
   for (let j = 0; j < BLOCK; j++) x[to + j] = ((y[from + 2 + j]! << 24) >> 24) * d;
 };
 
+/** Codes of 4 bits around 8. */
 export const q4_0 = signedFormat(2, nibbles);
+/** Codes of 4 bits and a minimum. */
 export const q4_1 = affineFormat(3, nibbles);
+/** Codes of 5 bits around 16. */
 export const q5_0 = signedFormat(6, fiveBits);
+/** Codes of 5 bits and a minimum. */
 export const q5_1 = affineFormat(7, fiveBits);
 
 /** Signed bytes, rounded half away from zero, times one scale. */

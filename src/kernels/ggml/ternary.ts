@@ -1,7 +1,7 @@
 /** Super-blocks of 256 values of -d, 0, d: tq1_0 with five codes in a byte, tq2_0 with four. */
 import { finiteHalves, readHalf, roundToInt, writeHalf } from "./float.ts";
 import { type DecodeBlock, decodeBlocks, type EncodeBlock, encodeBlocks, type GgmlFormat, SUPER } from "./format.ts";
-import { peakOf } from "./searches.ts";
+import { peakOf } from "./make-qx.ts";
 import { reciprocal } from "./simple.ts";
 
 const { fround, abs } = Math;
@@ -78,6 +78,7 @@ const decodeTq2: DecodeBlock = (y, from, x, to) => {
   writeValues(x, to, readHalf(y, from + TQ2_D));
 };
 
+/** Five ternary digits a byte. */
 export const tq1_0: GgmlFormat = {
   typeId: 34,
   block: SUPER,
@@ -88,6 +89,7 @@ export const tq1_0: GgmlFormat = {
   hasFiniteScales: finiteHalves(TQ1_D),
 };
 
+/** Four ternary digits a byte. */
 export const tq2_0: GgmlFormat = {
   typeId: 35,
   block: SUPER,
