@@ -7,7 +7,7 @@ import { main } from "assemblyscript/asc";
 
 const FOLDER = new URL("../src/kernels/ggml/", import.meta.url);
 const PROGRAM = new URL("program.ts", FOLDER);
-/** Pages: 64 KiB of scratch, then values, weights and bytes of one call. */
+/** Pages: 64 KiB of scratch, then values, weights and bytes of one call. Callers with tables add theirs. */
 const PAGES = 4;
 const LINE = 108;
 
@@ -35,15 +35,7 @@ async function compile() {
       "abort=",
       "--outFile",
       "program.wasm",
-    ].concat([
-      "--initialMemory",
-      `${PAGES}`,
-      "--maximumMemory",
-      `${PAGES}`,
-      "--memoryBase",
-      "8192",
-      "--disableWarning",
-    ]),
+    ].concat(["--initialMemory", `${PAGES}`, "--memoryBase", "8192", "--disableWarning"]),
     { readFile, writeFile: (_, contents) => (binary = contents), listFiles: () => [] },
   );
   if (error !== null || binary === undefined)

@@ -1,7 +1,8 @@
 /** Encoding and decoding rows of tensors in ggml's number formats, with every input checked. */
 import { fail } from "../../numeric/errors.ts";
 import { GGML_FORMATS, GGML_TYPES, type GgmlFormats, type GgmlType, ggmlBytes } from "./formats.ts";
-import { hasGgmlWasm, WASM_FORMATS } from "./wasm.ts";
+import { hasGgmlWasm } from "./machine.ts";
+import { WASM_FORMATS } from "./wasm.ts";
 
 export type { GgmlDecode, GgmlEncode, GgmlFormat, ImportanceUse } from "./format.ts";
 export {

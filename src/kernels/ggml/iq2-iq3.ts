@@ -2,7 +2,7 @@
 import { finiteHalves, readHalf, writeHalf } from "./float.ts";
 import { decodeBlocks, encodeSupers, type GgmlFormat, type ImportanceUse, SUPER } from "./format.ts";
 import { latticeOf } from "./lattice.ts";
-import { EPSILON, found, type LatticeSearch, scaleCode, searchSuper } from "./lattice-search.ts";
+import { EPSILON, found, type LatticeSearch, type SearchSuper, scaleCode } from "./lattice-search.ts";
 
 const { fround } = Math;
 
@@ -29,6 +29,7 @@ interface IqRow {
 }
 
 function encode(
+  searchSuper: SearchSuper,
   row: IqRow,
   x: Float32Array,
   from: number,
@@ -65,12 +66,12 @@ function decode(row: IqRow, y: Uint8Array, from: number, x: Float32Array, to: nu
   }
 }
 
-const formatOf = (row: IqRow): GgmlFormat => ({
+const formatOf = (row: IqRow, search: SearchSuper): GgmlFormat => ({
   typeId: row.typeId,
   block: SUPER,
   bytes: row.bytes,
   importance: row.importance,
-  encode: encodeSupers(SUPER, row.bytes, (x, from, y, to, w, wFrom) => encode(row, x, from, y, to, w, wFrom)),
+  encode: encodeSupers(SUPER, row.bytes, (x, from, y, to, w, wFrom) => encode(search, row, x, from, y, to, w, wFrom)),
   decode: decodeBlocks(SUPER, row.bytes, (y, from, x, to) => decode(row, y, from, x, to)),
   hasFiniteScales: finiteHalves(0),
 });
@@ -134,7 +135,7 @@ const iq2 = {
 } as const;
 
 /** iq2_xxs: four points of 8 bits, four times seven signs and a scale in 64 bits. */
-export const iq2_xxs = formatOf({
+const iq2_xxs: IqRow = {
   typeId: 16,
   bytes: 2 + SUPER / 4,
   importance: "required",
@@ -155,10 +156,10 @@ export const iq2_xxs = formatOf({
       splitSignsAndScale(readWord(y, from + 8 * sub + 4), sub);
     }
   },
-});
+};
 
 /** iq2_xs: nine bits of the point and seven signs in 16 bits. */
-export const iq2_xs = formatOf({
+const iq2_xs: IqRow = {
   typeId: 17,
   bytes: 2 + SUPER / 4 + SUPER / 32,
   importance: "required",
@@ -182,10 +183,10 @@ export const iq2_xs = formatOf({
     }
     unpackScales(y, from + SUPER / 4, 16);
   },
-});
+};
 
 /** iq2_s: low bytes of the points, signs, upper two bits of four points a byte, scales. */
-export const iq2_s = formatOf({
+const iq2_s: IqRow = {
   typeId: 22,
   bytes: 2 + SUPER / 4 + SUPER / 32 + SUPER / 32,
   importance: "demanded",
@@ -209,13 +210,13 @@ export const iq2_s = formatOf({
     }
     unpackScales(y, from + 72, 16);
   },
-});
+};
 
 /** Settings that the types with three bits a coordinate share. */
 const iq3 = { ...iq2, sub: 32, top: 8, sigma2: 2, step: FIFTH } as const;
 
 /** iq3_xxs: eight points of 8 bits; four times seven signs and a scale in 32 bits behind all points. */
-export const iq3_xxs = formatOf({
+const iq3_xxs: IqRow = {
   typeId: 18,
   bytes: 2 + SUPER / 4 + SUPER / 8,
   importance: "demanded",
@@ -232,13 +233,13 @@ export const iq3_xxs = formatOf({
     for (let k = 0; k < 64; k++) indices[k] = y[from + k]!;
     for (let sub = 0; sub < 8; sub++) splitSignsAndScale(readWord(y, from + 64 + 4 * sub), sub);
   },
-});
+};
 
 /**
  * iq3_s: low bytes of the points, ninth bits of eight points a byte, signs, scales. ggml's encoder leaves no place for
  * the points and signs of a sub-block of zeros, so those behind it move up and decode wrongly; the bytes here are the same.
  */
-export const iq3_s = formatOf({
+const iq3_s: IqRow = {
   typeId: 21,
   bytes: 2 + SUPER / 4 + SUPER / 32 + SUPER / 8 + SUPER / 64,
   importance: "used",
@@ -264,4 +265,13 @@ export const iq3_s = formatOf({
     for (let k = 0; k < 32; k++) signs[k] = y[from + 72 + k]!;
     unpackScales(y, from + 104, 8);
   },
+};
+
+/** The five formats on one implementation of the search. */
+export const latticeFormats = (search: SearchSuper) => ({
+  iq2_xxs: formatOf(iq2_xxs, search),
+  iq2_xs: formatOf(iq2_xs, search),
+  iq2_s: formatOf(iq2_s, search),
+  iq3_xxs: formatOf(iq3_xxs, search),
+  iq3_s: formatOf(iq3_s, search),
 });

@@ -228,6 +228,9 @@ export function searchSuper(
   return hasNoCode ? Number.NaN : most;
 }
 
+/** What `searchSuper` is in any implementation. */
+export type SearchSuper = typeof searchSuper;
+
 /** Four-bit codes of the scales, l standing for d (2 l + 1) with d the largest scale / 31. */
 export function scaleCode(id: number, scale: number, top: number): number {
   return nearestWithin(fround(0.5 * fround(fround(id * scale) - 1)), 0, top);

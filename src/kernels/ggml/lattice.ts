@@ -51,11 +51,20 @@ function distances(code: number, { levels, coordinates, bits }: Lattice): Int32A
   return out;
 }
 
+/** The smallest distance above `least`. */
+function nextDistance(far: Int32Array, least: number): number {
+  let next = Number.POSITIVE_INFINITY;
+  for (let k = 0; k < far.length; k++) if (far[k]! > least && far[k]! < next) next = far[k]!;
+  return next;
+}
+
 /** Indices of the `shells` smallest distances, shell by shell. */
 function nearest(far: Int32Array, shells: number): Uint16Array {
-  const kept = [...new Set(far)].sort((a, b) => a - b).slice(0, shells);
   const found: number[] = [];
-  for (const distance of kept) for (let k = 0; k < far.length; k++) if (far[k] === distance) found.push(k);
+  for (let shell = 0, distance = -1; shell < shells; shell++) {
+    distance = nextDistance(far, distance);
+    for (let k = 0; k < far.length; k++) if (far[k] === distance) found.push(k);
+  }
   return Uint16Array.from(found);
 }
 

@@ -1,73 +1,14 @@
 /**
  * ggml's formats in WebAssembly SIMD where that was measured to be faster: encoding the simple types,
- * the K-quants and IQ4.
+ * the K-quants and the IQ types with codebooks of more than one bit.
  * The program is `assembly/`, built by `node scripts/build-wasm.js`. No relaxed operations: the same bytes everywhere.
  */
 import { sumOfSquares } from "./float.ts";
 import type { GgmlEncode, GgmlFormat } from "./format.ts";
 import { GGML_FORMATS, type GgmlFormats } from "./formats.ts";
-import { PROGRAM } from "./program.ts";
-
-/** Values of one call: what fits into the second-level cache with its weights. */
-const CHUNK = 16384;
-/** Below lies the program's own scratch. */
-const VALUES_AT = 65536;
-const WEIGHTS_AT = VALUES_AT + 4 * CHUNK;
-const BYTES_AT = WEIGHTS_AT + 4 * CHUNK;
-/** f32 itself; every format takes less. */
-const MAX_BYTES = 4 * CHUNK;
-
-/** What is used of the runtime's global object, which the compiler's libraries for Node do not declare. */
-declare const WebAssembly: {
-  readonly Module: new (bytes: Uint8Array<ArrayBuffer>) => object;
-  readonly Instance: new (module: object) => { readonly exports: Program };
-  validate(bytes: Uint8Array<ArrayBuffer>): boolean;
-};
-
-/** Exports of `assembly/index.ts`; `weights` is 0 where there are none. */
-interface Program {
-  readonly memory: { readonly buffer: ArrayBuffer };
-  encodeBytes(src: number, dst: number, blocks: number): void;
-  encodeSigned(src: number, dst: number, blocks: number, bits: number): void;
-  encodeAffine(src: number, dst: number, blocks: number, bits: number): void;
-  encodeWeighted(
-    src: number,
-    dst: number,
-    blocks: number,
-    weights: number,
-    sigma2: number,
-    bits: number,
-    affine: number,
-  ): void;
-  encodeK(src: number, dst: number, blocks: number, weights: number, kind: number): void;
-  encodeIq4Nl(src: number, dst: number, blocks: number, weights: number): void;
-  encodeIq4Xs(src: number, dst: number, blocks: number, weights: number): void;
-}
-
-interface Machine {
-  readonly program: Program;
-  readonly values: Float32Array;
-  readonly weights: Float32Array;
-  readonly bytes: Uint8Array;
-}
-
-const programBytes = (): Uint8Array<ArrayBuffer> => Uint8Array.from(atob(PROGRAM), (letter) => letter.charCodeAt(0));
-
-function start(): Machine {
-  const program = new WebAssembly.Instance(new WebAssembly.Module(programBytes())).exports;
-  const { buffer } = program.memory;
-  return {
-    program,
-    values: new Float32Array(buffer, VALUES_AT, CHUNK),
-    weights: new Float32Array(buffer, WEIGHTS_AT, CHUNK),
-    bytes: new Uint8Array(buffer, BYTES_AT, MAX_BYTES),
-  };
-}
-
-/** False where the runtime has no WebAssembly SIMD. */
-export const hasGgmlWasm = (): boolean => typeof WebAssembly === "object" && WebAssembly.validate(programBytes());
-
-let machine: Machine | undefined;
+import { latticeFormats } from "./iq2-iq3.ts";
+import { BYTES_AT, CHUNK, machine, type Program, VALUES_AT, WEIGHTS_AT } from "./machine.ts";
+import { searchSuperWasm } from "./wasm-lattice.ts";
 
 /** Encodes so many blocks of the values in memory; `weights` is where theirs lie, 0 for none. */
 type Call = (program: Program, blocks: number, weights: number, sigma2: number) => void;
@@ -83,8 +24,7 @@ function encodeRun(
   importance: Float32Array | undefined,
   sigma2: number,
 ): void {
-  machine ??= start();
-  const { program, values, weights, bytes: out } = machine;
+  const { program, values, weights, bytes: out } = machine();
   for (let at = from; at < to; at += CHUNK) {
     const count = Math.min(CHUNK, to - at);
     const blocks = count / block;
@@ -135,6 +75,7 @@ const ownSigma = (row: GgmlFormat, call: Call): GgmlFormat => ({ ...row, encode:
 /** The table with what WebAssembly does faster; the rest is the TypeScript. */
 export const WASM_FORMATS: GgmlFormats = {
   ...GGML_FORMATS,
+  ...latticeFormats(searchSuperWasm),
   q8_0: simple(GGML_FORMATS.q8_0, (program, blocks) => program.encodeBytes(VALUES_AT, BYTES_AT, blocks)),
   q4_0: simple(GGML_FORMATS.q4_0, signed(4)),
   q5_0: simple(GGML_FORMATS.q5_0, signed(5)),
