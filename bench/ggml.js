@@ -14,7 +14,7 @@ import { rng } from "../dist/numeric/rng.js";
 const ROUNDS = 7;
 const ROWS = 32;
 const COLUMNS = 4096;
-/** Bytes that one measurement encodes at least, so that clocks of 1 ms tell enough. */
+/** How often one measurement encodes all values, in TypeScript; WebAssembly does it five times at least. */
 const SLOW_REPEATS = 1;
 const FAST_REPEATS = 20;
 

@@ -39,6 +39,8 @@ export interface Program {
   encodeK(src: number, dst: number, blocks: number, weights: number, kind: number): void;
   encodeIq4Nl(src: number, dst: number, blocks: number, weights: number): void;
   encodeIq4Xs(src: number, dst: number, blocks: number, weights: number): void;
+  encodeMxfp4(src: number, dst: number, blocks: number): void;
+  encodeNvfp4(src: number, dst: number, blocks: number): void;
   setTables(coordinates: number, bits: number, levels: number, places: number, lists: number): void;
   setSearch(
     sub: number,

@@ -1,6 +1,6 @@
 /**
  * ggml's formats in WebAssembly SIMD where that was measured to be faster: encoding the simple types,
- * the K-quants and the IQ types with codebooks of more than one bit.
+ * the 4-bit floats, the K-quants, IQ2 to IQ4.
  * The program is `assembly/`, built by `node scripts/build-wasm.js`. No relaxed operations: the same bytes everywhere.
  */
 import { sumOfSquares } from "./float.ts";
@@ -77,6 +77,8 @@ export const WASM_FORMATS: GgmlFormats = {
   ...GGML_FORMATS,
   ...latticeFormats(searchSuperWasm),
   q8_0: simple(GGML_FORMATS.q8_0, (program, blocks) => program.encodeBytes(VALUES_AT, BYTES_AT, blocks)),
+  mxfp4: simple(GGML_FORMATS.mxfp4, (program, blocks) => program.encodeMxfp4(VALUES_AT, BYTES_AT, blocks)),
+  nvfp4: simple(GGML_FORMATS.nvfp4, (program, blocks) => program.encodeNvfp4(VALUES_AT, BYTES_AT, blocks)),
   q4_0: simple(GGML_FORMATS.q4_0, signed(4)),
   q5_0: simple(GGML_FORMATS.q5_0, signed(5)),
   q4_1: simple(GGML_FORMATS.q4_1, affine(4)),

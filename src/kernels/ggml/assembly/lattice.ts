@@ -154,7 +154,7 @@ function sumLevels(codes: usize): void {
   let q2: f32 = 0;
   for (let i = 0; i < sub; i++) {
     const w = load<f32>(WEIGHTS + (i << 2));
-    const q = <f32>((<i32>load<u8>(codes + i) << 1) + 1);
+    const q = <f32>(((<i32>load<u8>(codes + i)) << 1) + 1);
     qx += w * load<f32>(MAGNITUDES + (i << 2)) * q;
     q2 += w * q * q;
   }
