@@ -18,6 +18,7 @@ import {
   squared,
   startSplit,
   state,
+  type TrySplits,
   toGrid,
   UP,
   weights,
@@ -31,9 +32,13 @@ const HIGH = SUPER / 8;
 const SCALES = HIGH + SUPER / 16;
 const BYTES = SCALES + SUPER / 32;
 const EPSILON = fround(1e-7);
+/** Places of one row of sums, NaN behind the last, so that four can be read at once. */
+const ROOM = 24;
+const sums = new Float32Array(4 * ROOM).fill(Number.NaN);
+const rowOf = (row: number): Float32Array => sums.subarray(row * ROOM, row * ROOM + SUB + 1).fill(0);
 /** Sums of w x and w in sorted order, one row for each half of the sub-block. */
-const halfX = [new Float32Array(SUB + 1), new Float32Array(SUB + 1)] as const;
-const halfW = [new Float32Array(SUB + 1), new Float32Array(SUB + 1)] as const;
+const halfX = [rowOf(0), rowOf(1)] as const;
+const halfW = [rowOf(2), rowOf(3)] as const;
 const shifts = new Uint8Array(SUBS);
 
 /** Values of eight values' levels for a shift of both halves. */
@@ -57,18 +62,17 @@ const q2 = new Float32Array(4);
 
 /** Neighbouring values differ by 1, so the parts of a split collapse to the whole times the highest value less two sums. */
 function fillHalf(half: 0 | 1, i: number, k: number): void {
-  const sums = halfX[half];
+  const sumsX = halfX[half];
   const sumsW = halfW[half];
-  const both = fround(sums[i]! + sums[k]!);
-  qx[2 * half] = fround(sums[SUB]! * 1.125) - both;
-  qx[2 * half + 1] = fround(sums[SUB]! * 0.875) - both;
+  const both = fround(sumsX[i]! + sumsX[k]!);
+  qx[2 * half] = fround(sumsX[SUB]! * 1.125) - both;
+  qx[2 * half + 1] = fround(sumsX[SUB]! * 0.875) - both;
   q2[2 * half] = fround(squared(sumsW[SUB]!, 1.125) + fround(sumsW[i]! * 0.75)) + fround(sumsW[k]! * -1.25);
   q2[2 * half + 1] = fround(squared(sumsW[SUB]!, 0.875) + fround(sumsW[i]! * 1.25)) + fround(sumsW[k]! * -0.75);
 }
 
-function searchSplits(x: Float32Array, from: number): void {
-  sortPlaces(x, from, SUB);
-  sumHalves(x, from);
+/** `TrySplits` of iq1_m: bit 1 of a shift says down for the first half, bit 0 for the second. */
+export const trySplitsM: TrySplits = () => {
   for (let i = 0; i <= SUB; i++)
     for (let k = i; k <= SUB; k++) {
       fillHalf(0, i, k);
@@ -78,15 +82,25 @@ function searchSplits(x: Float32Array, from: number): void {
         offerSplit(i, k, shift, fround(qx[first]! + qx[second]!), fround(q2[first]! + q2[second]!));
       }
     }
-}
+};
 
 /** Scale of a sub-block; its grid indices go to the block, its shifts to `shifts`. */
-function encodeSub(lattice: Lattice, x: Float32Array, from: number, y: Uint8Array, to: number, sub: number): number {
+function encodeSub(
+  trySplits: TrySplits,
+  lattice: Lattice,
+  x: Float32Array,
+  from: number,
+  y: Uint8Array,
+  to: number,
+  sub: number,
+): number {
   shifts[sub] = 0;
   const max = largestMagnitude(x, from, SUB);
   if (max < EPSILON) return 0;
   startSplit(max);
-  searchSplits(x, from);
+  sortPlaces(x, from, SUB);
+  sumHalves(x, from);
+  trySplits(sums);
   if (split.shift < 0) return 0;
   splitLevels(SUB, 3);
   const valuesOf = (k: number): Float32Array => valuesOfHalf(split.shift, k);
@@ -142,35 +156,37 @@ function readD(y: Uint8Array, from: number): number {
   return readHalf(half, 0);
 }
 
-const encodeSuper: EncodeSuper = (x, from, y, to, importance, weightsFrom) => {
-  const lattice = latticeOf("iq1");
-  const sigma2 = sigma2Of(x, from);
-  y.fill(0, to, to + BYTES);
-  state.hasNoCode = false;
-  const weighSub = (sub: number): void =>
-    weigh(x, from + sub * SUB, SUB, importance, weightsFrom + sub * SUB, sigma2, weights);
-  let most = 0;
-  for (let sub = 0; sub < SUBS; sub++) {
-    weighSub(sub);
-    const scale = encodeSub(lattice, x, from + sub * SUB, y, to, sub);
-    scales[sub] = scale;
-    if (!(most > scale)) most = scale;
-  }
-  if (most === 0) return !state.hasNoCode;
-  const d = fround(most / 15);
-  const id = fround(1 / d);
-  allqx = 0;
-  allq2 = 0;
-  for (let sub = 0; sub < SUBS; sub++) {
-    const code = scaleCode(id, scales[sub]!);
-    writeScale(y, to, sub, code);
-    y[to + HIGH + sub]! |= ((shifts[sub]! & 2) << 2) | ((shifts[sub]! & 1) << 7);
-    weighSub(sub);
-    addSub(lattice, x, from + sub * SUB, y, to, sub, code);
-  }
-  writeD(y, to, fround((allq2 > 0 ? fround(allqx / allq2) : d) * fround(1.1125)));
-  return !state.hasNoCode;
-};
+const encodeSuper =
+  (trySplits: TrySplits): EncodeSuper =>
+  (x, from, y, to, importance, weightsFrom) => {
+    const lattice = latticeOf("iq1");
+    const sigma2 = sigma2Of(x, from);
+    y.fill(0, to, to + BYTES);
+    state.hasNoCode = false;
+    const weighSub = (sub: number): void =>
+      weigh(x, from + sub * SUB, SUB, importance, weightsFrom + sub * SUB, sigma2, weights);
+    let most = 0;
+    for (let sub = 0; sub < SUBS; sub++) {
+      weighSub(sub);
+      const scale = encodeSub(trySplits, lattice, x, from + sub * SUB, y, to, sub);
+      scales[sub] = scale;
+      if (!(most > scale)) most = scale;
+    }
+    if (most === 0) return !state.hasNoCode;
+    const d = fround(most / 15);
+    const id = fround(1 / d);
+    allqx = 0;
+    allq2 = 0;
+    for (let sub = 0; sub < SUBS; sub++) {
+      const code = scaleCode(id, scales[sub]!);
+      writeScale(y, to, sub, code);
+      y[to + HIGH + sub]! |= ((shifts[sub]! & 2) << 2) | ((shifts[sub]! & 1) << 7);
+      weighSub(sub);
+      addSub(lattice, x, from + sub * SUB, y, to, sub, code);
+    }
+    writeD(y, to, fround((allq2 > 0 ? fround(allqx / allq2) : d) * fround(1.1125)));
+    return !state.hasNoCode;
+  };
 
 const decodeSuper: DecodeBlock = (y, from, x, to) => {
   const lattice = latticeOf("iq1");
@@ -187,12 +203,12 @@ const decodeSuper: DecodeBlock = (y, from, x, to) => {
 };
 
 /** 1.75 bits per value. */
-export const iq1_m: GgmlFormat = {
+export const iq1mFormat = (trySplits: TrySplits): GgmlFormat => ({
   typeId: 29,
   block: SUPER,
   bytes: SUPER / 8 + SUPER / 16 + SUPER / 32,
   importance: "demanded",
-  encode: encodeSupers(SUPER, BYTES, encodeSuper),
+  encode: encodeSupers(SUPER, BYTES, encodeSuper(trySplits)),
   decode: decodeBlocks(SUPER, BYTES, decodeSuper),
   hasFiniteScales: (y, at) => Number.isFinite(readD(y, at)),
-};
+});

@@ -18,6 +18,7 @@ import {
   squared,
   startSplit,
   state,
+  type TrySplits,
   toGrid,
   UP,
   weights,
@@ -29,8 +30,12 @@ const SUB = 32;
 const HIGH = 2 + SUPER / 8;
 const BYTES = HIGH + SUPER / 16;
 const EPSILON = fround(1e-12);
-const sumx = new Float32Array(SUB + 1);
-const sumw = new Float32Array(SUB + 1);
+/** Places of one row of sums, NaN behind the last, so that four can be read at once. */
+const ROOM = 40;
+const sums = new Float32Array(2 * ROOM).fill(0, 0, 1).fill(Number.NaN, SUB + 1, ROOM);
+sums.fill(Number.NaN, ROOM + SUB + 1);
+const sumx = sums.subarray(0, SUB + 1);
+const sumw = sums.subarray(ROOM, ROOM + SUB + 1);
 
 /** Sum over the three parts of a split, each times its value (and once more, for squares). */
 const partsX = (i: number, k: number, v: Float32Array): number =>
@@ -44,26 +49,40 @@ const partsW = (i: number, k: number, v: Float32Array): number =>
       squared(fround(sumw[SUB]! - sumw[k]!), v[2]!),
   );
 
-function searchSplits(x: Float32Array, from: number): void {
+/** Sums of w x and w of the sorted values. */
+function sumSorted(x: Float32Array, from: number): void {
   sortPlaces(x, from, SUB);
   for (let j = 0; j < SUB; j++) {
     const i = order[j]!;
     sumx[j + 1] = sumx[j]! + fround(weights[i]! * x[from + i]!);
     sumw[j + 1] = sumw[j]! + weights[i]!;
   }
+}
+
+/** `TrySplits` of iq1_s: shift 0 is up, 1 down. */
+export const trySplitsS: TrySplits = () => {
   for (let i = 0; i <= SUB; i++)
     for (let k = i; k <= SUB; k++) {
       offerSplit(i, k, 0, partsX(i, k, UP), partsW(i, k, UP));
       offerSplit(i, k, 1, partsX(i, k, DOWN), partsW(i, k, DOWN));
     }
-}
+};
 
 /** Scale of a sub-block; its grid indices go to the block, its shift to the highest bit of its 16. */
-function encodeSub(lattice: Lattice, x: Float32Array, from: number, y: Uint8Array, to: number, sub: number): number {
+function encodeSub(
+  trySplits: TrySplits,
+  lattice: Lattice,
+  x: Float32Array,
+  from: number,
+  y: Uint8Array,
+  to: number,
+  sub: number,
+): number {
   const max = largestMagnitude(x, from, SUB);
   if (max < EPSILON) return 0;
   startSplit(max);
-  searchSplits(x, from);
+  sumSorted(x, from);
+  trySplits(sums);
   if (split.shift < 0) return 0;
   splitLevels(SUB, 1);
   const values = split.shift === 0 ? UP : DOWN;
@@ -80,29 +99,31 @@ function encodeSub(lattice: Lattice, x: Float32Array, from: number, y: Uint8Arra
   return split.scale;
 }
 
-const encodeSuper: EncodeSuper = (x, from, y, to, importance, weightsFrom) => {
-  const lattice = latticeOf("iq1");
-  const sigma2 = sigma2Of(x, from);
-  y.fill(0, to, to + BYTES);
-  state.hasNoCode = false;
-  let most = 0;
-  for (let sub = 0; sub < SUPER / SUB; sub++) {
-    const at = sub * SUB;
-    weigh(x, from + at, SUB, importance, weightsFrom + at, sigma2, weights);
-    const scale = encodeSub(lattice, x, from + at, y, to, sub);
-    scales[sub] = scale;
-    if (!(most > scale)) most = scale;
-  }
-  const d = fround(most / 15);
-  writeHalf(y, to, fround(d * 1.125));
-  const id = fround(1 / d);
-  for (let sub = 0; sub < SUPER / SUB; sub++) {
-    const high = to + HIGH + 2 * sub + 1;
-    if (most === 0) y[high]! &= 0x7f;
-    else y[high]! |= scaleCode(id, scales[sub]!) << 4;
-  }
-  return !state.hasNoCode;
-};
+const encodeSuper =
+  (trySplits: TrySplits): EncodeSuper =>
+  (x, from, y, to, importance, weightsFrom) => {
+    const lattice = latticeOf("iq1");
+    const sigma2 = sigma2Of(x, from);
+    y.fill(0, to, to + BYTES);
+    state.hasNoCode = false;
+    let most = 0;
+    for (let sub = 0; sub < SUPER / SUB; sub++) {
+      const at = sub * SUB;
+      weigh(x, from + at, SUB, importance, weightsFrom + at, sigma2, weights);
+      const scale = encodeSub(trySplits, lattice, x, from + at, y, to, sub);
+      scales[sub] = scale;
+      if (!(most > scale)) most = scale;
+    }
+    const d = fround(most / 15);
+    writeHalf(y, to, fround(d * 1.125));
+    const id = fround(1 / d);
+    for (let sub = 0; sub < SUPER / SUB; sub++) {
+      const high = to + HIGH + 2 * sub + 1;
+      if (most === 0) y[high]! &= 0x7f;
+      else y[high]! |= scaleCode(id, scales[sub]!) << 4;
+    }
+    return !state.hasNoCode;
+  };
 
 const decodeSuper: DecodeBlock = (y, from, x, to) => {
   const lattice = latticeOf("iq1");
@@ -119,12 +140,12 @@ const decodeSuper: DecodeBlock = (y, from, x, to) => {
 };
 
 /** 1.5625 bits per value; needs importance. */
-export const iq1_s: GgmlFormat = {
+export const iq1sFormat = (trySplits: TrySplits): GgmlFormat => ({
   typeId: 19,
   block: SUPER,
   bytes: 2 + SUPER / 8 + SUPER / 16,
   importance: "required",
-  encode: encodeSupers(SUPER, BYTES, encodeSuper),
+  encode: encodeSupers(SUPER, BYTES, encodeSuper(trySplits)),
   decode: decodeBlocks(SUPER, BYTES, decodeSuper),
   hasFiniteScales: finiteHalves(0),
-};
+});

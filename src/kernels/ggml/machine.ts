@@ -41,6 +41,8 @@ export interface Program {
   encodeIq4Xs(src: number, dst: number, blocks: number, weights: number): void;
   encodeMxfp4(src: number, dst: number, blocks: number): void;
   encodeNvfp4(src: number, dst: number, blocks: number): void;
+  trySplitsS(sums: number): number;
+  trySplitsM(sums: number): number;
   setTables(coordinates: number, bits: number, levels: number, places: number, lists: number): void;
   setSearch(
     sub: number,

@@ -1,14 +1,17 @@
 /**
  * ggml's formats in WebAssembly SIMD where that was measured to be faster: encoding the simple types,
- * the 4-bit floats, the K-quants, IQ2 to IQ4.
+ * the 4-bit floats, the K-quants and the IQ types.
  * The program is `assembly/`, built by `node scripts/build-wasm.js`. No relaxed operations: the same bytes everywhere.
  */
 import { sumOfSquares } from "./float.ts";
 import type { GgmlEncode, GgmlFormat } from "./format.ts";
 import { GGML_FORMATS, type GgmlFormats } from "./formats.ts";
+import { iq1mFormat } from "./iq1-m.ts";
+import { iq1sFormat } from "./iq1-s.ts";
 import { latticeFormats } from "./iq2-iq3.ts";
 import { BYTES_AT, CHUNK, machine, type Program, VALUES_AT, WEIGHTS_AT } from "./machine.ts";
 import { searchSuperWasm } from "./wasm-lattice.ts";
+import { trySplitsWasmM, trySplitsWasmS } from "./wasm-splits.ts";
 
 /** Encodes so many blocks of the values in memory; `weights` is where theirs lie, 0 for none. */
 type Call = (program: Program, blocks: number, weights: number, sigma2: number) => void;
@@ -76,6 +79,8 @@ const ownSigma = (row: GgmlFormat, call: Call): GgmlFormat => ({ ...row, encode:
 export const WASM_FORMATS: GgmlFormats = {
   ...GGML_FORMATS,
   ...latticeFormats(searchSuperWasm),
+  iq1_s: iq1sFormat(trySplitsWasmS),
+  iq1_m: iq1mFormat(trySplitsWasmM),
   q8_0: simple(GGML_FORMATS.q8_0, (program, blocks) => program.encodeBytes(VALUES_AT, BYTES_AT, blocks)),
   mxfp4: simple(GGML_FORMATS.mxfp4, (program, blocks) => program.encodeMxfp4(VALUES_AT, BYTES_AT, blocks)),
   nvfp4: simple(GGML_FORMATS.nvfp4, (program, blocks) => program.encodeNvfp4(VALUES_AT, BYTES_AT, blocks)),
