@@ -21,6 +21,20 @@ it("this runtime runs WebAssembly SIMD, so that is what is used", () => {
   expect(fastestGgmlFormats()).toBe(WASM_FORMATS);
 });
 
+it("rows longer than one call of the program takes give the bytes of the TypeScript", () => {
+  const columns = 16384 + 3 * 256;
+  const row = Float32Array.from({ length: columns }, (_, i) => Math.fround(Math.sin(i * i)));
+  const importance = Float32Array.from({ length: columns }, (_, i) => 1 + (i >> 6));
+  for (const type of ["q8_0", "q4_0", "q5_1", "q4_k", "q6_k", "iq4_nl", "mxfp4"] as const) {
+    const [fast, slow] = [WASM_FORMATS, GGML_FORMATS].map((formats) => {
+      const out = new Uint8Array(ggmlBytes(type, columns));
+      formats[type].encode(row, out, 1, columns, importance);
+      return out;
+    });
+    expect(fast, type).toEqual(slow);
+  }
+});
+
 describe("the table", () => {
   it("has the bits per weight that ggml's documentation names", () => {
     const bits: Readonly<Record<GgmlType, number>> = {
