@@ -68,7 +68,7 @@ function measure(type, importance) {
   }
   const [typescript, wasm, ggml] = Object.values(found).map((speeds) => median(speeds) ?? Number.NaN);
   const shown = [typescript, wasm, ggml].map((x) => (Number.isNaN(x) ? "-" : x.toFixed(1)).padStart(10));
-  const ratio = (wasm / typescript).toFixed(1).padStart(8);
+  const ratio = (Number.isNaN(wasm) ? "-" : (wasm / typescript).toFixed(1)).padStart(8);
   console.log(
     `${type.padEnd(8)} ${importance ? "im" : "  "} ${shown.join("")}${ratio} ${equal ? "" : " BYTES DIFFER"}`,
   );
