@@ -2,4 +2,5 @@
 export { type FileSource, fileSource, isBeingRead, sha256File } from "./file-source.ts";
 export { externalPath, type OpenedModel, openModelFile } from "./open-model.ts";
 export { cleanupTemporaries } from "./temporaries.ts";
-export { type WriteModelOptions, type WrittenFile, writeModel } from "./write-model.ts";
+export type { WrittenFile } from "./write-files.ts";
+export { type WriteModelOptions, writeModel } from "./write-model.ts";

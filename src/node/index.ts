@@ -27,4 +27,5 @@ export { type OpenedModel, openModelFile } from "./open-model.ts";
 export type * from "./requests.ts";
 export { cleanup, demo, names, writeText } from "./services.ts";
 export type { StagedFiles } from "./stage.ts";
-export { type WriteModelOptions, type WrittenFile, writeModel } from "./write-model.ts";
+export type { WrittenFile } from "./write-files.ts";
+export { type WriteModelOptions, writeModel } from "./write-model.ts";

@@ -1,7 +1,7 @@
 /** What must hold before a model's files are written. */
 import { mkdir, realpath, stat, statfs } from "node:fs/promises";
 import { dirname, sep } from "node:path";
-import type { OutputFile } from "../containers/onnx/index.ts";
+import type { OutputFile } from "../containers/stream.ts";
 import { fail } from "../numeric/errors.ts";
 
 /** An output path is free or a regular file. */

@@ -1,6 +1,4 @@
-/** Writes a model so that either all of its files are there, complete, or nothing has changed. */
-import { createHash } from "node:crypto";
-import { type FileHandle, link, open, rename, rm, stat } from "node:fs/promises";
+/** A model to files: which ones, and that it is not written over what it is read from. */
 import { basename, dirname, join, resolve } from "node:path";
 import {
   type EncodedModel,
@@ -17,9 +15,8 @@ import { graphs } from "../ir/edit.ts";
 import type { ContainerName, Model } from "../ir/model.ts";
 import { fail } from "../numeric/errors.ts";
 import { isBeingRead } from "./file-source.ts";
-import { ioError, withIoErrors } from "./io-errors.ts";
-import { checkNames, checkSpace, checkTarget, makeFolder } from "./output-checks.ts";
-import { forgetTemporary, removeTemporary, temporaryPath } from "./temporaries.ts";
+import { ioError } from "./io-errors.ts";
+import { type WrittenFile, writeFiles } from "./write-files.ts";
 
 /** How a model is written. */
 export interface WriteModelOptions {
@@ -30,21 +27,6 @@ export interface WriteModelOptions {
   readonly external?: (Omit<ExternalOptions, "location"> & { readonly location?: string }) | false;
   /** Aborting stops the writing with code "cancelled". */
   readonly signal?: AbortSignal;
-}
-
-/** A file that is in its place. */
-export interface WrittenFile {
-  readonly path: string;
-  readonly size: number;
-  /** Hexadecimal. */
-  readonly sha256: string;
-}
-
-/** One file on its way: written under a temporary name, then renamed. */
-interface Job {
-  readonly file: OutputFile;
-  readonly target: string;
-  readonly temporary: string;
 }
 
 /** Room for the structure of a model beside its weights when deciding whether it fits a protobuf message. */
@@ -100,80 +82,6 @@ async function encodeFor(model: Model, path: string, options: WriteModelOptions)
   return fail("usage", `"${blocked}" is a file the model is being read from; choose another output path`);
 }
 
-async function writeChunks(
-  handle: FileHandle,
-  { file, target }: Job,
-  signal: AbortSignal | undefined,
-): Promise<string> {
-  const hash = createHash("sha256");
-  for await (const chunk of file.chunks()) {
-    if (signal?.aborted) fail("cancelled", `writing "${target}" was interrupted; nothing was changed`);
-    hash.update(chunk);
-    for (let done = 0; done < chunk.length; ) done += (await handle.write(chunk, done)).bytesWritten;
-  }
-  return hash.digest("hex");
-}
-
-async function writeOne(job: Job, signal: AbortSignal | undefined): Promise<WrittenFile> {
-  const handle = await open(job.temporary, "wx");
-  const sha256 = await writeChunks(handle, job, signal).finally(() => handle.close());
-  return { path: job.target, size: job.file.size, sha256 };
-}
-
-/** Gives a file its name; the result takes that back. A hard link keeps what was there before until all is done. */
-async function replace({ temporary, target }: Job, backups: string[]): Promise<() => Promise<void>> {
-  const existed = await stat(target).then(
-    () => true,
-    () => false,
-  );
-  const backup = existed ? temporaryPath(dirname(target)) : undefined;
-  const kept =
-    backup !== undefined &&
-    (await link(target, backup).then(
-      () => true,
-      () => false,
-    ));
-  if (backup !== undefined) backups.push(backup);
-  await rename(temporary, target);
-  forgetTemporary(temporary);
-  if (kept) return () => rename(backup, target);
-  return existed ? async () => {} : () => rm(target, { force: true });
-}
-
-async function replaceAll(jobs: readonly Job[]): Promise<void> {
-  const undo: (() => Promise<void>)[] = [];
-  const backups: string[] = [];
-  try {
-    for (const job of jobs) undo.push(await withIoErrors("write", job.target, () => replace(job, backups)));
-  } catch (error) {
-    for (const back of undo.reverse()) await back().catch(() => {});
-    throw error;
-  } finally {
-    for (const backup of backups) await removeTemporary(backup);
-  }
-}
-
-async function writeAll(jobs: readonly Job[], options: WriteModelOptions): Promise<readonly WrittenFile[]> {
-  const written: WrittenFile[] = [];
-  for (const job of jobs) written.push(await withIoErrors("write", job.target, () => writeOne(job, options.signal)));
-  await replaceAll(jobs);
-  return written.reverse();
-}
-
-async function prepare(folder: string, encoded: EncodedModel, made: string[]): Promise<readonly Job[]> {
-  checkNames(outputs(encoded));
-  await checkSpace(folder, outputs(encoded));
-  const jobs: Job[] = [];
-  for (const file of outputs(encoded)) {
-    const target = join(folder, file.name);
-    await checkTarget(target);
-    const topmost = await makeFolder(folder, target);
-    if (topmost) made.push(topmost);
-    jobs.push({ file, target, temporary: temporaryPath(dirname(target)) });
-  }
-  return jobs;
-}
-
 /**
  * Writes a model to `path`, with files of external data beside it where needed; returns the main file first. All files
  * are written under temporary names and renamed at the end: after an error ("io", "cancelled", ...) everything is as
@@ -185,15 +93,10 @@ export async function writeModel(
   options: WriteModelOptions = {},
 ): Promise<readonly WrittenFile[]> {
   const target = resolve(path);
-  const made: string[] = [];
-  let jobs: readonly Job[] = [];
   try {
     const encoded = await encodeFor(model, target, options);
-    jobs = await prepare(dirname(target), encoded, made);
-    return await writeAll(jobs, options);
+    return [...(await writeFiles(dirname(target), outputs(encoded), options.signal))].reverse();
   } catch (error) {
-    for (const { temporary } of jobs) await removeTemporary(temporary);
-    for (const folder of made.reverse()) await rm(folder, { recursive: true, force: true });
     throw ioError(error, "write", path);
   }
 }

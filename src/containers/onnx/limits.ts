@@ -17,8 +17,6 @@ export const MAX_ATTRIBUTE_BYTES = 1024 * 1024 * 1024;
 export const SMALL_MESSAGE = 4096;
 /** How much of a file is fetched at a time while looking for its structure. */
 export const WINDOW_BYTES = 64 * 1024;
-/** Pieces in which a large tensor is copied from file to file. */
-export const COPY_BYTES = 8 * 1024 * 1024;
 
 /** Totals over one file. Each counts objects, so each bounds memory: about 100 to 500 bytes an object. */
 export const COUNTS = {

@@ -1,17 +1,9 @@
 /** Writes any message by its table row, fields in the order of their numbers. */
 import type { ByteSource } from "../../ir/source.ts";
+import type { Piece } from "../stream.ts";
 import type { Values } from "./message-read.ts";
 import { type Kind, type MessageName, ROWS, type Row, type SCHEMA } from "./schema.ts";
-import {
-  type Part,
-  type Piece,
-  put,
-  putBytesField,
-  putFloatField,
-  putIntField,
-  putMessageField,
-  type Sink,
-} from "./sink.ts";
+import { type Part, put, putBytesField, putFloatField, putIntField, putMessageField, type Sink } from "./sink.ts";
 
 /** A field carried along as it came: number, and bytes with the tag. */
 export interface RawField {

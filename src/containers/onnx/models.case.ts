@@ -3,9 +3,10 @@ import { floatTensor, graph, intTensor, node, onnxModel, tensor, valueInfo } fro
 import type { FunctionDef, Graph, Model, Tensor } from "../../ir/model.ts";
 import { bytesSource } from "../../ir/source.ts";
 import { byteLength, DTYPES, type DType } from "../../numeric/dtypes.ts";
+import { isBytes } from "../stream.ts";
 import { encode, type Fields } from "./message-write.ts";
 import type { MessageName } from "./schema.ts";
-import { finish, isBytes, type Part, put, putBytesField, putIntField } from "./sink.ts";
+import { finish, type Part, put, putBytesField, putIntField } from "./sink.ts";
 
 const utf8 = new TextEncoder();
 

@@ -2,10 +2,10 @@
 import type { ByteSource } from "../../ir/source.ts";
 import { bytesSource, sliceSource } from "../../ir/source.ts";
 import { fail } from "../../numeric/errors.ts";
+import type { Piece } from "../stream.ts";
 import { MAX_DEPTH, type Tally } from "./limits.ts";
 import type { RawField } from "./message-write.ts";
 import { BY_ID, type MessageName, messageOf } from "./schema.ts";
-import type { Piece } from "./sink.ts";
 import { BYTES, type Field, payload, someField, VARINT } from "./wire.ts";
 
 /** A file with external data: who needs how much of it, and its bytes once it is open. */

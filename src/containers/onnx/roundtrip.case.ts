@@ -1,8 +1,8 @@
 /** Shared by the tests of the ONNX container: to bytes and back, copies without origin, and contents to compare. */
 import type { Model } from "../../ir/model.ts";
 import { type ByteSource, bytesSource, readAll } from "../../ir/source.ts";
+import type { OutputFile } from "../stream.ts";
 import { type EncodeOptions, encodeOnnx, readOnnx } from "./index.ts";
-import type { OutputFile } from "./stream.ts";
 
 export const bytesOfFile = async (file: OutputFile): Promise<Uint8Array> => {
   const parts: Uint8Array[] = [];

@@ -1,9 +1,7 @@
 /** Protobuf's wire format, write side: what is written collects in one buffer; weights are only noted, with their size. */
 import type { ByteSource } from "../../ir/source.ts";
+import { isBytes, type Piece } from "../stream.ts";
 import { BYTES, FIXED32, VARINT } from "./wire.ts";
-
-/** Bytes in memory, or bytes that are fetched when they are written. */
-export type Piece = Uint8Array | ByteSource;
 
 /** Content of a message, without tag and length: writes itself when asked. */
 export type Part = (to: Sink) => void;
@@ -24,8 +22,6 @@ export interface Sink {
 }
 
 export const sink = (): Sink => ({ buffer: new Uint8Array(256), used: 0, sources: [], sourced: 0 });
-
-export const isBytes = (piece: Piece): piece is Uint8Array => piece instanceof Uint8Array;
 
 /** A message of bytes that exist already. */
 export const part =

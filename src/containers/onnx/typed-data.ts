@@ -2,8 +2,8 @@
 import { type ByteSource, bytesSource, computedSource, readAll } from "../../ir/source.ts";
 import { byteLength, DTYPES, type DType } from "../../numeric/dtypes.ts";
 import { fail } from "../../numeric/errors.ts";
+import { COPY_BYTES } from "../stream.ts";
 import { ELEMENT_TYPES } from "./dtypes.ts";
-import { COPY_BYTES } from "./limits.ts";
 import { type Cursor, cursor, varint } from "./wire.ts";
 
 /** Several sources one after the other. */

@@ -3,12 +3,12 @@ import { graphs } from "../../ir/edit.ts";
 import type { Model } from "../../ir/model.ts";
 import { sliceSource } from "../../ir/source.ts";
 import { fail } from "../../numeric/errors.ts";
+import { type OutputFile, type Piece, pieceFile } from "../stream.ts";
 import { type DataFile, type ExternalOptions, externalLayout } from "./external-layout.ts";
 import { encodeModel, inside } from "./graph-write.ts";
 import { MAX_PROTO_BYTES } from "./limits.ts";
 import { type Origin, originOf } from "./reading.ts";
-import type { Encoded, Piece } from "./sink.ts";
-import { type OutputFile, pieceFile } from "./stream.ts";
+import type { Encoded } from "./sink.ts";
 
 export interface EncodeOptions {
   /** Name of the main file in the result; "model.onnx" by default. */

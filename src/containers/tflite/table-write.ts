@@ -2,7 +2,7 @@
 import { Builder } from "flatbuffers";
 import type { ByteSource } from "../../ir/source.ts";
 import { fail } from "../../numeric/errors.ts";
-import type { Piece } from "../onnx/sink.ts";
+import type { Piece } from "../stream.ts";
 import { firstEqual } from "./equal-bytes.ts";
 import { BUFFER_ALIGNMENT, MAX_FLATBUFFER_BYTES } from "./limits.ts";
 import {

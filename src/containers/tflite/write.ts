@@ -2,7 +2,7 @@
 import type { Graph, Model } from "../../ir/model.ts";
 import { fail } from "../../numeric/errors.ts";
 import type { EncodedModel } from "../onnx/index.ts";
-import { pieceFile } from "../onnx/stream.ts";
+import { pieceFile } from "../stream.ts";
 import { type BufferPlan, bufferPlan } from "./buffer-plan.ts";
 import { type CodePlan, codePlan } from "./code-plan.ts";
 import { type TfliteExtra, tfliteExtra } from "./extra.ts";

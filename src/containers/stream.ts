@@ -1,8 +1,15 @@
 /** Files to be written, as streams of bounded chunks. */
-import { type ByteSource, readAll } from "../../ir/source.ts";
-import { fail } from "../../numeric/errors.ts";
-import { COPY_BYTES } from "./limits.ts";
-import { isBytes, type Piece } from "./sink.ts";
+import { type ByteSource, readAll } from "../ir/source.ts";
+import { fail } from "../numeric/errors.ts";
+
+/** Bytes in memory, or bytes that are fetched when they are written. */
+export type Piece = Uint8Array | ByteSource;
+
+/** Whether a piece is in memory. */
+export const isBytes = (piece: Piece): piece is Uint8Array => piece instanceof Uint8Array;
+
+/** Pieces in which a large tensor is copied from file to file. */
+export const COPY_BYTES = 8 * 1024 * 1024;
 
 /** A file whose size is known before any weight is read. */
 export interface OutputFile {
