@@ -6,7 +6,7 @@ import { indexName, readSafetensors, readSafetensorsIndex } from "../containers/
 import { looksLike, SNIFF_BYTES } from "../containers/sniff.ts";
 import type { ByteSource } from "../ir/source.ts";
 import type { TensorFile } from "../ir/tensor-file.ts";
-import { FewbitError, fail } from "../numeric/errors.ts";
+import { type ErrorCode, FewbitError, fail } from "../numeric/errors.ts";
 import { type FileSource, fileSource, reopeningSource } from "./file-source.ts";
 import { withIoErrors } from "./io-errors.ts";
 import { externalPath } from "./open-model.ts";
@@ -23,6 +23,8 @@ export interface OpenedWeights {
 /** Files kept open at a time; systems allow some 1,000. */
 const MAX_OPEN_FILES = 64;
 const SAFETENSORS = "model.safetensors";
+/** Guesses at a file's kind that tell nothing new. */
+const EXPECTED = /GGUF|safetensors|JSON/;
 
 interface Opening {
   readonly sources: FileSource[];
@@ -87,14 +89,16 @@ async function fileOf(folder: string): Promise<string> {
   );
 }
 
+/** The codes of errors that may mean "this was never such a file". */
+const DOUBTFUL = new Set<ErrorCode>(["format", "limit"]);
+
 async function explained(error: unknown, path: string, source: FileSource | undefined): Promise<unknown> {
   if (!(error instanceof FewbitError) || error.code === "usage" || error.code === "io" || source === undefined)
     return error;
-  const text = `"${path}": ${error.message.replace(/^(gguf|safetensors): /, "")}`;
-  const guess =
-    error.code === "format" ? looksLike(await source.read(0, Math.min(SNIFF_BYTES, source.size))) : undefined;
-  const other = guess !== undefined && !/GGUF|safetensors|JSON/.test(guess) ? `; it looks like ${guess}` : "";
-  return new FewbitError(error.code, text + other, { cause: error });
+  const guess = looksLike(await source.read(0, Math.min(SNIFF_BYTES, source.size)));
+  const other = DOUBTFUL.has(error.code) && guess !== undefined && !EXPECTED.test(guess);
+  const text = `"${path}": ${error.message.replace(/^(gguf|safetensors): /, "")}${other ? `; it looks like ${guess}` : ""}`;
+  return new FewbitError(error.code, text, { cause: error });
 }
 
 /**

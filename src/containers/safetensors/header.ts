@@ -73,9 +73,9 @@ function infoOf(name: string, json: Json): TensorInfo {
 
 function metadataOf(json: Json | undefined): ReadonlyMap<string, string> {
   if (json === undefined || json === null) return new Map();
-  const entries = isJsonObject(json) ? [...json] : [[METADATA_KEY, json] as const];
+  if (!isJsonObject(json)) return fail("format", `safetensors: ${METADATA_KEY} is no object; the file is damaged`);
   return new Map(
-    entries.map(([key, value]) =>
+    [...json].map(([key, value]) =>
       typeof value === "string"
         ? [key, value]
         : fail("format", `safetensors: ${METADATA_KEY} entry "${key.slice(0, 200)}" is no text; the file is damaged`),
