@@ -19,6 +19,7 @@ import type {
   InspectReport,
   QuantizeReport,
   SchemesReport,
+  WeightsReport,
 } from "../pipeline/result.ts";
 
 /** Names a user can type, for checks and suggestions before anything is opened. */
@@ -37,7 +38,7 @@ export interface Services {
   quantize(request: QuantizeRequest, hooks: Hooks): Promise<QuantizeReport>;
   /** The plans of the same request; nothing is calibrated or written. */
   plan(request: QuantizeRequest, hooks: Hooks): Promise<DryRun>;
-  inspect(request: { readonly model: string }, hooks: Hooks): Promise<InspectReport>;
+  inspect(request: { readonly model: string }, hooks: Hooks): Promise<InspectReport | WeightsReport>;
   compare(request: CompareRequest, hooks: Hooks): Promise<CompareReport>;
   bench(request: BenchRequest, hooks: Hooks): Promise<BenchReport>;
   /** Writes a model in another container, once both have been run and agree. */

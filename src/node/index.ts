@@ -24,8 +24,10 @@ export {
 } from "./library.ts";
 export { type OnnxRequest, openAsOnnx } from "./open-as-onnx.ts";
 export { type OpenedModel, openModelFile } from "./open-model.ts";
+export { type OpenedWeights, openWeights } from "./open-weights.ts";
 export type * from "./requests.ts";
 export { cleanup, demo, names, writeText } from "./services.ts";
 export type { StagedFiles } from "./stage.ts";
 export type { WrittenFile } from "./write-files.ts";
 export { type WriteModelOptions, writeModel } from "./write-model.ts";
+export { type WriteWeightsOptions, writeWeights } from "./write-weights.ts";

@@ -9,6 +9,7 @@ import type {
   InspectReport,
   QuantizeReport,
   SchemesReport,
+  WeightsReport,
 } from "../pipeline/result.ts";
 import type { Evaluation } from "../pipeline/verify/outputs.ts";
 import { type GivenSamples, quantizeFile } from "./quantize.ts";
@@ -154,7 +155,7 @@ export function train(options: TrainFilesOptions, hooks: Partial<Hooks> = {}): P
 }
 
 /** What is inside a model file: inputs, ops, weights by type, what can be quantized and what can't. */
-export const inspect = (model: string): Promise<InspectReport> => services.inspect({ model }, noHooks);
+export const inspect = (model: string): Promise<InspectReport | WeightsReport> => services.inspect({ model }, noHooks);
 
 /** All schemes; with a model file, whether each fits it and how many bytes its constants would have. */
 export const schemes = (model?: string): Promise<SchemesReport> =>

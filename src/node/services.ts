@@ -1,18 +1,28 @@
 /** One function per command: what the command line calls and a program can call too. */
 import { stat } from "node:fs/promises";
+import { basename, resolve } from "node:path";
 import { ALGORITHMS } from "../algorithms/index.ts";
 import { fail } from "../numeric/errors.ts";
 import { OBSERVERS } from "../observers/index.ts";
 import { findBadWeights } from "../pipeline/bad-weights.ts";
 import { inspectModel } from "../pipeline/inspect.ts";
+import { inspectWeights } from "../pipeline/inspect-weights.ts";
 import { listSchemes } from "../pipeline/list-schemes.ts";
 import { takeGrids } from "../pipeline/prepare.ts";
 import type { Hooks } from "../pipeline/progress.ts";
-import type { DryRun, Finding, InspectReport, QuantizeReport, SchemesReport } from "../pipeline/result.ts";
+import type {
+  DryRun,
+  Finding,
+  InspectReport,
+  QuantizeReport,
+  SchemesReport,
+  WeightsReport,
+} from "../pipeline/result.ts";
 import { METRICS } from "../pipeline/verify/outputs.ts";
 import { SCHEME_NAMES } from "../recipes/schemes.ts";
 import { OPTIMIZERS } from "../train/optimizers.ts";
 import { ENGINE_NAMES } from "./engines.ts";
+import { isWeightsPath, openWeights } from "./open-weights.ts";
 import { planFile, quantizeFile } from "./quantize.ts";
 import { quantizeFolder } from "./quantize-folder.ts";
 import type { QuantizeRequest } from "./requests.ts";
@@ -56,8 +66,24 @@ export const plan = async (request: QuantizeRequest, hooks: Hooks): Promise<DryR
       )
     : planFile(request, hooks);
 
-/** What is inside a model. */
-export async function inspect({ model: path }: { readonly model: string }, _hooks: Hooks): Promise<InspectReport> {
+async function inspectFiles(path: string): Promise<WeightsReport> {
+  const { weights, files, close } = await openWeights(path);
+  try {
+    const sizes = await Promise.all(files.map(async (file) => (await stat(file)).size));
+    const size = sizes.reduce((sum, own) => sum + own, 0);
+    const model = { name: basename(resolve(path)), files: files.length, size };
+    return { kind: "weights", model, ...inspectWeights(weights) };
+  } finally {
+    await close();
+  }
+}
+
+/** What is inside a model: a graph, or files of weights alone (GGUF, safetensors, a folder of them). */
+export async function inspect(
+  { model: path }: { readonly model: string },
+  _hooks: Hooks,
+): Promise<InspectReport | WeightsReport> {
+  if (isWeightsPath(path) || (await isFolder(path))) return inspectFiles(path);
   const source = await openLegalSource(path);
   try {
     const findings: readonly Finding[] = (await findBadWeights(source.model)).map((message) => ({

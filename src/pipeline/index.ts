@@ -10,6 +10,8 @@ export { ALGORITHMS, algorithmNamed } from "../algorithms/index.ts";
 export type { Dataset } from "../containers/data.ts";
 export { type ArraySource, memoryArray } from "../containers/data-arrays.ts";
 export { type Column, type RowsOptions, rowsDataset } from "../containers/data-rows.ts";
+export { type EncodeGgufOptions, encodeGguf, type ReadGgufOptions, readGguf } from "../containers/gguf/index.ts";
+export { type ImportanceEntry, type ImportanceMatrix, importanceOf, readImatrix } from "../containers/imatrix/index.ts";
 export { openNpy, readNpy } from "../containers/npy.ts";
 export { npzDataset, openNpz } from "../containers/npz.ts";
 // 1. Reading, and at the end writing.
@@ -25,6 +27,12 @@ export {
   readOnnx,
 } from "../containers/onnx/index.ts";
 export { type RandomOptions, randomDataset } from "../containers/random-data.ts";
+export {
+  type EncodeSafetensorsOptions,
+  encodeSafetensors,
+  readSafetensors,
+  readSafetensorsIndex,
+} from "../containers/safetensors/index.ts";
 export { type Converted, type Origin, tfliteToOnnx, toTflite } from "../conversion/index.ts";
 // 6. Verifying: engines run both models.
 export type {
@@ -83,6 +91,7 @@ export {
 } from "../ir/scheme.ts";
 export { type ByteSource, bytesSource, computedSource, readAll, sliceSource } from "../ir/source.ts";
 export { binWidth, HISTOGRAM_BINS, type Histogram, type Stats, type ValueStats } from "../ir/stats.ts";
+export type { MetadataArray, MetadataValue, StorageType, StoredTensor, TensorFile, Text } from "../ir/tensor-file.ts";
 // 3. Planning: schemes, recipes, forms.
 export type { FormRow, LowerContext, Site, WeightFit } from "../lowering/form.ts";
 export { FORMS } from "../lowering/index.ts";
@@ -131,6 +140,7 @@ export {
 } from "./convert.ts";
 export type { Footprint, Host, Staged } from "./host.ts";
 export { type Contents, inspectModel, realInputs } from "./inspect.ts";
+export { inspectWeights, type WeightsContents } from "./inspect-weights.ts";
 export { listSchemes } from "./list-schemes.ts";
 // All of them in order, and the report.
 export {

@@ -49,7 +49,11 @@ const port = ({ name, dtype, shape }: ValueInfo): PortSummary => ({
   ...(shape ? { shape } : {}),
 });
 
-function byDtype(tensors: readonly Tensor[]): InspectReport["weights"] {
+/** What is asked of a tensor that is listed; the type is a name. */
+type Listed = Pick<Tensor, "name" | "shape" | "data"> & { readonly dtype: string };
+
+/** Number and bytes of tensors for each type, most bytes first. */
+export function byDtype(tensors: readonly Listed[]): InspectReport["weights"] {
   const found = new Map<string, { tensors: number; bytes: number }>();
   for (const { dtype, data } of tensors) {
     const row = found.get(dtype) ?? { tensors: 0, bytes: 0 };
@@ -58,7 +62,8 @@ function byDtype(tensors: readonly Tensor[]): InspectReport["weights"] {
   return [...found].map(([dtype, row]) => ({ dtype, ...row })).sort((a, b) => b.bytes - a.bytes);
 }
 
-const largestOf = (tensors: readonly Tensor[]): InspectReport["largest"] =>
+/** The tensors with most bytes. */
+export const largestOf = (tensors: readonly Listed[]): InspectReport["largest"] =>
   tensors
     .map(({ name, dtype, shape, data }) => ({ name, dtype, shape, bytes: data.size }))
     .sort((a, b) => b.bytes - a.bytes)

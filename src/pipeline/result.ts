@@ -332,6 +332,23 @@ export interface InspectReport {
   readonly findings: readonly Finding[];
 }
 
+/** What `fewbit inspect` found out about files of tensors without a graph. */
+export interface WeightsReport {
+  readonly kind: "weights";
+  /** Name of the file or folder, number of files, bytes of all of them. */
+  readonly model: { readonly name: string; readonly files: number; readonly size: number };
+  readonly container: ContainerName;
+  readonly formatVersion: number;
+  /** `general.architecture` of GGUF. */
+  readonly architecture?: string;
+  readonly tensors: number;
+  readonly parameters: number;
+  readonly weights: InspectReport["weights"];
+  readonly largest: InspectReport["largest"];
+  /** In file order; long texts and arrays are cut. */
+  readonly metadata: readonly { readonly key: string; readonly type: string; readonly value: string }[];
+}
+
 /** One scheme as `fewbit schemes` lists it; the last three fields only for a given model. */
 export interface SchemeSummary {
   readonly name: string;

@@ -5,7 +5,8 @@ import { type Io, paint } from "../io.ts";
 import { type Column, printTable, wrap } from "../table.ts";
 import { printFindings, textWidth } from "./findings.ts";
 
-const NAME_LENGTH = 48;
+/** Longest name in a table. */
+export const NAME_LENGTH = 48;
 
 const port = ({ name, dtype, shape }: PortSummary): string =>
   `${printable(shorten(name, NAME_LENGTH))} ${dtype}${shape === undefined ? "" : `[${shape.map((dim) => dim ?? "?").join(", ")}]`}`;
@@ -23,9 +24,11 @@ function head(io: Io, report: InspectReport): void {
   io.stdout.write(`inputs   ${report.inputs.map(port).join(", ")}\noutputs  ${report.outputs.map(port).join(", ")}\n`);
 }
 
-const right = (title: string): Column => ({ title, align: "right" });
+/** A column of numbers. */
+export const right = (title: string): Column => ({ title, align: "right" });
 
-function section(io: Io, columns: readonly Column[], rows: readonly (string | undefined)[][]): void {
+/** A table with an empty line before it, where it has rows. */
+export function section(io: Io, columns: readonly Column[], rows: readonly (string | undefined)[][]): void {
   if (rows.length === 0) return;
   io.stdout.write("\n");
   printTable(io, columns, rows);
@@ -47,18 +50,28 @@ function ops(io: Io, rows: readonly OpSummary[]): void {
     for (const reason of reasons) io.stdout.write(`${wrap(`${op}: ${reason}`, textWidth(io), "  ")}\n`);
 }
 
-export function printInspected(io: Io, report: InspectReport): void {
-  head(io, report);
-  const weights = report.weights.map((row) => [row.dtype, String(row.tensors), bytes(row.bytes)]);
+/** Tensors by type. */
+export function weightTypes(io: Io, rows: InspectReport["weights"]): void {
+  const weights = rows.map((row) => [row.dtype, String(row.tensors), bytes(row.bytes)]);
   section(io, [{ title: "weights" }, right("tensors"), right("size")], weights);
-  ops(io, report.ops);
-  const largest = report.largest.map(({ name, dtype, shape, bytes: size }) => [
+}
+
+/** The tensors with most bytes. */
+export function largestTensors(io: Io, rows: InspectReport["largest"]): void {
+  const largest = rows.map(({ name, dtype, shape, bytes: size }) => [
     shorten(name, NAME_LENGTH),
     dtype,
     shape.join(" x "),
     bytes(size),
   ]);
   section(io, [{ title: "largest tensors" }, { title: "type" }, { title: "shape" }, right("size")], largest);
+}
+
+export function printInspected(io: Io, report: InspectReport): void {
+  head(io, report);
+  weightTypes(io, report.weights);
+  ops(io, report.ops);
+  largestTensors(io, report.largest);
   if (report.findings.length > 0) io.stdout.write("\n");
   printFindings(io, report.findings);
 }
