@@ -47,22 +47,7 @@ export const uint32 = (at: Cursor, what: string): number => at.view.getUint32(ta
 export const length64 = (at: Cursor, what: string): number => Number(at.view.getBigUint64(take(at, 8, what), true));
 
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
-/** Up to this length ASCII is faster put together than decoded. */
-const SHORT_TEXT = 24;
-
-function shortAscii(bytes: Uint8Array, start: number, end: number): string | undefined {
-  let text = "";
-  for (let i = start; i < end; i++) {
-    const byte = bytes[i]!;
-    if (byte > 0x7f) return undefined;
-    text += String.fromCharCode(byte);
-  }
-  return text;
-}
-
 function decoded(at: Cursor, start: number, end: number): Text {
-  const ascii = end - start <= SHORT_TEXT ? shortAscii(at.bytes, start, end) : undefined;
-  if (ascii !== undefined) return ascii;
   try {
     return utf8.decode(at.bytes.subarray(start, end));
   } catch {

@@ -49,11 +49,20 @@ function putBytes(to: Sink, bytes: Uint8Array): void {
 }
 
 const utf8 = new TextEncoder();
+/** Bytes of one UTF-16 unit in UTF-8, at most. */
+const MAX_CHAR_BYTES = 3;
 
 function putText(to: Sink, text: Text): void {
-  const bytes = typeof text === "string" ? utf8.encode(text) : text;
-  putUint64(to, bytes.length);
-  putBytes(to, bytes);
+  if (typeof text !== "string") {
+    putUint64(to, text.length);
+    putBytes(to, text);
+    return;
+  }
+  // room for the most bytes there may be, what is not needed is given back
+  const start = room(to, 8 + MAX_CHAR_BYTES * text.length);
+  const { written } = utf8.encodeInto(text, to.bytes.subarray(start + 8, to.used));
+  to.view.setBigUint64(start, BigInt(written), true);
+  to.used = start + 8 + written;
 }
 
 function putArray(to: Sink, array: MetadataArray): void {

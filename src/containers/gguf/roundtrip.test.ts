@@ -145,3 +145,34 @@ test.skipIf(reason !== undefined)("a file for llama.cpp is encoded anew to the s
   expect(file.tensors.size).toBe(48);
   expect(Buffer.compare(await toBytes(changed(file)), bytes)).toBe(0);
 });
+
+test("texts of every kind of character, short and long, come back as they were, and damaged ones as their bytes", async () => {
+  const codes = [0, 0x7f, 0x80, 0x7ff, 0x800, 0xd7ff, 0xe000, 0xfeff, 0xfffd, 0xffff, 0x10000, 0x10ffff];
+  const characters = codes.map((code) => String.fromCodePoint(code));
+  const whole = characters.flatMap((one) => [one, `a${one}`, one.repeat(3), one.repeat(40), `${one}ä▁`]);
+  const encoded = [...whole, "é▁"].map((one) => Buffer.from(one));
+  const cut = encoded.flatMap((bytes) => (bytes.length > 1 ? [bytes.subarray(0, -1), bytes.subarray(1)] : []));
+  const odd = [
+    [0xc0, 0x80],
+    [0xc1, 0xbf],
+    [0xe0, 0x80, 0x80],
+    [0xed, 0xa0, 0x80],
+    [0xf4, 0x90, 0x80, 0x80],
+    [0x80],
+    [0xff],
+  ];
+  const texts = [...encoded, ...cut, ...odd.map((bytes) => Buffer.from(bytes))].map((bytes) => Uint8Array.from(bytes));
+  const value: MetadataValue = { type: "array", of: "string", value: texts };
+  const again = await fromBytes(await toBytes({ ...smallFile, metadata: new Map([["texts", value]]) }));
+  const found = again.metadata.get("texts")?.value as readonly (string | Uint8Array)[];
+  const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+  const expected = texts.map((bytes) => {
+    try {
+      return strict.decode(bytes);
+    } catch {
+      return bytes;
+    }
+  });
+  expect(found).toEqual(expected);
+  expect(await toBytes(changed(again))).toEqual(await toBytes({ ...smallFile, metadata: new Map([["texts", value]]) }));
+});
