@@ -56,7 +56,7 @@ const REFERENCE =
 test("a file of Hugging Face's library is encoded anew to the same bytes", async () => {
   const bytes = Buffer.from(REFERENCE, "base64");
   const file = await fromBytes(bytes);
-  expect([...file.tensors.keys()]).toEqual(["b", "a", "s", "z", "h", "B", 'é"q']);
+  expect([...file.tensors.keys()]).toEqual(["B", "a", "b", "h", "s", "z", 'é"q']);
   expect(file.tensors.get("a")).toMatchObject({ type: "float32", shape: [1, 2] });
   expect(Buffer.compare(await toBytes(changed(file)), bytes)).toBe(0);
 });
