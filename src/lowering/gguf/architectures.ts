@@ -12,17 +12,34 @@ export interface Family {
   readonly rotatesNeighbours: boolean;
   /** The file says how many tokens there are and how many dimensions are rotated. */
   readonly statesVocabulary: boolean;
+  /** The size of a head stands in the file even where it follows from other settings. */
+  readonly statesHead: boolean;
+  /** Settings where config.json is silent. */
+  readonly assumes: Readonly<Record<string, number>>;
 }
 
-const llama: Family = { architecture: "llama", rotatesNeighbours: true, statesVocabulary: true };
-const qwen = (architecture: string): Family => ({ architecture, rotatesNeighbours: false, statesVocabulary: false });
+const llama = { architecture: "llama", rotatesNeighbours: true, statesVocabulary: true } as const;
+const qwen = { rotatesNeighbours: false, statesVocabulary: false, statesHead: false } as const;
+const usual = { rms_norm_eps: 1e-6, rope_theta: 10_000 } as const;
 
-/** By `architectures[0]` of config.json. */
+/** By `architectures[0]` of config.json; what is assumed are the defaults of transformers 4.57. */
 export const FAMILIES = {
-  LlamaForCausalLM: llama,
-  MistralForCausalLM: llama,
-  Qwen2ForCausalLM: qwen("qwen2"),
-  Qwen3ForCausalLM: qwen("qwen3"),
+  LlamaForCausalLM: { ...llama, statesHead: true, assumes: { ...usual, max_position_embeddings: 2048 } },
+  MistralForCausalLM: {
+    ...llama,
+    statesHead: false,
+    assumes: { ...usual, max_position_embeddings: 131_072, num_key_value_heads: 8 },
+  },
+  Qwen2ForCausalLM: {
+    ...qwen,
+    architecture: "qwen2",
+    assumes: { ...usual, max_position_embeddings: 32_768, num_key_value_heads: 32 },
+  },
+  Qwen3ForCausalLM: {
+    ...qwen,
+    architecture: "qwen3",
+    assumes: { ...usual, max_position_embeddings: 32_768, num_key_value_heads: 32, head_dim: 128 },
+  },
 } as const satisfies Record<string, Family>;
 
 /** The family of a model; others are refused with the list of those known. */

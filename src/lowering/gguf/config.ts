@@ -1,8 +1,11 @@
 /** config.json of a model folder, asked for single settings. */
 import { isJsonObject, type Json } from "../../containers/json.ts";
 import { fail } from "../../numeric/errors.ts";
+import type { Family } from "./architectures.ts";
 
 export type Config = ReadonlyMap<string, Json>;
+
+const KEY_HEADS = "num_key_value_heads";
 
 /** The first of several names that has a value other than null. */
 export function setting(config: Config, names: readonly string[]): Json | undefined {
@@ -45,6 +48,14 @@ export function ropeSettings(config: Config): Config {
 export const headSize = (config: Config): number =>
   numberSetting(config, "head_dim") ??
   Math.floor(countSetting(config, "hidden_size") / countSetting(config, "num_attention_heads"));
+
+/** config.json with what is assumed where it is silent; as many key heads as query heads where it says null. */
+export function completed(config: Config, { assumes, statesHead }: Pick<Family, "assumes" | "statesHead">): Config {
+  const all = new Map<string, Json>([...Object.entries(assumes), ...config]);
+  if (typeof all.get(KEY_HEADS) !== "number") all.set(KEY_HEADS, countSetting(config, "num_attention_heads"));
+  if (statesHead) all.set("head_dim", headSize(all));
+  return all;
+}
 
 /** The type that config.json states. */
 export function architectureName(config: Config): string {

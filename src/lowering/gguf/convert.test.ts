@@ -6,7 +6,7 @@ import { bytesSource, readAll } from "../../ir/source.ts";
 import type { StorageType, StoredTensor, TensorFile } from "../../ir/tensor-file.ts";
 import { decodeFloats, encodeFloats } from "../../numeric/convert.ts";
 import type { Config } from "./config.ts";
-import { type ConvertOptions, pairRows, toGguf } from "./convert.ts";
+import { type ConvertOptions, pairRows, sizeLabel, toGguf } from "./convert.ts";
 
 const LLAMA = {
   architectures: ["LlamaForCausalLM"],
@@ -115,6 +115,7 @@ test("settings become GGUF's keys in llama.cpp's order and types", () => {
     ["general.architecture", "string", "llama"],
     ["general.type", "string", "model"],
     ["general.name", "string", "tiny"],
+    ["general.size_label", "string", "1.2K"],
     ["llama.block_count", "uint32", 2],
     ["llama.context_length", "uint32", 64],
     ["llama.embedding_length", "uint32", 8],
@@ -123,6 +124,8 @@ test("settings become GGUF's keys in llama.cpp's order and types", () => {
     ["llama.attention.head_count_kv", "uint32", 1],
     ["llama.rope.freq_base", "float32", 10000],
     ["llama.attention.layer_norm_rms_epsilon", "float32", Math.fround(1e-5)],
+    ["llama.attention.key_length", "uint32", 4],
+    ["llama.attention.value_length", "uint32", 4],
     ["general.file_type", "uint32", 1],
     ["llama.vocab_size", "uint32", 10],
     ["llama.rope.dimension_count", "uint32", 4],
@@ -131,9 +134,8 @@ test("settings become GGUF's keys in llama.cpp's order and types", () => {
 });
 
 test("Mistral is llama to llama.cpp; Qwen has keys of its own, biases, norms of heads, and rows as they are", () => {
-  expect(plain(convert({ ...LLAMA, architectures: ["MistralForCausalLM"] }, model()))).toEqual(
-    plain(convert(LLAMA, model())),
-  );
+  const mistral = plain(convert({ ...LLAMA, head_dim: 4, architectures: ["MistralForCausalLM"] }, model()));
+  expect(mistral).toEqual(plain(convert(LLAMA, model())));
   const bias = floats("model.layers.0.self_attn.q_proj.bias", [8]);
   const norm = floats("model.layers.0.self_attn.q_norm.weight", [4]);
   const settings = { ...LLAMA, architectures: ["Qwen3ForCausalLM"], head_dim: 4 };
@@ -214,4 +216,30 @@ test.each<[string, object, TensorFile, string]>([
 test("buffers that llama.cpp computes itself are left out", () => {
   const { tensors } = convert(LLAMA, model(floats("model.layers.0.self_attn.rotary_emb.inv_freq", [2])));
   expect(tensors.size).toBe(model().tensors.size);
+});
+
+test("what config.json does not say is what transformers assumes", () => {
+  const { num_key_value_heads: _, rope_theta: __, rms_norm_eps: ___, max_position_embeddings: ____, ...silent } = LLAMA;
+  const mute = (architecture: string, extra = {}) =>
+    plain(convert({ ...silent, architectures: [architecture], ...extra }, { ...model(), tensors: new Map() }));
+  expect(mute("LlamaForCausalLM")).toMatchObject({
+    "llama.context_length": 2048,
+    "llama.attention.head_count_kv": 2,
+    "llama.rope.freq_base": 10_000,
+    "llama.attention.layer_norm_rms_epsilon": Math.fround(1e-6),
+  });
+  expect(mute("MistralForCausalLM")).toMatchObject({
+    "llama.context_length": 131_072,
+    "llama.attention.head_count_kv": 8,
+  });
+  expect(mute("MistralForCausalLM", { num_key_value_heads: null })).toMatchObject({
+    "llama.attention.head_count_kv": 2,
+  });
+  expect(mute("Qwen3ForCausalLM")).toMatchObject({ "qwen3.attention.key_length": 128 });
+});
+
+test("sizes have two digits or more", () => {
+  expect([999, 26_400, 1_100_000_000, 7_240_000_000, 70_600_000_000, 1.5e12].map(sizeLabel)).toEqual([
+    ...["1.0K", "26K", "1.1B", "7.2B", "71B", "1.5T"],
+  ]);
 });

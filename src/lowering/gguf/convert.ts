@@ -6,7 +6,7 @@ import { byteLength, DTYPES, type DType, elementCount } from "../../numeric/dtyp
 import { fail } from "../../numeric/errors.ts";
 import { isBlockType } from "../../numeric/ggml-types.ts";
 import { type Family, familyOf, ggufName } from "./architectures.ts";
-import { architectureName, type Config, countSetting, numberSetting } from "./config.ts";
+import { architectureName, type Config, completed, countSetting } from "./config.ts";
 import { hyperparameters } from "./hyperparameters.ts";
 import { ropeFactors } from "./rope-factors.ts";
 
@@ -22,6 +22,20 @@ export interface ConvertOptions {
 
 /** GGML_QUANT_VERSION. */
 const QUANTIZATION_VERSION = 2;
+
+const SIZE_UNITS = [
+  [1e12, "T"],
+  [1e9, "B"],
+  [1e6, "M"],
+  [0, "K"],
+] as const;
+
+/** A number of parameters as llama.cpp's file names have it, two digits or more: 26K, 7.2B, 70B. */
+export function sizeLabel(parameters: number): string {
+  const [from, unit] = SIZE_UNITS.find(([above]) => parameters > above) ?? SIZE_UNITS[3];
+  const scaled = parameters / (from || 1000);
+  return `${scaled.toFixed(Math.round(scaled) < 10 ? 1 : 0)}${unit}`;
+}
 
 /** Rows of each head from two halves to neighbouring pairs: 0, n/2, 1, n/2 + 1, ... */
 export function pairRows(bytes: Uint8Array, rows: number, heads: number): Uint8Array {
@@ -41,7 +55,7 @@ function pairedHeads(name: string, { rotatesNeighbours }: Family, config: Config
   if (!rotatesNeighbours) return 0;
   const heads = countSetting(config, "num_attention_heads");
   if (/\.q_proj\.(weight|bias)$/.test(name)) return heads;
-  return /\.k_proj\.(weight|bias)$/.test(name) ? (numberSetting(config, "num_key_value_heads") ?? heads) : 0;
+  return /\.k_proj\.(weight|bias)$/.test(name) ? countSetting(config, "num_key_value_heads") : 0;
 }
 
 const storedAs = (name: string, rank: number, wish: DType): DType =>
@@ -79,11 +93,14 @@ function metadataOf(
   config: Config,
   family: Family,
   { type, name }: ConvertOptions,
+  tensors: ReadonlyMap<string, StoredTensor>,
 ): ReadonlyMap<string, MetadataValue> {
+  const parameters = [...tensors.values()].reduce((sum, { shape }) => sum + elementCount(shape), 0);
   return new Map<string, MetadataValue>([
     ["general.architecture", { type: "string", value: family.architecture }],
     ["general.type", { type: "string", value: "model" }],
     ["general.name", { type: "string", value: name }],
+    ["general.size_label", { type: "string", value: sizeLabel(parameters) }],
     ...hyperparameters(config, family, FILE_TYPES[type]),
     ["general.quantization_version", { type: "uint32", value: QUANTIZATION_VERSION }],
   ]);
@@ -93,8 +110,9 @@ function metadataOf(
  * A model of Hugging Face's, its weights and config.json, as llama.cpp's: names, order of rows, settings. The tokenizer
  * is not in it yet. Fails with code "unsupported" for other families, tensors without a name there and quantized ones.
  */
-export function toGguf(weights: TensorFile, config: Config, options: ConvertOptions): TensorFile {
-  const family = familyOf(architectureName(config));
+export function toGguf(weights: TensorFile, settings: Config, options: ConvertOptions): TensorFile {
+  const family = familyOf(architectureName(settings));
+  const config = completed(settings, family);
   const tensors = new Map<string, StoredTensor>(
     (family.rotatesNeighbours ? ropeFactors(config) : []).map((tensor) => [tensor.name, tensor]),
   );
@@ -104,5 +122,5 @@ export function toGguf(weights: TensorFile, config: Config, options: ConvertOpti
     if (tensors.has(name)) fail("format", `GGUF: two tensors of the model would be "${name}"`);
     tensors.set(name, convertTensor(tensor, name, pairedHeads(tensor.name, family, config), options.type));
   }
-  return { container: "gguf", formatVersion: 3, tensors, metadata: metadataOf(config, family, options) };
+  return { container: "gguf", formatVersion: 3, tensors, metadata: metadataOf(config, family, options, tensors) };
 }
