@@ -6,7 +6,9 @@ import { expect, onTestFinished, test } from "vitest";
 import { changed, contentOf, tensor, tensorMap } from "../containers/tensor-files.case.ts";
 import { bytesSource, computedSource } from "../ir/source.ts";
 import type { TensorFile } from "../ir/tensor-file.ts";
+import { noHooks } from "../pipeline/progress.ts";
 import { openWeights } from "./open-weights.ts";
+import { inspect } from "./services.ts";
 import { writeWeights } from "./write-weights.ts";
 
 function folder(): string {
@@ -114,4 +116,13 @@ test("weights are not written over the file they are read from", async () => {
     tensors: tensorMap({ ...tensor("q", "float32", [1]), data: bytesSource(new Uint8Array(3)) }),
   };
   await expect(writeWeights(none, join(at, "z.gguf"))).rejects.toThrowError("takes 4");
+});
+
+test("inspect takes files of weights and folders of them, and counts all their files", async () => {
+  const at = folder();
+  const written = await writeWeights(file, join(at, "model.safetensors"), { maxBytes: 1500 });
+  const size = written.reduce((sum, own) => sum + own.size, 0);
+  const report = await inspect({ model: at }, noHooks);
+  expect(report).toMatchObject({ kind: "weights", container: "safetensors", tensors: 9, parameters: 900 });
+  expect(report.model).toMatchObject({ files: written.length, size });
 });
