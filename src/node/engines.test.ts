@@ -33,7 +33,7 @@ test("TFLite models get the engine that runs them, whatever the environment says
 });
 
 test("an engine that does not run the container is refused with those that do", async () => {
-  const wrong = { code: "usage", message: 'engine "ort-web" does not run tflite models; use litert' };
+  const wrong = { code: "usage", message: 'engine "ort-web" does not run tflite models; use litert or reference' };
   await expect(availableEngines({ container: "tflite", prefer: "ort-web" })).rejects.toMatchObject(wrong);
   await expect(availableEngines({ prefer: "litert" })).rejects.toThrow(
     /does not run onnx models; use ort-node or ort-/,
@@ -43,7 +43,7 @@ test("an engine that does not run the container is refused with those that do", 
 
 test("an unknown engine is refused with the known ones", async () => {
   vi.stubEnv("FEWBIT_ENGINE", "abacus");
-  await expect(availableEngines()).rejects.toThrow(/engine "abacus" is not known; use ort-node, ort-web or litert/);
+  await expect(availableEngines()).rejects.toThrow(/engine "abacus" is not known; use ort-node, ort-web, litert or reference/);
 });
 
 test("without the native engine WebAssembly runs, and a note says how to get the faster one", async () => {
