@@ -43,7 +43,9 @@ test("an engine that does not run the container is refused with those that do", 
 
 test("an unknown engine is refused with the known ones", async () => {
   vi.stubEnv("FEWBIT_ENGINE", "abacus");
-  await expect(availableEngines()).rejects.toThrow(/engine "abacus" is not known; use ort-node, ort-web, litert or reference/);
+  await expect(availableEngines()).rejects.toThrow(
+    /engine "abacus" is not known; use ort-node, ort-web, litert or reference/,
+  );
 });
 
 test("without the native engine WebAssembly runs, and a note says how to get the faster one", async () => {
