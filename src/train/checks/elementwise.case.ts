@@ -108,6 +108,11 @@ export const elementwiseCases: readonly GradCase[] = [
     { x: of([4, 5], "separate"), low: of([]), high: of([], "positive") },
     { label: "bounds that are trained" },
   ),
+  single(
+    "Clip",
+    { x: of([4, 5], "separate"), low: of([], "large"), high: of([], "unit") },
+    { label: "trained bounds, the lowest above the highest" },
+  ),
   ...["Add", "Sub", "Mul"].flatMap((op) => binary(op)),
   ...binary("Div", "positive"),
   ...PAIRS.map(([a, b]) => single("Mod", { a: of(a, "separate"), b: of(b, "large") }, { attributes: { fmod: 1 } })),

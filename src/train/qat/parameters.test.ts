@@ -57,6 +57,42 @@ test("tables of learned positions count; masks and rotary tables do not", () => 
   expect(parameters({ nodes, tensors })).toEqual(["words", "positions"]);
 });
 
+test("rotary tables that rows are picked of do not count, whatever lies between the rows and the products", () => {
+  const nodes = [
+    node("Gather", ["words", "x"], ["e"]),
+    node("MatMul", ["e", "w"], ["q"]),
+    ...["cos", "sin"].flatMap((name) => [
+      node("Gather", [name, "positions"], [`${name}-rows`]),
+      node("Unsqueeze", [`${name}-rows`, "axis"], [`${name}-wide`]),
+      node("Concat", [`${name}-wide`, `${name}-wide`], [`${name}-angles`], { attributes: { axis: -1 } }),
+    ]),
+    node("Mul", ["q", "cos-angles"], ["straight"]),
+    node("Neg", ["q"], ["turned"]),
+    node("Mul", ["turned", "sin-angles"], ["across"]),
+    node("Add", ["straight", "across"], ["y"]),
+  ];
+  const tensors = [
+    ...[zeros("words", [9, 4]), zeros("w", [4, 4]), zeros("cos", [5, 2]), zeros("sin", [5, 2])],
+    ...[intTensor("axis", [1]), intTensor("positions", [0, 1])],
+  ];
+  expect(parameters({ nodes, tensors })).toEqual(["words", "w"]);
+});
+
+test("embeddings that are multiplied do count: with each other, and as gains beside shifts", () => {
+  const nodes = [
+    node("Gather", ["users", "x"], ["u"]),
+    node("Gather", ["things", "x"], ["t"]),
+    node("Mul", ["u", "t"], ["both"]),
+    node("MatMul", ["both", "w"], ["h"]),
+    node("Gather", ["gains", "x"], ["gain"]),
+    node("Gather", ["shifts", "x"], ["shift"]),
+    node("Mul", ["h", "gain"], ["larger"]),
+    node("Add", ["larger", "shift"], ["y"]),
+  ];
+  const names = ["users", "things", "w", "gains", "shifts"];
+  expect(parameters({ nodes, tensors: names.map((name) => zeros(name, [4, 4])) })).toEqual(names);
+});
+
 test("weights of another type than float32 are none", () => {
   const half = tensor("w", "float16", [2, 2], new Uint16Array(4));
   expect(parameters({ nodes: [node("MatMul", ["x", "w"], ["y"])], tensors: [half] })).toEqual([]);

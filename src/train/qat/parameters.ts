@@ -4,6 +4,7 @@ import type { Graph, Node } from "../../ir/model.ts";
 import { ONNX } from "../../ir/onnx-ops.ts";
 import { elementCount } from "../../numeric/dtypes.ts";
 import { opKey } from "../writer.ts";
+import { rotaryTables } from "./rotary.ts";
 
 /** Inputs with weights that the op table has no row for: biases apart from their products, gains of normalizations. */
 const VECTORS: Readonly<Record<string, readonly number[]>> = {
@@ -47,11 +48,12 @@ const isTable = (op: string, shape: readonly number[], readers: readonly Node[])
 export function parametersOf(graph: Graph): readonly string[] {
   const { nodes, tensors } = graph;
   const readers = consumers(graph);
+  const rotary = rotaryTables(graph);
   const found = new Set<string>();
   /** Values that a weight had a part in. */
   const behind = new Set<string>();
   const shapeOf = (name: string): readonly number[] | undefined => {
-    const tensor = tensors.get(name);
+    const tensor = rotary.has(name) ? undefined : tensors.get(name);
     return tensor?.dtype === "float32" && elementCount(tensor.shape) > 1 ? tensor.shape : undefined;
   };
   for (const node of nodes) {

@@ -36,7 +36,10 @@ export const elementwise =
 export const masked = (context: RuleContext, condition: string, d: string, dtype: DType): string =>
   context.emit("Where", [condition, d, context.scalar(0, dtype)]);
 
-/** At the bounds themselves the gradient is 0, as outside of them. */
+/**
+ * At the bounds themselves the gradient is 0, as outside of them. Where the lowest is above the highest, all is the highest
+ * (ONNX operator Clip).
+ */
 const clip: Rule = (node, context) => {
   const d = incoming(context);
   const [x = "", low = "", high = ""] = node.inputs;
@@ -44,12 +47,14 @@ const clip: Rule = (node, context) => {
   const { emit } = context;
   const inside = [low && emit("Greater", [x, low]), high && emit("Less", [x, high])].filter((name) => name !== "");
   const both = inside.length === 2 ? emit("And", inside) : inside[0];
-  const past = (bound: string, op: string) =>
-    unbroadcast(context, masked(context, emit(op, [x, bound]), d, dtype), bound, x);
+  const where = (beyond: string, crossed: string, order: string) =>
+    low && high ? emit(crossed, [beyond, emit(order, [low, high])]) : beyond;
+  const past = (bound: string, condition: string) =>
+    unbroadcast(context, masked(context, condition, d, dtype), bound, x);
   return [
     both === undefined ? d : masked(context, both, d, dtype),
-    context.wants(1) ? past(low, "LessOrEqual") : undefined,
-    context.wants(2) ? past(high, "GreaterOrEqual") : undefined,
+    context.wants(1) ? past(low, where(emit("LessOrEqual", [x, low]), "And", "Less")) : undefined,
+    context.wants(2) ? past(high, where(emit("GreaterOrEqual", [x, high]), "Or", "GreaterOrEqual")) : undefined,
   ];
 };
 
