@@ -1,13 +1,11 @@
 /** Fine-tuning in floats: the model keeps its form, its weights learn from samples, and what came of it is measured. */
-import type { TrainingData } from "../../containers/training-data.ts";
 import type { Feeds, Model } from "../../ir/model.ts";
 import { fail } from "../../numeric/errors.ts";
 import { type LossSpec, withLoss } from "../../train/losses.ts";
 import { normalizeForTraining, withoutFunctions } from "../../train/normalize.ts";
-import { adam, type Optimizer } from "../../train/optimizers.ts";
+import { adam } from "../../train/optimizers.ts";
 import { withLearned } from "../../train/qat/learned.ts";
 import { parametersOf } from "../../train/qat/parameters.ts";
-import type { Schedule } from "../../train/schedule.ts";
 import { trainingStep } from "../../train/step.ts";
 import { refuseBadWeights } from "../bad-weights.ts";
 import type { Host, Staged } from "../host.ts";
@@ -16,31 +14,15 @@ import { prepare } from "../prepare.ts";
 import { type Hooks, noHooks } from "../progress.ts";
 import type { Finding } from "../result.ts";
 import { type Verified, verify } from "../verify.ts";
-import type { Augment } from "./augment.ts";
-import type { TrainHost, TrainOptions, TrainRun } from "./run.ts";
+import { shownIn, type TrainHost, type Training, type TrainOptions, type TrainRun } from "./run.ts";
 import { teacherFor } from "./teacher.ts";
 import { train } from "./train.ts";
 
 /** How the model is trained. */
-export interface FloatTraining {
-  /** Rows of the model's inputs by name, with the "labels" (int64) or "target" (float32) that the loss reads. */
-  readonly data: TrainingData;
+export interface FloatTraining extends Training {
   readonly loss: LossSpec;
-  readonly epochs: number;
-  readonly batch: number;
-  readonly schedule: Omit<Schedule, "steps">;
-  readonly seed: number;
-  /** Adam unless told. */
-  readonly optimizer?: Optimizer;
-  readonly augment?: Augment;
-  /** Largest Euclidean norm of all gradients together. */
-  readonly clip?: number;
-  /** Decay of weights, not of vectors such as biases; none by default. */
-  readonly decay?: number;
   /** Parameters that stay as they are. */
   readonly freeze?: (parameter: string) => boolean;
-  /** Output that is trained, where there are several. */
-  readonly output?: string;
   /** Steps in one run of the engine. */
   readonly unroll?: number;
 }
@@ -92,7 +74,7 @@ function trainedParameters({ graph }: Model, freeze: FloatTraining["freeze"]): r
 
 /** The run that trains a prepared model. */
 export async function floatRun(prepared: Model, training: FloatTraining): Promise<TrainRun> {
-  const { loss: spec, output, optimizer = adam(), clip, decay = 0, freeze, augment, unroll } = training;
+  const { loss: spec, output, optimizer = adam(), clip, decay = 0, freeze, unroll } = training;
   const lossy = withLoss(await normalizeForTraining(prepared), spec, output);
   const { tensors } = prepared.graph;
   const step = trainingStep(lossy.model, {
@@ -101,10 +83,9 @@ export async function floatRun(prepared: Model, training: FloatTraining): Promis
     ...(clip !== undefined && { clip }),
   });
   const teacher = teacherFor(prepared, spec, lossy, output);
-  const { data, epochs, batch, schedule, seed } = training;
   return {
-    ...{ step, data, epochs, batch, schedule, seed },
-    ...(augment && { augment }),
+    ...shownIn(training),
+    step,
     ...(teacher && { teacher }),
     ...(unroll !== undefined && { unroll }),
   };

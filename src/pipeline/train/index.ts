@@ -48,7 +48,7 @@ export {
   lowPrecision,
 } from "./low-precision.ts";
 export { type QatHost, type QatInput, type QatMade, type QatTraining, qat } from "./qat.ts";
-export { stepCount, type Trained, type TrainHost, type TrainOptions, type TrainRun } from "./run.ts";
+export { stepCount, type Trained, type TrainHost, type Training, type TrainOptions, type TrainRun } from "./run.ts";
 export { lossCurve } from "./summary.ts";
 export { type Teacher, teacherFor } from "./teacher.ts";
 export { perplexity, type Surprise, type WindowsOptions, windowsData } from "./text.ts";

@@ -2,7 +2,6 @@
  * Training in integers: products of 8-bit codes forward and backward, weights on the grid of a scheme from the first step on,
  * and the result written in that very form. Starts from whatever weights the model has, random ones too.
  */
-import type { TrainingData } from "../../containers/training-data.ts";
 import { nodeLabel } from "../../ir/edit.ts";
 import type { Model } from "../../ir/model.ts";
 import { codesOf, type Scheme } from "../../ir/scheme.ts";
@@ -11,15 +10,14 @@ import { FIRST, GENERAL, raiseOpset } from "../../passes/index.ts";
 import { type Recipe, ruleFor } from "../../recipes/recipe.ts";
 import { expand } from "../../train/expand.ts";
 import { trainingForm } from "../../train/layers/training-form.ts";
-import { type LossSpec, withLoss } from "../../train/losses.ts";
+import { withLoss } from "../../train/losses.ts";
 import { formatWith, type WeightFormatName } from "../../train/low-precision/formats.ts";
 import { type IntegerProducts, withIntegerProducts } from "../../train/low-precision/rewrite.ts";
 import { normalizeForTraining, withoutFunctions } from "../../train/normalize.ts";
 import { TRAINING_OPS } from "../../train/ops/index.ts";
-import { adam, type Optimizer } from "../../train/optimizers.ts";
+import { adam } from "../../train/optimizers.ts";
 import { withLearned } from "../../train/qat/learned.ts";
 import { parametersOf } from "../../train/qat/parameters.ts";
-import type { Schedule } from "../../train/schedule.ts";
 import { trainingStep } from "../../train/step.ts";
 import { refuseBadWeights } from "../bad-weights.ts";
 import type { Host } from "../host.ts";
@@ -27,38 +25,20 @@ import { calibratePlan, type Made, type MakeInput, observedValues, type Planned 
 import { type Hooks, noHooks, stopIfAborted } from "../progress.ts";
 import { quantize } from "../quantize.ts";
 import { verify } from "../verify.ts";
-import type { Augment } from "./augment.ts";
 import { type FakeAgreement, fakeAgreement } from "./fake-agreement.ts";
-import type { TrainHost, TrainOptions, TrainRun } from "./run.ts";
+import { shownIn, type TrainHost, type Training, type TrainOptions, type TrainRun } from "./run.ts";
 import { teacherFor } from "./teacher.ts";
 import { train } from "./train.ts";
 import { trainedPlan } from "./trained-plan.ts";
 
-/** How the model is trained. */
-export interface LowPrecisionTraining {
-  /** Rows of the model's inputs by name; class numbers as int64 "labels" where the loss reads them. */
-  readonly data: TrainingData;
-  /** Cross-entropy unless told. */
-  readonly loss?: LossSpec;
-  readonly epochs: number;
-  readonly batch: number;
-  readonly schedule: Omit<Schedule, "steps">;
-  readonly seed: number;
-  /** Adam unless told. */
-  readonly optimizer?: Optimizer;
+/** How the model is trained: with cross-entropy unless told. */
+export interface LowPrecisionTraining extends Training {
   /** Gradients are products of integers too; true by default. */
   readonly backward?: boolean;
   /** Gradients are rounded up and down at random instead of to the nearest, which loses the small ones; true by default. */
   readonly stochastic?: boolean;
-  readonly augment?: Augment;
-  /** Largest Euclidean norm of all gradients together. */
-  readonly clip?: number;
-  /** Decay of weights, not of vectors such as biases; none by default. */
-  readonly decay?: number;
   /** Parameters that stay as they are; products with them stay in float32. */
   readonly freeze?: (parameter: string) => boolean;
-  /** Output that is trained, where there are several. */
-  readonly output?: string;
 }
 
 /** What `make` needs, and how to train on the way. */
@@ -140,11 +120,10 @@ async function runOf(base: Model, input: LowPrecisionInput) {
     group: (name) => ({ decay: (tensors.get(name)?.shape.length ?? 0) > 1 ? decay : 0 }),
     ...(clip !== undefined && { clip }),
   });
-  const { data, epochs, batch, schedule, seed, augment } = training;
   const teacher = teacherFor(base, spec, lossy, output);
   const run: TrainRun = {
-    ...{ step, data, epochs, batch, schedule, seed },
-    ...(augment && { augment }),
+    ...shownIn(training),
+    step,
     ...(teacher && { teacher }),
   };
   return { run, products };

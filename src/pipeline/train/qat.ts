@@ -14,12 +14,11 @@ import { expand } from "../../train/expand.ts";
 import { type LossSpec, lossParts, withLoss } from "../../train/losses.ts";
 import { normalizeForTraining } from "../../train/normalize.ts";
 import { TRAINING_OPS } from "../../train/ops/index.ts";
-import { adam, type Optimizer } from "../../train/optimizers.ts";
+import { adam } from "../../train/optimizers.ts";
 import { insertFakeQuantize } from "../../train/qat/insert.ts";
 import { gridParameters, learnedGrids, parameterGroups, planWith, withLearned } from "../../train/qat/learned.ts";
 import { parametersOf } from "../../train/qat/parameters.ts";
 import { withSizes } from "../../train/qat/sizes.ts";
-import type { Schedule } from "../../train/schedule.ts";
 import { trainingStep } from "../../train/step.ts";
 import { refuseBadWeights } from "../bad-weights.ts";
 import type { Host } from "../host.ts";
@@ -27,27 +26,18 @@ import { calibratePlan, type Made, type MakeInput, observedValues, type Planned,
 import { type Hooks, noHooks, stopIfAborted } from "../progress.ts";
 import { quantize } from "../quantize.ts";
 import { verify } from "../verify.ts";
-import type { Augment } from "./augment.ts";
 import { type FakeAgreement, fakeAgreement } from "./fake-agreement.ts";
 import { matchMoments, type Point } from "./match.ts";
-import type { TrainHost, TrainOptions, TrainRun } from "./run.ts";
+import { shownIn, type TrainHost, type Training, type TrainOptions, type TrainRun } from "./run.ts";
 import { startingGrids } from "./start.ts";
 import { blockTeacher, teacherFor } from "./teacher.ts";
 import { train } from "./train.ts";
 
-/** How the model is trained. */
-export interface QatTraining {
-  /** Rows of the model's inputs by name; class numbers as int64 "labels" where the loss reads them. */
-  readonly data: TrainingData;
-  /** Distillation from the float model unless told: it needs no labels. */
-  readonly loss?: LossSpec;
-  readonly epochs: number;
-  readonly batch: number;
-  /** Rates are shares: of the root mean square of each channel of a weight and of each bias, of scales, of the width of a grid for zero points. */
-  readonly schedule: Omit<Schedule, "steps">;
-  readonly seed: number;
-  /** Adam unless told. */
-  readonly optimizer?: Optimizer;
+/**
+ * How the model is trained: towards the float model's answers unless told, which needs no labels. Rates are shares: of the root
+ * mean square of each channel of a weight and of each bias, of scales, of the width of a grid for zero points.
+ */
+export interface QatTraining extends Training {
   /** Share of the epochs, at the start, in which weights alone are quantized; 0 by default. */
   readonly weightsFirst?: number;
   /**
@@ -55,15 +45,8 @@ export interface QatTraining {
    * block gives; needs no labels. 0 by default.
    */
   readonly blockwise?: number;
-  readonly augment?: Augment;
-  /** Largest Euclidean norm of all gradients together. */
-  readonly clip?: number;
-  /** Weight decay; 0 by default. */
-  readonly decay?: number;
   /** Factor on the rate of scales and zero points; 1 by default. */
   readonly scaleRate?: number;
-  /** Output that is trained, where there are several. */
-  readonly output?: string;
 }
 
 /** What `make` needs, and how to train on the way. */
@@ -136,10 +119,9 @@ async function phaseRun({ prepared, plan }: Planned, point: Point, phase: Phase,
     group: parameterGroups(fake, { sizes, scaleRate, ...(decay !== undefined && { decay }) }),
     ...(clip !== undefined && { clip }),
   });
-  const { batch, schedule, seed, augment } = training;
   const run: TrainRun = {
-    ...{ step, data: dataFor(training, spec), epochs: phase.epochs, batch, schedule, seed },
-    ...(augment && { augment }),
+    ...shownIn(training),
+    ...{ step, data: dataFor(training, spec), epochs: phase.epochs },
     ...(teacher && { teacher }),
   };
   return { fake, run };

@@ -8,6 +8,8 @@ import { readAll } from "../../ir/source.ts";
 import { decodeFloats } from "../../numeric/convert.ts";
 import { elementCount } from "../../numeric/dtypes.ts";
 import { fail } from "../../numeric/errors.ts";
+import type { LossSpec } from "../../train/losses.ts";
+import type { Optimizer } from "../../train/optimizers.ts";
 import { rateAt, type Schedule } from "../../train/schedule.ts";
 import { NOISE, numberInput, RATE, type TrainingStep } from "../../train/step.ts";
 import { canUnroll } from "../../train/unroll.ts";
@@ -17,9 +19,9 @@ import type { OpenLoop } from "./loop.ts";
 import { type Batching, stepCount as countSteps, noiseOf } from "./order.ts";
 import type { Teacher } from "./teacher.ts";
 
-/** One training run: everything its result depends on. */
-export interface TrainRun {
-  readonly step: TrainingStep;
+/** What a run shows to a model, how often and how. */
+interface Shown {
+  /** Rows of the model's inputs by name, with the "labels" (int64) or "target" (float32) that the loss reads. */
   readonly data: TrainingData;
   readonly epochs: number;
   /**
@@ -32,6 +34,25 @@ export interface TrainRun {
   readonly seed: number;
   /** Changes each batch before the model and its teacher see it. */
   readonly augment?: Augment;
+}
+
+/** How a model is trained, whatever it becomes. */
+export interface Training extends Shown {
+  /** What is made small; each way to train has its own default. */
+  readonly loss?: LossSpec;
+  /** Adam unless told. */
+  readonly optimizer?: Optimizer;
+  /** Largest Euclidean norm of all gradients together. */
+  readonly clip?: number;
+  /** Decay of weights, not of vectors such as biases; none by default. */
+  readonly decay?: number;
+  /** Output that is trained, where there are several. */
+  readonly output?: string;
+}
+
+/** One training run: everything its result depends on. */
+export interface TrainRun extends Shown {
+  readonly step: TrainingStep;
   /** Makes targets of each batch. */
   readonly teacher?: Teacher;
   /** Steps in one run of the engine; chosen by the number of parameters unless given. */
@@ -59,6 +80,12 @@ export interface TrainOptions {
   /** Called about every `seconds`, when the run is stopped by its signal, and at its end. */
   readonly save?: { readonly seconds: number; readonly write: (checkpoint: Checkpoint) => Promise<void> };
 }
+
+/** The part of a training that its run takes as it is. */
+export const shownIn = ({ data, epochs, batch, schedule, seed, augment }: Training): Shown => ({
+  ...{ data, epochs, batch, schedule, seed },
+  ...(augment && { augment }),
+});
 
 /** How the run makes batches. */
 export const batchingOf = (
