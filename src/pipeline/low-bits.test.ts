@@ -6,14 +6,13 @@ import { inMemory } from "../engines/models.case.ts";
 import { openOrtNode } from "../engines/ort-node.ts";
 import { openOrtWeb } from "../engines/ort-web.ts";
 import { withTaps } from "../engines/taps.ts";
-import { floatTensor, node, onnxModel, valueInfo } from "../ir/build.ts";
 import type { Model, NDArray } from "../ir/model.ts";
+import { normalsOf, smallCnn } from "../ir/networks.case.ts";
 import type { Plan } from "../ir/plan.ts";
 import { readAll } from "../ir/source.ts";
 import { tempScratch } from "../node/scratch.ts";
 import { DTYPES, elementCount } from "../numeric/dtypes.ts";
 import { unpackSigned } from "../numeric/packing.ts";
-import { rng } from "../numeric/rng.ts";
 import { plainRecipe } from "../recipes/recipe.ts";
 import { SCHEMES, schemeNamed } from "../recipes/schemes.ts";
 import { tune } from "../recipes/tune.ts";
@@ -31,36 +30,8 @@ beforeAll(async () => {
   );
 });
 
-const random = rng(5);
-const normal = (shape: readonly number[], scale = 1) =>
-  Float32Array.from({ length: elementCount(shape) }, () => random.normal() * scale);
-const weights = (name: string, shape: readonly number[], fanIn: number) =>
-  floatTensor(name, shape, normal(shape, Math.sqrt(2 / fanIn)));
-
-/** Convolutions with ReLU, a residual sum, pooling and a dense layer. */
-const cnn: Model = onnxModel({
-  inputs: [valueInfo("x", "float32", ["n", 3, 12, 12])],
-  outputs: [valueInfo("y", "float32", ["n", 10])],
-  nodes: [
-    node("Conv", ["x", "w1", "b1"], ["c1"], { name: "one", attributes: { pads: [1, 1, 1, 1] } }),
-    node("Relu", ["c1"], ["r1"]),
-    node("Conv", ["r1", "w2", "b2"], ["c2"], { name: "two", attributes: { pads: [1, 1, 1, 1] } }),
-    node("Add", ["c2", "r1"], ["s"]),
-    node("Relu", ["s"], ["r2"]),
-    node("MaxPool", ["r2"], ["p"], { attributes: { kernel_shape: [2, 2], strides: [2, 2] } }),
-    node("GlobalAveragePool", ["p"], ["g"]),
-    node("Flatten", ["g"], ["f"]),
-    node("Gemm", ["f", "w3", "b3"], ["y"], { name: "head", attributes: { transB: 1 } }),
-  ],
-  tensors: [
-    weights("w1", [32, 3, 3, 3], 27),
-    floatTensor("b1", [32], normal([32], 0.1)),
-    weights("w2", [32, 32, 3, 3], 288),
-    floatTensor("b2", [32], normal([32], 0.1)),
-    weights("w3", [10, 32], 32),
-    floatTensor("b3", [10], normal([10], 0.1)),
-  ],
-});
+const normal = normalsOf(5);
+const cnn = smallCnn({ side: 12, channels: 32, classes: 10 }, normal);
 const images: NDArray = { dtype: "float32", shape: [32, 3, 12, 12], data: normal([32, 3, 12, 12]) };
 
 const LOW = [...SCHEMES.onnx.values()].filter((scheme) => scheme.static !== undefined && scheme.name !== "w8a8");

@@ -1,12 +1,10 @@
 import { expect, test } from "vitest";
-import { floatTensor, node, onnxModel, valueInfo } from "../../ir/build.ts";
 import { assertLegal } from "../../ir/check.ts";
 import type { Feeds, Model } from "../../ir/model.ts";
+import { normalsOf, smallCnn, smallMlp } from "../../ir/networks.case.ts";
 import type { Plan } from "../../ir/plan.ts";
 import { readAll } from "../../ir/source.ts";
 import { decodeFloats } from "../../numeric/convert.ts";
-import { elementCount } from "../../numeric/dtypes.ts";
-import { rng } from "../../numeric/rng.ts";
 import { context, run } from "../../passes/same-outputs.case.ts";
 import { calibrate } from "../../pipeline/calibrate.ts";
 import { observedValues } from "../../pipeline/make.ts";
@@ -26,50 +24,9 @@ import { insertFakeQuantize } from "./insert.ts";
 import { gridParameters, learnedGrids, parameterGroups, planWith, withLearned } from "./learned.ts";
 import { parametersOf } from "./parameters.ts";
 
-const random = rng(3);
-const normal = (shape: readonly number[], scale = 1) =>
-  Float32Array.from({ length: elementCount(shape) }, () => random.normal() * scale);
-const weights = (name: string, shape: readonly number[], fanIn: number) =>
-  floatTensor(name, shape, normal(shape, Math.sqrt(2 / fanIn)));
-const pads = { pads: [1, 1, 1, 1] };
-
-/** Convolutions, a residual sum, pools, a branch that stays in float, a dense layer. */
-const cnn: Model = onnxModel({
-  inputs: [valueInfo("x", "float32", ["n", 3, 8, 8])],
-  outputs: [valueInfo("y", "float32", ["n", 5])],
-  nodes: [
-    node("Conv", ["x", "w1", "b1"], ["c1"], { name: "one", attributes: pads }),
-    node("Relu", ["c1"], ["r1"]),
-    node("Conv", ["r1", "w2", "b2"], ["c2"], { name: "two", attributes: pads }),
-    node("Add", ["c2", "r1"], ["s"]),
-    node("Relu", ["s"], ["r2"]),
-    node("MaxPool", ["r2"], ["p"], { attributes: { kernel_shape: [2, 2], strides: [2, 2] } }),
-    node("GlobalAveragePool", ["p"], ["g"]),
-    node("Flatten", ["g"], ["f"]),
-    node("Gemm", ["f", "w3", "b3"], ["y"], { name: "head", attributes: { transB: 1 } }),
-  ],
-  tensors: [
-    weights("w1", [16, 3, 3, 3], 27),
-    floatTensor("b1", [16], normal([16], 0.1)),
-    weights("w2", [16, 16, 3, 3], 144),
-    floatTensor("b2", [16], normal([16], 0.1)),
-    weights("w3", [5, 16], 16),
-    floatTensor("b3", [5], normal([5], 0.1)),
-  ],
-});
-
-/** Matrix products as transformers have them. */
-const mlp: Model = onnxModel({
-  inputs: [valueInfo("x", "float32", ["n", 64])],
-  outputs: [valueInfo("y", "float32", ["n", 8])],
-  nodes: [
-    node("MatMul", ["x", "w1"], ["m1"], { name: "up" }),
-    node("Add", ["m1", "b1"], ["a1"]),
-    node("Relu", ["a1"], ["r1"]),
-    node("MatMul", ["r1", "w2"], ["y"], { name: "down" }),
-  ],
-  tensors: [weights("w1", [64, 32], 64), floatTensor("b1", [32], normal([32], 0.1)), weights("w2", [32, 8], 32)],
-});
+const normal = normalsOf(3);
+const cnn = smallCnn({ side: 8, channels: 16, classes: 5 }, normal);
+const mlp = smallMlp(normal);
 
 const samplesOf = ({ graph }: Model, count: number): Feeds => {
   const shape = [count, ...(graph.inputs[0]!.shape!.slice(1) as number[])];

@@ -1,0 +1,70 @@
+/** Small networks with random weights, for tests of what is done to graphs. */
+import { elementCount } from "../numeric/dtypes.ts";
+import { rng } from "../numeric/rng.ts";
+import { floatTensor, node, onnxModel, valueInfo } from "./build.ts";
+import type { Model, Tensor } from "./model.ts";
+
+/** Draws normal numbers for a shape; the same seed gives the same ones. */
+export type Normals = (shape: readonly number[], scale?: number) => Float32Array;
+
+export const normalsOf = (seed: number): Normals => {
+  const random = rng(seed);
+  return (shape, scale = 1) => Float32Array.from({ length: elementCount(shape) }, () => random.normal() * scale);
+};
+
+/** A weight that hands on values of the size it is given. */
+const weight = (normals: Normals, name: string, shape: readonly number[], fanIn: number): Tensor =>
+  floatTensor(name, shape, normals(shape, Math.sqrt(2 / fanIn)));
+
+const bias = (normals: Normals, name: string, length: number): Tensor =>
+  floatTensor(name, [length], normals([length], 0.1));
+
+/** How large a network is. */
+export interface CnnSize {
+  /** Pixels along each side. */
+  readonly side: number;
+  readonly channels: number;
+  readonly classes: number;
+}
+
+const PADS = { pads: [1, 1, 1, 1] };
+
+/** Convolutions "one" and "two" with ReLU, a residual sum, pools, and a dense layer "head": x -> y. */
+export const smallCnn = ({ side, channels, classes }: CnnSize, normals: Normals): Model =>
+  onnxModel({
+    inputs: [valueInfo("x", "float32", ["n", 3, side, side])],
+    outputs: [valueInfo("y", "float32", ["n", classes])],
+    nodes: [
+      node("Conv", ["x", "w1", "b1"], ["c1"], { name: "one", attributes: PADS }),
+      node("Relu", ["c1"], ["r1"]),
+      node("Conv", ["r1", "w2", "b2"], ["c2"], { name: "two", attributes: PADS }),
+      node("Add", ["c2", "r1"], ["s"]),
+      node("Relu", ["s"], ["r2"]),
+      node("MaxPool", ["r2"], ["p"], { attributes: { kernel_shape: [2, 2], strides: [2, 2] } }),
+      node("GlobalAveragePool", ["p"], ["g"]),
+      node("Flatten", ["g"], ["f"]),
+      node("Gemm", ["f", "w3", "b3"], ["y"], { name: "head", attributes: { transB: 1 } }),
+    ],
+    tensors: [
+      weight(normals, "w1", [channels, 3, 3, 3], 27),
+      bias(normals, "b1", channels),
+      weight(normals, "w2", [channels, channels, 3, 3], 9 * channels),
+      bias(normals, "b2", channels),
+      weight(normals, "w3", [classes, channels], channels),
+      bias(normals, "b3", classes),
+    ],
+  });
+
+/** Matrix products "up" and "down" as transformers have them: x [n, 64] -> y [n, 8]. */
+export const smallMlp = (normals: Normals): Model =>
+  onnxModel({
+    inputs: [valueInfo("x", "float32", ["n", 64])],
+    outputs: [valueInfo("y", "float32", ["n", 8])],
+    nodes: [
+      node("MatMul", ["x", "w1"], ["m1"], { name: "up" }),
+      node("Add", ["m1", "b1"], ["a1"]),
+      node("Relu", ["a1"], ["r1"]),
+      node("MatMul", ["r1", "w2"], ["y"], { name: "down" }),
+    ],
+    tensors: [weight(normals, "w1", [64, 32], 64), bias(normals, "b1", 32), weight(normals, "w2", [32, 8], 32)],
+  });
