@@ -13,7 +13,8 @@ import type { BenchReport, BenchRow, CompareReport } from "../pipeline/result.ts
 import type { Evaluation } from "../pipeline/verify/outputs.ts";
 import { verify } from "../pipeline/verify.ts";
 import { sha256File } from "./files.ts";
-import { type NodeHost, nodeHost } from "./host.ts";
+import { nodeHost } from "./host.ts";
+import { engineFindings, reportHead } from "./report-head.ts";
 import type { BenchRequest, CompareRequest } from "./requests.ts";
 import { openEvaluation, openSamples, summaryOf } from "./samples.ts";
 import { environmentOf, openSource, type SourceModel } from "./surroundings.ts";
@@ -41,18 +42,14 @@ export async function compareFiles(request: CompareRequest, hooks: Hooks, given?
     const input = { reference: base, candidate: staged, evaluation, random, candidateEngine, ...layers };
     const verified = await verify(host, input, hooks);
     const contract = request.maxDrop === undefined ? undefined : contractOf(verified, request.maxDrop);
-    const seconds = (performance.now() - start) / 1000;
+    const head = reportHead(request, host, reference.summary, start);
+    const { seconds } = head;
     return {
-      version: 1,
+      ...head,
       kind: "compare",
-      createdAt: new Date().toISOString(),
-      command: request.command,
-      environment: environmentOf(host.engine, request.threads),
-      model: reference.summary,
       evaluation: summaryOf({ data: evaluation.data, random }),
       candidate: { scheme: candidate.summary.name, files, ...verified, ...(contract ? { contract } : {}), seconds },
-      findings: host.notes.map((message) => ({ severity: "info", code: "engine", message })),
-      seconds,
+      findings: engineFindings(host),
     };
   } finally {
     await reference.close();
@@ -111,16 +108,13 @@ export async function benchFiles(request: BenchRequest, hooks: Hooks): Promise<B
       environment: environmentOf(host.engine, request.threads),
       runs: timings[0]?.runs ?? 0,
       rows: models.map((model, i) => benchRow(model, timings[i]!, timings[0]!, feeds[i]!, memory[i])),
-      findings: notes(host),
+      findings: engineFindings(host),
     };
   } finally {
     for (const session of sessions) await session.close();
     for (const model of models) await model.close();
   }
 }
-
-const notes = (host: NodeHost): BenchReport["findings"] =>
-  host.notes.map((message) => ({ severity: "info", code: "engine", message }));
 
 async function timed(
   { runs }: BenchRequest,

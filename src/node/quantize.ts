@@ -23,10 +23,11 @@ import { makeFolders, removeEmptyFolders } from "./folders.ts";
 import { type NodeHost, nodeHost } from "./host.ts";
 import { withIoErrors } from "./io-errors.ts";
 import { checkTarget } from "./output-checks.ts";
+import { engineFindings, reportHead, secondsSince } from "./report-head.ts";
 import type { KeepRule, QuantizeRequest } from "./requests.ts";
 import { openEvaluation, openSamples, type Samples, summaryOf } from "./samples.ts";
 import { refuseSource, type StagedFiles } from "./stage.ts";
-import { environmentOf, openLegalSource, type SourceModel } from "./surroundings.ts";
+import { openLegalSource, type SourceModel } from "./surroundings.ts";
 import { writeText } from "./write-text.ts";
 
 /** Everything that is the same for all schemes of one request. */
@@ -83,7 +84,7 @@ export async function quantizeFile(request: QuantizeRequest, hooks: Hooks, given
     const target = dirname([...outputs.values()][0]!);
     const job = await openJob(request, source, hooks, given, target);
     const results = await makeAllIn(job, outputs, target);
-    return report(job, results, [...schemes.findings, ...job.host.notes.map(note)], start);
+    return report(job, results, [...schemes.findings, ...engineFindings(job.host)], start);
   } finally {
     await source.close();
   }
@@ -113,8 +114,6 @@ async function checkOutput(path: string): Promise<void> {
   await refuseSource(path);
   await checkTarget(path);
 }
-
-const note = (message: string): Finding => ({ severity: "info", code: "engine", message });
 
 async function openJob(
   request: QuantizeRequest,
@@ -328,7 +327,7 @@ async function handOver(
     files: keep ? staged.files : [],
     ...verified,
     ...(contract ? { contract } : {}),
-    seconds: seconds(start),
+    seconds: secondsSince(start),
   };
 }
 
@@ -357,8 +356,6 @@ const exists = (path: string): Promise<boolean> =>
     () => false,
   );
 
-const seconds = (start: number): number => (performance.now() - start) / 1000;
-
 function report(
   job: Job,
   { candidates, refused }: Results,
@@ -368,18 +365,13 @@ function report(
   const { request, source, host, calibration, evaluation } = job;
   const best = recommend(candidates, evaluation.random);
   return {
-    version: 1,
+    ...reportHead(request, host, source.summary, start),
     kind: "quantize",
-    createdAt: new Date().toISOString(),
-    command: request.command,
-    environment: environmentOf(host.engine, request.threads),
-    model: source.summary,
     ...(calibration ? { calibration: summaryOf(calibration) } : {}),
     evaluation: summaryOf({ data: evaluation.evaluation.data, random: evaluation.random }),
     candidates,
     ...(best ? { recommended: best } : {}),
     refused,
     findings,
-    seconds: seconds(start),
   };
 }

@@ -4,6 +4,7 @@ import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Scratch } from "../engines/scratch.ts";
+import { OWN_PREFIX, sweepStale } from "./temporaries.ts";
 
 const folders = new Set<string>();
 
@@ -15,7 +16,8 @@ const removeAll = (): void => {
 /** Folders under the system's temporary folder, open to this user only, and gone when the process ends. */
 export const tempScratch: Scratch = {
   async folder() {
-    const folder = await mkdtemp(join(tmpdir(), "fewbit-"));
+    await sweepStale(tmpdir());
+    const folder = await mkdtemp(join(tmpdir(), OWN_PREFIX));
     if (folders.size === 0) process.once("exit", removeAll);
     folders.add(folder);
     return folder;

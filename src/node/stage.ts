@@ -7,7 +7,7 @@ import { fail } from "../numeric/errors.ts";
 import type { Staged } from "../pipeline/host.ts";
 import { isBeingRead } from "./file-source.ts";
 import { withIoErrors } from "./io-errors.ts";
-import { removeTemporary, temporaryPath } from "./temporaries.ts";
+import { removeTemporary, sweepStale, temporaryPath } from "./temporaries.ts";
 import { writeModel } from "./write-model.ts";
 
 /** A model in a temporary folder beside its later place. */
@@ -25,6 +25,7 @@ export async function stageModel(
   signal?: AbortSignal,
 ): Promise<StagedFiles> {
   const target = resolve(folder);
+  await sweepStale(target);
   const inner = temporaryPath(target);
   const dispose = () => removeTemporary(inner);
   try {

@@ -1,14 +1,23 @@
-/** Unfinished files and folders, so that an interrupted process leaves none behind. */
-import { randomBytes } from "node:crypto";
+/** Unfinished files and folders, so that an interrupted process leaves none behind, and a killed one none for long. */
+import { createHash, randomBytes } from "node:crypto";
 import { rmSync } from "node:fs";
-import { rm } from "node:fs/promises";
+import { readdir, rm } from "node:fs/promises";
+import { hostname } from "node:os";
 import { join } from "node:path";
 
 const temporaries = new Set<string>();
 
+/** This machine in a name: a number of a process says nothing about those of others that share a folder. */
+const MACHINE = createHash("sha256").update(hostname()).digest("hex").slice(0, 8);
+
+/** Begin of the names of temporary folders and files: whose they are. */
+export const OWN_PREFIX = `fewbit-${MACHINE}-${process.pid}-`;
+
+const OWNED = /^\.?fewbit-([0-9a-f]{8})-([1-9]\d*)-/;
+
 /** A new name in `folder` for a file or a folder, remembered until it is renamed or removed. */
 export function temporaryPath(folder: string): string {
-  const path = join(folder, `.fewbit-${randomBytes(8).toString("hex")}.tmp`);
+  const path = join(folder, `.${OWN_PREFIX}${randomBytes(8).toString("hex")}.tmp`);
   temporaries.add(path);
   return path;
 }
@@ -34,4 +43,33 @@ export function cleanupTemporaries(): void {
     }
   }
   temporaries.clear();
+}
+
+/** Only "no such process" says that it ended: one that may not be signalled is there. */
+function hasEnded(id: number): boolean {
+  try {
+    process.kill(id, 0);
+    return false;
+  } catch (error) {
+    return (error as { code?: string }).code === "ESRCH";
+  }
+}
+
+const isStale = (name: string): boolean => {
+  const [, machine, id] = OWNED.exec(name) ?? [];
+  return machine === MACHINE && hasEnded(Number(id));
+};
+
+const swept = new Set<string>();
+
+/**
+ * Removes what processes of this machine that are no longer there have left in `folder`, once in the life of this one. Only
+ * folders: a file may be a link to what a killed process was about to replace.
+ */
+export async function sweepStale(folder: string): Promise<void> {
+  if (swept.has(folder)) return;
+  swept.add(folder);
+  const entries = await readdir(folder, { withFileTypes: true }).catch(() => []);
+  const stale = entries.filter((entry) => entry.isDirectory() && isStale(entry.name));
+  await Promise.all(stale.map(({ name }) => rm(join(folder, name), { recursive: true, force: true }).catch(() => {})));
 }

@@ -11,10 +11,11 @@ import { trainingSummary } from "../pipeline/train/summary.ts";
 import type { Evaluation } from "../pipeline/verify/outputs.ts";
 import type { NodeHost } from "./host.ts";
 import { type Maker, quantizeFile } from "./quantize.ts";
+import { engineFindings, reportHead, secondsSince } from "./report-head.ts";
 import type { QuantizeRequest, TrainMode, TrainRequest } from "./requests.ts";
 import { summaryOf } from "./samples.ts";
 import type { StagedFiles } from "./stage.ts";
-import { environmentOf, type SourceModel } from "./surroundings.ts";
+import type { SourceModel } from "./surroundings.ts";
 import { lossWords, type TrainingSamples } from "./train-data.ts";
 import { startTrainWorker } from "./train-worker.ts";
 
@@ -43,8 +44,6 @@ export interface ModeRow {
   readonly scheme: boolean;
   readonly train: (job: TrainJob) => Promise<QuantizeReport>;
 }
-
-const seconds = (start: number): number => (performance.now() - start) / 1000;
 
 /** Trains in a thread of its own, so that this one hears Ctrl-C and tells how far things are. */
 async function apart<T>(host: NodeHost, use: (host: NodeHost & TrainHost) => Promise<T>): Promise<T> {
@@ -91,7 +90,7 @@ async function candidateOf(job: TrainJob, made: FloatMade): Promise<Candidate> {
     files: keep ? staged.files : [],
     ...made.verified,
     training: summaryFor(job, made.losses),
-    seconds: seconds(job.start),
+    seconds: secondsSince(job.start),
   };
 }
 
@@ -102,20 +101,12 @@ async function trainInFloats(job: TrainJob): Promise<QuantizeReport> {
   const made = await apart(host, (both) => trainFloat(both, input, hooks, options));
   const candidate = await candidateOf(job, made);
   return {
-    version: 1,
+    ...reportHead(request, host, source.summary, job.start),
     kind: "quantize",
-    createdAt: new Date().toISOString(),
-    command: request.command,
-    environment: environmentOf(host.engine, request.threads),
-    model: source.summary,
     evaluation: summaryOf({ data: evaluation.evaluation.data, random: evaluation.random }),
     candidates: [candidate],
     refused: [],
-    findings: [
-      ...seenFinding(job),
-      ...host.notes.map((message): Finding => ({ severity: "info", code: "engine", message })),
-    ],
-    seconds: seconds(job.start),
+    findings: [...seenFinding(job), ...engineFindings(host)],
   };
 }
 
@@ -140,7 +131,12 @@ async function trainOnTheWay(
   const report = await quantizeFile(quantize, hooks, { samples: given, make });
   const training = summaryFor(job, losses);
   const candidates = report.candidates.map((candidate) => ({ ...candidate, training }));
-  return { ...report, candidates, findings: [...seenFinding(job), ...report.findings], seconds: seconds(job.start) };
+  return {
+    ...report,
+    candidates,
+    findings: [...seenFinding(job), ...report.findings],
+    seconds: secondsSince(job.start),
+  };
 }
 
 function trainAware(job: TrainJob): Promise<QuantizeReport> {
