@@ -1,5 +1,5 @@
 /**
- * One model made from another, by the steps in their order: prepare, plan, calibrate, quantize, verify. Reading comes
+ * One model made from another, by the steps in their order: prepare, plan, calibrate, correct, quantize, verify. Reading comes
  * before and writing after: the host knows files.
  */
 import type { Dataset } from "../containers/data.ts";
@@ -13,6 +13,7 @@ import type { Recipe } from "../recipes/recipe.ts";
 import { schemeNamed } from "../recipes/schemes.ts";
 import { refuseBadWeights } from "./bad-weights.ts";
 import { type CalibrateOptions, calibrate } from "./calibrate.ts";
+import { correct } from "./correct.ts";
 import type { Host, Staged } from "./host.ts";
 import { planModel } from "./plan.ts";
 import { observedIn } from "./plan-static.ts";
@@ -121,12 +122,18 @@ async function runOnce(
 export async function make(host: Host, input: MakeInput, hooks: Hooks): Promise<Made> {
   const step = hooks.progress.step(`planning ${input.recipe.scheme.name}`);
   const onlyGiven = input.calibration === undefined && input.stats === undefined;
-  const { prepared, plan } = await planFor(input.model, { ...input.recipe, onlyGiven }, host, input.evaluation.data);
-  step.done(`${plan.nodes.length} nodes`);
+  const { prepared, plan: first } = await planFor(
+    input.model,
+    { ...input.recipe, onlyGiven },
+    host,
+    input.evaluation.data,
+  );
+  step.done(`${first.nodes.length} nodes`);
   await refuseBadWeights(prepared);
-  const stats = await statistics(host, input, prepared, plan, hooks);
+  const stats = await statistics(host, input, prepared, first, hooks);
   stopIfAborted(hooks.signal);
-  const quantized = await quantize(prepared, plan, stats);
+  const { model, plan } = await correct(host, { model: prepared, plan: first }, stats, input.calibration, hooks);
+  const quantized = await quantize(model, plan, stats);
   const writing = hooks.progress.step(`quantizing to ${input.recipe.scheme.name}`);
   const staged = await host.stage(quantized.model, input.name, "output");
   writing.done();

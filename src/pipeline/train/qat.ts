@@ -10,10 +10,8 @@ import type { Stats } from "../../ir/stats.ts";
 import { fail } from "../../numeric/errors.ts";
 import type { Recipe } from "../../recipes/recipe.ts";
 import { blockOutputs, withBlockLoss } from "../../train/blocks.ts";
-import { expand } from "../../train/expand.ts";
 import { type LossSpec, lossParts, withLoss } from "../../train/losses.ts";
 import { normalizeForTraining } from "../../train/normalize.ts";
-import { TRAINING_OPS } from "../../train/ops/index.ts";
 import { adam } from "../../train/optimizers.ts";
 import { insertFakeQuantize } from "../../train/qat/insert.ts";
 import { gridParameters, learnedGrids, parameterGroups, planWith, withLearned } from "../../train/qat/learned.ts";
@@ -23,13 +21,13 @@ import { trainingStep } from "../../train/step.ts";
 import { refuseBadWeights } from "../bad-weights.ts";
 import type { Host } from "../host.ts";
 import { calibratePlan, type Made, type MakeInput, observedValues, type Planned, planFor } from "../make.ts";
+import { matchMoments } from "../match.ts";
 import { type Hooks, noHooks, stopIfAborted } from "../progress.ts";
 import { quantize } from "../quantize.ts";
+import { fakeModel, type Point, startingGrids } from "../starting-grids.ts";
 import { verify } from "../verify.ts";
 import { type FakeAgreement, fakeAgreement } from "./fake-agreement.ts";
-import { matchMoments, type Point } from "./match.ts";
 import { shownIn, type TrainHost, type Training, type TrainOptions, type TrainRun } from "./run.ts";
-import { startingGrids } from "./start.ts";
 import { blockTeacher, teacherFor } from "./teacher.ts";
 import { train } from "./train.ts";
 
@@ -127,10 +125,6 @@ async function phaseRun({ prepared, plan }: Planned, point: Point, phase: Phase,
   return { fake, run };
 }
 
-/** The model in floats with all that the plan quantizes on its grid, in plain ops. */
-export const fakeModel = ({ model, grids }: Point, plan: Plan, activations = true): Model =>
-  expand(insertFakeQuantize(model, plan, grids, { activations, learn: false }).model, TRAINING_OPS);
-
 /** Grids of activations from what they are with quantized weights. */
 async function recalibrated(host: Host, point: Point, plan: Plan, samples: Dataset, hooks: Hooks): Promise<Point> {
   const stats = await calibratePlan(host, fakeModel(point, plan, false), plan, samples, { hooks });
@@ -204,7 +198,7 @@ export async function qat(
   const { prepared, plan, samples, stats } = begun;
   const phases = phasesOf(input.training, plan);
   const start: Point = { model: prepared, grids: await startingGrids(prepared, plan, stats) };
-  let point = await matchMoments(host, start, plan, samples, (at) => fakeModel(at, plan), hooks);
+  let { point } = await matchMoments(host, start, plan, samples, hooks);
   const losses: number[] = [];
   for (const [index, phase] of phases.entries()) {
     stopIfAborted(hooks.signal);

@@ -12,7 +12,7 @@ import { planModel } from "../../pipeline/plan.ts";
 import { prepare } from "../../pipeline/prepare.ts";
 import { quantize } from "../../pipeline/quantize.ts";
 import { memoryDataset } from "../../pipeline/samples.ts";
-import { startingGrids } from "../../pipeline/train/start.ts";
+import { startingGrids } from "../../pipeline/starting-grids.ts";
 import { plainRecipe } from "../../recipes/recipe.ts";
 import { schemeNamed } from "../../recipes/schemes.ts";
 import { expand } from "../expand.ts";

@@ -38,6 +38,8 @@ export interface FakeQuantized {
   readonly model: Model;
   readonly values: ReadonlyMap<string, LearnedGrid>;
   readonly weights: ReadonlyMap<NodePlan, LearnedGrid>;
+  /** What a planned node computes, before its output is put on a grid. */
+  readonly products: ReadonlyMap<NodePlan, string>;
 }
 
 interface State {
@@ -56,6 +58,7 @@ interface State {
   readonly weightGrids: Map<NodePlan, GridNodes>;
   /** Outputs of weights' FakeQuantize nodes by all that decides over them. */
   readonly weightOutputs: Map<string, { readonly output: string; readonly grid: GridNodes }>;
+  readonly products: Map<NodePlan, string>;
   readonly nodes: Node[];
   readonly tensors: Map<string, Tensor>;
 }
@@ -75,7 +78,7 @@ function initialState(model: Model, plan: Plan, start: QatStart, options: Insert
     values: new Map(activations ? plan.values.map((value) => [value.value, value]) : []),
     unclamped: new Map(removed.map(([node]) => [node.inputs[0]!, node.outputs[0]!])),
     ...{ quantized: new Map(), valueGrids: new Map(), weightGrids: new Map(), weightOutputs: new Map() },
-    ...{ nodes: [], tensors: new Map() },
+    ...{ products: new Map(), nodes: [], tensors: new Map() },
   };
 }
 
@@ -185,6 +188,7 @@ function lowerNode(state: State, node: Node, entry: NodePlan): void {
     behind.push(() => fakeQuantized(state, raw, shown, valueGrid(state, shown)));
     return raw;
   });
+  state.products.set(entry, outputs[0]!);
   state.nodes.push({ ...node, inputs, outputs });
   for (const write of behind) write();
 }
@@ -194,6 +198,7 @@ function lowerAny(state: State, node: Node): void {
   if (entry === undefined || entry.form !== "qdq") {
     const inputs = [...node.inputs];
     if (entry !== undefined) lowerConstants(state, node, entry, inputs);
+    if (entry !== undefined) state.products.set(entry, node.outputs[0]!);
     state.nodes.push(entry === undefined ? node : { ...node, inputs });
     for (const output of node.outputs) quantizeSource(state, output);
   } else if (!state.activations || !isRemoved(entry)) lowerNode(state, node, entry);
@@ -226,8 +231,8 @@ export function insertFakeQuantize(
   const state = initialState(model, plan, start, options);
   for (const { name } of model.graph.inputs) quantizeSource(state, name);
   for (const node of model.graph.nodes) lowerAny(state, node);
-  const { nodes, tensors, valueGrids, weightGrids } = state;
+  const { nodes, tensors, valueGrids, weightGrids, products } = state;
   const values = declared(model.graph, nodes);
   const graph = withTensors({ ...model.graph, nodes, values }, [...tensors.values()]);
-  return { model: withGraph(model, graph), values: gridsOf(valueGrids), weights: gridsOf(weightGrids) };
+  return { model: withGraph(model, graph), values: gridsOf(valueGrids), weights: gridsOf(weightGrids), products };
 }

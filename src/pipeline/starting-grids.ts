@@ -1,12 +1,24 @@
-/** Where quantization-aware training starts: at the grids of post-training quantization. */
-import type { Model } from "../../ir/model.ts";
-import type { NodePlan, Plan } from "../../ir/plan.ts";
-import type { QParams } from "../../ir/scheme.ts";
-import type { Stats } from "../../ir/stats.ts";
-import { gridOf } from "../../lowering/qdq.ts";
-import { startParams } from "../../lowering/start.ts";
-import { weightLayout } from "../../train/qat/grids.ts";
-import type { QatStart } from "../../train/qat/insert.ts";
+/** The grids of post-training quantization as numbers, and the model that computes with them in floats. */
+import type { Model } from "../ir/model.ts";
+import type { NodePlan, Plan } from "../ir/plan.ts";
+import type { QParams } from "../ir/scheme.ts";
+import type { Stats } from "../ir/stats.ts";
+import { gridOf } from "../lowering/qdq.ts";
+import { startParams } from "../lowering/start.ts";
+import { expand } from "../train/expand.ts";
+import { TRAINING_OPS } from "../train/ops/index.ts";
+import { weightLayout } from "../train/qat/grids.ts";
+import { insertFakeQuantize, type QatStart } from "../train/qat/insert.ts";
+
+/** A model and the grids of its weights and values. */
+export interface Point {
+  readonly model: Model;
+  readonly grids: QatStart;
+}
+
+/** The model in floats with all that the plan quantizes on its grid, in plain ops. */
+export const fakeModel = ({ model, grids }: Point, plan: Plan, activations = true): Model =>
+  expand(insertFakeQuantize(model, plan, grids, { activations, learn: false }).model, TRAINING_OPS);
 
 /**
  * Scales as they can be learned, above zero. Some algorithms turn a grid around to reach the larger end with its extra code;

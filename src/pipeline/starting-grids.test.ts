@@ -1,9 +1,9 @@
 import { expect, test } from "vitest";
-import { floatTensor, node, onnxModel, valueInfo } from "../../ir/build.ts";
-import { plainRecipe } from "../../recipes/recipe.ts";
-import { schemeNamed } from "../../recipes/schemes.ts";
-import { planModel } from "../plan.ts";
-import { startingGrids } from "./start.ts";
+import { floatTensor, node, onnxModel, valueInfo } from "../ir/build.ts";
+import { plainRecipe } from "../recipes/recipe.ts";
+import { schemeNamed } from "../recipes/schemes.ts";
+import { planModel } from "./plan.ts";
+import { startingGrids } from "./starting-grids.ts";
 
 test("scales start above zero where a grid was turned around or a group holds zeros", async () => {
   // Rows of 32, a group each: the largest magnitude of the first is positive, which turns a symmetric grid around.

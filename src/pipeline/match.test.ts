@@ -1,15 +1,14 @@
 import { expect, test } from "vitest";
-import type { Feeds, Model, NDArray } from "../../ir/model.ts";
-import { run } from "../../passes/same-outputs.case.ts";
-import { plainRecipe } from "../../recipes/recipe.ts";
-import { schemeNamed } from "../../recipes/schemes.ts";
-import { calibratePlan, planFor } from "../make.ts";
-import { noHooks } from "../progress.ts";
-import { memoryDataset } from "../samples.ts";
-import { matchMoments, type Point } from "./match.ts";
-import { fakeModel } from "./qat.ts";
-import { smallHost, smallModel, spiral } from "./small.case.ts";
-import { startingGrids } from "./start.ts";
+import type { Feeds, Model, NDArray } from "../ir/model.ts";
+import { run } from "../passes/same-outputs.case.ts";
+import { plainRecipe } from "../recipes/recipe.ts";
+import { schemeNamed } from "../recipes/schemes.ts";
+import { calibratePlan, planFor } from "./make.ts";
+import { matchMoments } from "./match.ts";
+import { noHooks } from "./progress.ts";
+import { memoryDataset } from "./samples.ts";
+import { fakeModel, type Point, startingGrids } from "./starting-grids.ts";
+import { smallHost, smallModel, spiral } from "./train/small.case.ts";
 
 const host = await smallHost();
 const x: NDArray = { dtype: "float32", shape: [120, 2], data: spiral(120).x };
@@ -34,14 +33,15 @@ test("after matching, the layers of a model of 2 bits have the means and spreads
   const { prepared, plan } = await planFor(smallModel(), plainRecipe(scheme), host, samples);
   const stats = await calibratePlan(host, prepared, plan, samples);
   const start: Point = { model: prepared, grids: await startingGrids(prepared, plan, stats) };
-  const matched = await matchMoments(host, start, plan, samples, (point) => fakeModel(point, plan), noHooks);
+  const { point: matched } = await matchMoments(host, start, plan, samples, noHooks);
   for (const layer of [0, 1]) {
     const expected = await momentsAt(prepared, { x }, "Gemm", layer);
     const found = await momentsAt(fakeModel(matched, plan), { x }, "Gemm", layer);
     for (const [c, { mean, spread }] of expected.entries()) {
       // biases lie on steps of the products
       expect(found[c]!.mean).toBeCloseTo(mean, 1);
-      expect(found[c]!.spread / spread).toBeCloseTo(1, 3);
+      // so do those of the layer in front, which the correction is computed without
+      expect(found[c]!.spread / spread).toBeCloseTo(1, 2);
     }
   }
   for (const [entry, { scale }] of matched.grids.weights)
