@@ -198,7 +198,9 @@ export async function qat(
   const { prepared, plan, samples, stats } = begun;
   const phases = phasesOf(input.training, plan);
   const start: Point = { model: prepared, grids: await startingGrids(prepared, plan, stats) };
-  let { point } = await matchMoments(host, start, plan, samples, hooks);
+  const matched = await matchMoments(host, start, plan, samples, hooks);
+  if (matched.reason !== undefined) hooks.progress.note(`layers were not matched: ${matched.reason}`);
+  let { point } = matched;
   const losses: number[] = [];
   for (const [index, phase] of phases.entries()) {
     stopIfAborted(hooks.signal);
