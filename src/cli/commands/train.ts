@@ -108,7 +108,7 @@ const OPTIONS: readonly OptionRow[] = [
   },
   {
     flags: "--augment <names>",
-    summary: "change images at every step: flip, shift or shift:PIXELS, cutout or cutout:PIXELS",
+    summary: "change samples at every step: flip, shift[:PIXELS], cutout[:PIXELS], without labels mixup[:SHARE]",
     parse: names,
   },
   { flags: "--decay <number>", summary: "weight decay", parse: decimal(0, 1e3), otherwise: 0 },

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import type { Feeds, NDArray } from "../../ir/model.ts";
 import { rng } from "../../numeric/rng.ts";
-import { type Augment, augmentNamed, cutout, flip, inOrder, shift } from "./augment.ts";
+import { type Augment, augmentNamed, cutout, flip, inOrder, mixup, shift } from "./augment.ts";
 
 const WIDTH = 4;
 const HEIGHT = 5;
@@ -87,15 +87,46 @@ test("the same random numbers give the same images, others give others", async (
   expect(await apply(augment, feeds, 2)).not.toEqual(await apply(augment, feeds));
 });
 
+test("mixup blends a share of the samples with others, all inputs alike", async () => {
+  const count = 60;
+  const x: NDArray = {
+    dtype: "float32",
+    shape: [count, 2],
+    data: Float32Array.from({ length: 2 * count }, (_, i) => i),
+  };
+  const y: NDArray = { dtype: "float32", shape: [count], data: Float32Array.from({ length: count }, (_, i) => 2 * i) };
+  const mixed = await apply(mixup(0.5), { x, y });
+  const values = mixed.x!.data as Float32Array;
+  let blends = 0;
+  for (let i = 0; i < count; i++) {
+    // both columns and the other input move by the same number of samples
+    const moved = (values[2 * i]! - 2 * i) / 2;
+    expect((values[2 * i + 1]! - 2 * i - 1) / 2).toBeCloseTo(moved, 4);
+    expect((mixed.y!.data[i] as number) / 2 - i).toBeCloseTo(moved, 4);
+    expect(values[2 * i]).toBeLessThanOrEqual(2 * count - 2);
+    if (moved !== 0) blends++;
+  }
+  // 60 draws of a half: within three standard deviations of 0.065
+  expect(Math.abs(blends / count - 0.5)).toBeLessThan(0.2);
+});
+
+test("mixup has no right answers for its blends", async () => {
+  const x: NDArray = { dtype: "float32", shape: [2, 3], data: new Float32Array(6) };
+  const labels: NDArray = { dtype: "int64", shape: [2], data: new BigInt64Array(2) };
+  await expect(apply(mixup(), { x, labels })).rejects.toThrow("augmentation mixup: there are no labels for blends");
+  await expect(apply(mixup(), { ids: labels })).rejects.toThrow("the model takes no float32 samples");
+});
+
 test("names with settings are read, others refused", () => {
-  expect(["flip", "shift:2", "cutout"].map((text) => augmentNamed(text).label)).toEqual([
-    "flip",
-    "shift:2",
-    "cutout:8",
+  expect(["flip", "shift:2", "cutout", "mixup:0.25"].map((text) => augmentNamed(text).label)).toEqual([
+    ...["flip", "shift:2", "cutout:8", "mixup:0.25"],
   ]);
-  expect(() => augmentNamed("rotate")).toThrow('unknown augmentation "rotate"; known: flip, shift and cutout');
-  for (const text of ["flip:3", "shift:0", "shift:x", "cutout:5000", "shift:1.5"])
-    expect(() => augmentNamed(text)).toThrow(/expected shift:PIXELS or cutout:PIXELS/);
+  expect(() => augmentNamed("rotate")).toThrow('unknown augmentation "rotate"; known: flip, shift, cutout and mixup');
+  expect(() => augmentNamed("flip:3")).toThrow("flip takes no setting");
+  for (const text of ["shift:0", "shift:x", "cutout:5000", "shift:1.5", "shift:"])
+    expect(() => augmentNamed(text)).toThrow(/expected (shift|cutout):PIXELS, a whole number from 1 to 1024/);
+  for (const text of ["mixup:0", "mixup:1.5", "mixup:half"])
+    expect(() => augmentNamed(text)).toThrow("expected mixup:SHARE, above 0 and at most 1");
   expect(() => augmentNamed("constructor")).toThrow(/unknown augmentation/);
 });
 

@@ -108,21 +108,77 @@ export const cutout = (pixels = 8): Augment =>
     copyFrom(from, to, start, image, (row, column) => (inside(row, column) ? -1 : row * byRow + column * byColumn));
   });
 
-/** Augmentations by the names that `--augment` takes; a number behind a colon is in pixels. */
-export const AUGMENTS: Readonly<Record<string, (pixels?: number) => Augment>> = { flip, shift, cutout };
+const isFloats = ({ dtype }: NDArray): boolean => dtype === "float32";
+
+/** Each sample times its own weight, plus what is left of one times its partner. */
+function blended(array: NDArray, partners: readonly number[], weights: readonly number[]): NDArray {
+  const from = array.data as Pixels;
+  const size = from.length / partners.length;
+  const data = new Float32Array(from.length);
+  for (const [sample, partner] of partners.entries()) {
+    const own = weights[sample]!;
+    for (let i = 0, at = sample * size, other = partner * size; i < size; i++)
+      data[at + i] = own * from[at + i]! + (1 - own) * from[other + i]!;
+  }
+  return { ...array, data };
+}
+
+/**
+ * Blends a share of the samples with others of their batch, all float32 inputs alike (Zhang et al., arXiv:1710.09412). Only a
+ * teacher can say what is right for a blend: labels and targets in the batch are an error.
+ */
+export const mixup = (share = 0.5): Augment => ({
+  label: `mixup:${share}`,
+  apply(feeds, { uniform, integer }) {
+    const right = ["labels", "target"].find((name) => Object.hasOwn(feeds, name));
+    if (right !== undefined)
+      fail(
+        "usage",
+        `augmentation mixup: there are no ${right} for blends; learn from the original alone, or leave it out`,
+      );
+    const floats = Object.entries(feeds).filter(([, array]) => isFloats(array));
+    const count = floats[0]?.[1].shape[0] ?? 0;
+    if (count === 0) return fail("usage", "augmentation mixup: the model takes no float32 samples; leave it out");
+    const weights = Array.from({ length: count }, () => (uniform() < share ? uniform() : 1));
+    const partners = Array.from({ length: count }, () => integer(0, count - 1));
+    return { ...feeds, ...Object.fromEntries(floats.map(([name, x]) => [name, blended(x, partners, weights)])) };
+  },
+});
+
+/** One that can be asked for by name, and what may stand behind a colon. */
+interface AugmentRow {
+  readonly make: (setting?: number) => Augment;
+  /** How the setting is written; none is taken where absent. */
+  readonly setting?: { readonly says: string; readonly fits: (value: number) => boolean };
+}
 
 const MAX_PIXELS = 1024;
+const PIXELS: AugmentRow["setting"] = {
+  says: `PIXELS, a whole number from 1 to ${MAX_PIXELS}`,
+  fits: (value) => Number.isInteger(value) && value >= 1 && value <= MAX_PIXELS,
+};
+const SHARE: AugmentRow["setting"] = { says: "SHARE, above 0 and at most 1", fits: (value) => value > 0 && value <= 1 };
 
-/** "flip", "shift:2", "cutout:16". */
+/** Augmentations by the names that `--augment` takes. */
+export const AUGMENTS: Readonly<Record<string, AugmentRow>> = {
+  flip: { make: flip },
+  shift: { make: shift, setting: PIXELS },
+  cutout: { make: cutout, setting: PIXELS },
+  mixup: { make: mixup, setting: SHARE },
+};
+
+/** "flip", "shift:2", "cutout:16", "mixup:0.5". */
 export function augmentNamed(text: string): Augment {
-  const [name = "", setting] = text.split(":", 2);
-  const make = Object.hasOwn(AUGMENTS, name) ? AUGMENTS[name] : undefined;
-  if (make === undefined) return fail("usage", `unknown augmentation "${name}"; known: ${list(Object.keys(AUGMENTS))}`);
-  if (setting === undefined) return make();
-  const pixels = Number(setting);
-  if (name === "flip" || !Number.isInteger(pixels) || pixels < 1 || pixels > MAX_PIXELS)
-    return fail("usage", `augmentation "${text}": expected shift:PIXELS or cutout:PIXELS, from 1 to ${MAX_PIXELS}`);
-  return make(pixels);
+  const [name = "", written] = text.split(":", 2);
+  const row = Object.hasOwn(AUGMENTS, name) ? AUGMENTS[name] : undefined;
+  if (row === undefined) return fail("usage", `unknown augmentation "${name}"; known: ${list(Object.keys(AUGMENTS))}`);
+  if (written === undefined) return row.make();
+  const { setting } = row;
+  if (setting === undefined) return fail("usage", `augmentation "${text}": ${name} takes no setting; write ${name}`);
+  const value = written.trim() === "" ? Number.NaN : Number(written);
+  return setting.fits(value)
+    ? row.make(value)
+    : fail("usage", `augmentation "${text}": expected ${name}:${setting.says}`);
 }
 
 /** One after the other. */

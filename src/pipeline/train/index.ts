@@ -37,7 +37,7 @@ export {
   trainingStep,
 } from "../../train/step.ts";
 export { decodeTokens, encoder, type Tokenizer, trainTokenizer } from "../../train/text/bpe.ts";
-export { AUGMENTS, type Augment, augmentNamed, cutout, flip, inOrder, shift } from "./augment.ts";
+export { AUGMENTS, type Augment, augmentNamed, cutout, flip, inOrder, mixup, shift } from "./augment.ts";
 export type { FakeAgreement } from "./fake-agreement.ts";
 export { type FloatInput, type FloatMade, type FloatTraining, trainFloat } from "./float.ts";
 export type { Loop, OpenLoop } from "./loop.ts";
