@@ -43,7 +43,7 @@ const { values } = parseArgs({
   },
 });
 
-const COMMON = { batch: 16, scaleRate: 0.1, temperature: 2, mix: 0 };
+const COMMON = { batch: 16, temperature: 2, mix: 0 };
 /** Coarser grids are farther from where they start. */
 const SETTINGS = {
   w8a8: { epochs: 2, rate: 0.001 },
@@ -87,11 +87,12 @@ async function row(name) {
   const plain = await make(host, { ...common, recipe }, noHooks);
   await plain.staged[Symbol.asyncDispose]();
   const settings = { ...COMMON, ...(SETTINGS[name] ?? SETTINGS.w4a4) };
-  const setting = (option, key = option) => Number(values[option] ?? settings[key]);
+  const setting = (name) => Number(values[name] ?? settings[name]);
   const training = {
     ...{ data, batch: setting("batch"), seed: Number(values.seed), augment: augmentOf(setting("mix")) },
     loss: { kind: "distillation", temperature: setting("temperature") },
-    ...{ epochs: setting("epochs"), scaleRate: setting("scale-rate", "scaleRate") },
+    epochs: setting("epochs"),
+    ...(values["scale-rate"] && { scaleRate: Number(values["scale-rate"]) }),
     schedule: { kind: "cosine", rate: setting("rate") },
   };
   const start = performance.now();

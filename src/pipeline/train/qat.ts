@@ -6,6 +6,7 @@ import type { Dataset } from "../../containers/data.ts";
 import type { TrainingData } from "../../containers/training-data.ts";
 import type { Model } from "../../ir/model.ts";
 import type { Plan } from "../../ir/plan.ts";
+import { bitsOf } from "../../ir/scheme.ts";
 import type { Stats } from "../../ir/stats.ts";
 import { fail } from "../../numeric/errors.ts";
 import type { Recipe } from "../../recipes/recipe.ts";
@@ -43,7 +44,7 @@ export interface QatTraining extends Training {
    * block gives; needs no labels. 0 by default.
    */
   readonly blockwise?: number;
-  /** Factor on the rate of scales and zero points; 1 by default. */
+  /** Factor on the rate of scales and zero points; by default 1, with integer products of weights of 2 bits and less 0.1. */
   readonly scaleRate?: number;
 }
 
@@ -65,7 +66,9 @@ export type QatHost = Host & TrainHost;
 
 /** Gradients are written in operator set 16 and later. */
 const MIN_OPSET = 17;
-const SCALE_RATE = 1;
+/** A scale that moves takes all codes of its channel along: with few of them that shakes the whole layer. */
+const FEW_BITS = 2;
+const SCALE_RATE = { few: 0.1, more: 1 };
 const DISTILLATION: LossSpec = { kind: "distillation" };
 
 /** The recipe with an operator set that can be trained. */
@@ -104,9 +107,14 @@ function towards(model: Model, teaching: Model, spec: LossSpec, phase: Phase, ou
   return { lossy, teacher: teacherFor(teaching, spec, lossy, output) };
 }
 
+const scaleRateFor = ({ nodes }: Plan): number =>
+  nodes.some(({ form, weight }) => form === "qdq" && weight !== undefined && bitsOf(weight.scheme) <= FEW_BITS)
+    ? SCALE_RATE.few
+    : SCALE_RATE.more;
+
 /** The run of one phase, and the fake-quantized model it trains. */
 async function phaseRun({ prepared, plan }: Planned, point: Point, phase: Phase, training: QatTraining) {
-  const { output, clip, decay, optimizer = adam(), scaleRate = SCALE_RATE } = training;
+  const { output, clip, decay, optimizer = adam(), scaleRate = scaleRateFor(plan) } = training;
   const spec = phase.blocks ? DISTILLATION : (training.loss ?? DISTILLATION);
   const fake = insertFakeQuantize(point.model, plan, point.grids, { activations: phase.activations });
   const { lossy, teacher } = towards(await normalizeForTraining(fake.model), prepared, spec, phase, output);
