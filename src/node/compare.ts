@@ -13,7 +13,7 @@ import type { BenchReport, BenchRow, CompareReport } from "../pipeline/result.ts
 import type { Evaluation } from "../pipeline/verify/outputs.ts";
 import { verify } from "../pipeline/verify.ts";
 import { sha256File } from "./files.ts";
-import { nodeHost } from "./host.ts";
+import { type NodeHost, nodeHost } from "./host.ts";
 import { engineFindings, reportHead } from "./report-head.ts";
 import type { BenchRequest, CompareRequest } from "./requests.ts";
 import { openEvaluation, openSamples, summaryOf } from "./samples.ts";
