@@ -8,10 +8,11 @@ import { availableEngines } from "./engines.ts";
 import { makeFolders, removeEmptyFolders } from "./folders.ts";
 import { type NodeHost, nodeHost } from "./host.ts";
 import { checkTarget } from "./output-checks.ts";
+import { engineFindings, reportHead } from "./report-head.ts";
 import type { ConvertRequest, DataRequest } from "./requests.ts";
 import { openSamples, summaryOf } from "./samples.ts";
 import { refuseSource, type StagedFiles } from "./stage.ts";
-import { environmentOf, openLegalSource, type SourceModel } from "./surroundings.ts";
+import { openLegalSource, type SourceModel } from "./surroundings.ts";
 
 /** What the results say what they are by. */
 const ONNX_FILE = ".onnx";
@@ -87,7 +88,7 @@ async function handOver(made: ConvertMade): Promise<void> {
 }
 
 function report(
-  { output, command, threads }: ConvertRequest,
+  request: ConvertRequest,
   { model, summary }: SourceModel,
   host: NodeHost,
   reference: string,
@@ -97,13 +98,9 @@ function report(
   const { staged, converted, outputs, samples, findings } = made;
   const written = brokenConversion(made) === undefined;
   return {
-    version: 1,
+    ...reportHead(request, host, summary, start),
     kind: "convert",
-    createdAt: new Date().toISOString(),
-    command,
-    environment: environmentOf(host.engine, threads),
-    model: summary,
-    ...(written ? { output: relative(".", output) || output } : {}),
+    ...(written ? { output: relative(".", request.output) || request.output } : {}),
     files: written ? staged.files : [],
     size: ratioOf(summary.size, staged.size),
     ops: { before: model.graph.nodes.length, after: converted.model.graph.nodes.length },
@@ -111,7 +108,6 @@ function report(
     evaluation: summaryOf(samples),
     outputs,
     openBatch: converted.fixedBatch === undefined,
-    findings: [...findings, ...host.notes.map((message) => ({ severity: "info", code: "engine", message }) as const)],
-    seconds: (performance.now() - start) / 1000,
+    findings: [...findings, ...engineFindings(host)],
   };
 }
