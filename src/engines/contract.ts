@@ -46,10 +46,15 @@ export interface Session {
   readonly outputs: readonly ValueInfo[];
   /** Runs once. `fetches` limits what is returned; all outputs by default. */
   run(feeds: Feeds, fetches?: readonly string[]): Promise<Readonly<Record<string, NDArray>>>;
+  /** Feeds as the file itself takes them, where this session shows its inputs under other names or as other types. */
+  ownFeeds?(feeds: Feeds): Feeds;
   /** Ends profiling and returns what was collected; only for sessions opened with `profile`. */
   profile(): Promise<readonly NodeTime[]>;
   close(): Promise<void>;
 }
+
+/** What the session's file takes for these feeds: for whoever opens the file anew. */
+export const ownFeeds = (session: Session, feeds: Feeds): Feeds => session.ownFeeds?.(feeds) ?? feeds;
 
 /** Something that runs models. */
 export interface Engine {

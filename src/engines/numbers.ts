@@ -6,7 +6,7 @@ import type { Feeds, NDArray, ValueInfo } from "../ir/model.ts";
 import { floatsOf } from "../numeric/convert.ts";
 import { DTYPES, type DType } from "../numeric/dtypes.ts";
 import { type Affine, dequantizeValues, quantizeValues } from "../numeric/qparams.ts";
-import type { Engine, Session } from "./contract.ts";
+import { type Engine, ownFeeds, type Session } from "./contract.ts";
 
 /** Grid of a value whose type is that of codes; undefined for plain numbers. */
 function gridOf({ dtype, quantization }: ValueInfo): (Affine & { readonly dtype: DType }) | undefined {
@@ -38,12 +38,6 @@ function decoded(array: NDArray, info: ValueInfo | undefined): NDArray {
   return { ...array, dtype: "float32", data: dequantizeValues(array.data as Int8Array, grid) };
 }
 
-/** Feeds as a model itself takes them: numbers as codes, under its own names, in order where those of the feeds differ. */
-export function ownFeeds(inputs: readonly ValueInfo[], feeds: Feeds): Feeds {
-  const given = Object.values(feeds);
-  return Object.fromEntries(inputs.map((info, i) => [info.name, encoded(feeds[info.name] ?? given[i]!, info)]));
-}
-
 /** The session with numbers in place of codes; the same one where there are no codes. */
 export function sessionInNumbers(session: Session): Session {
   const { inputs, outputs } = session;
@@ -64,6 +58,7 @@ export function sessionInNumbers(session: Session): Session {
         Object.entries(found).map(([name, array]) => [name, decoded(array, outputOf.get(name))]),
       );
     },
+    ownFeeds: (feeds) => ownFeeds(session, onGrids(feeds)),
     profile: () => session.profile(),
     close: () => session.close(),
   };

@@ -1,6 +1,6 @@
 /** A model under other names of its inputs and outputs: two tools name the same ports differently. */
 import type { Graph, Model, ValueInfo } from "../ir/model.ts";
-import type { Engine, Session } from "./contract.ts";
+import { type Engine, ownFeeds, type Session } from "./contract.ts";
 
 /** Names of one model's ports by those of another, in their order. */
 export interface PortNames {
@@ -43,6 +43,7 @@ function renamedSession(session: Session, { inputs, outputs }: PortNames): Sessi
         ),
         outputOf,
       ),
+    ownFeeds: (feeds) => ownFeeds(session, keys(feeds, inputs)),
     profile: () => session.profile(),
     close: () => session.close(),
   };

@@ -1,7 +1,7 @@
 /** fewbit compare and fewbit bench: models the user already has, side by side. */
 import { stat } from "node:fs/promises";
 import { basename } from "node:path";
-import type { Session } from "../engines/contract.ts";
+import { ownFeeds, type Session } from "../engines/contract.ts";
 import { portNames, withPortNames } from "../engines/renamed.ts";
 import { interleave, type Timing } from "../engines/timing.ts";
 import type { Feeds, GraphContainer } from "../ir/model.ts";
@@ -12,6 +12,7 @@ import type { Hooks } from "../pipeline/progress.ts";
 import type { BenchReport, BenchRow, CompareReport } from "../pipeline/result.ts";
 import type { Evaluation } from "../pipeline/verify/outputs.ts";
 import { verify } from "../pipeline/verify.ts";
+import { CONTAINER_LABELS } from "../recipes/schemes.ts";
 import { sha256File } from "./files.ts";
 import { type NodeHost, nodeHost } from "./host.ts";
 import { engineFindings, reportHead } from "./report-head.ts";
@@ -74,7 +75,7 @@ function containerOf(models: readonly SourceModel[]): GraphContainer {
   if (other !== undefined)
     fail(
       "usage",
-      `${first!.path} is ${first!.model.container} and ${other.path} is ${other.model.container}; compare models of one kind, or convert one first`,
+      `${first!.path} is ${CONTAINER_LABELS[first!.model.container]} and ${other.path} is ${CONTAINER_LABELS[other.model.container]}; measure models of one kind, or make the TFLite one ONNX with fewbit convert`,
     );
   return first!.model.container;
 }
@@ -101,7 +102,8 @@ export async function benchFiles(request: BenchRequest, hooks: Hooks): Promise<B
       feeds.push(await benchFeeds(request, model));
     }
     const memory: (Footprint | undefined)[] = [];
-    for (const [i, { path }] of models.entries()) memory.push(await host.footprint?.({ path }, feeds[i]!));
+    for (const [i, { path }] of models.entries())
+      memory.push(await host.footprint?.({ path }, ownFeeds(sessions[i]!, feeds[i]!)));
     const timings = await timed(request, models, sessions, feeds, hooks);
     return {
       kind: "bench",

@@ -1,12 +1,9 @@
 /** What Node lends the pipeline: an engine, temporary files, fresh processes. */
 
-import { readTflite } from "../containers/tflite/index.ts";
-import { inNumbers, ownFeeds } from "../engines/numbers.ts";
+import { inNumbers } from "../engines/numbers.ts";
 import type { ContainerName } from "../ir/model.ts";
-import { bytesSource } from "../ir/source.ts";
 import type { Host } from "../pipeline/host.ts";
 import { availableEngines, type EngineName } from "./engines.ts";
-import { readTfliteFile } from "./litert.ts";
 import { isProbed, type ProbedEngine, probe } from "./probe.ts";
 import type { EngineRequest } from "./requests.ts";
 import { type StagedFiles, stageModel } from "./stage.ts";
@@ -44,9 +41,6 @@ const footprintOf =
   (engine: ProbedEngine, threads: number, signal: AbortSignal): NonNullable<Host["footprint"]> =>
   async (place, feeds) => {
     if (!("path" in place)) return { resident: 0, load: 0 };
-    const own = engine === "litert" ? ownFeeds((await tflitePorts(place.path)).inputs, feeds) : feeds;
-    const { residentBytes, loadMs } = await probe(place.path, { engine, threads, feeds: own, signal });
+    const { residentBytes, loadMs } = await probe(place.path, { engine, threads, feeds, signal });
     return { resident: residentBytes, load: loadMs };
   };
-
-const tflitePorts = async (path: string) => (await readTflite(bytesSource((await readTfliteFile(path)).bytes))).graph;

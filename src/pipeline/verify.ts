@@ -3,7 +3,7 @@
  * was not measured.
  */
 import type { Dataset } from "../containers/data.ts";
-import type { Engine, ModelPlace, Session } from "../engines/contract.ts";
+import { type Engine, type ModelPlace, ownFeeds, type Session } from "../engines/contract.ts";
 import { computeShare } from "../engines/histogram.ts";
 import type { Feeds, Model } from "../ir/model.ts";
 import type { Plan } from "../ir/plan.ts";
@@ -16,7 +16,7 @@ import { compareCommonLayers } from "./verify/common-layers.ts";
 import { judge } from "./verify/findings.ts";
 import { compareLayers } from "./verify/layers.ts";
 import { compareOutputs, type Evaluation } from "./verify/outputs.ts";
-import { measureLatency, measureMemory } from "./verify/speed.ts";
+import { measureLatency, measureMemory, type OpenFile } from "./verify/speed.ts";
 
 /** A model file as the user has it, and the samples both models are run on. */
 export interface Reference {
@@ -105,9 +105,12 @@ async function runBoth(
   const own = evaluation.evaluate && (await userMetric(evaluation.evaluate, before, after, reference.name));
   const sample = await oneSample(evaluation.data);
   const latency = await measureLatency(host, before, after, sample, 1, hooks);
-  const memory =
-    refused === undefined ? await measureMemory(host, reference.place, candidate.place, sample) : undefined;
-  const opHistogram = await histograms(host, input, sample, refused !== undefined);
+  const files = [
+    { place: reference.place, session: before },
+    { place: candidate.place, session: after },
+  ] as const;
+  const memory = refused === undefined ? await measureMemory(host, ...files, sample) : undefined;
+  const opHistogram = await histograms(host, input, files, sample, refused !== undefined);
   const layers = random || outputs.broken.length > 0 ? [] : await layersOf(host, input, hooks);
   const share = opHistogram && computeShare(opHistogram.after);
   const measured = {
@@ -151,9 +154,15 @@ async function oneSample(data: Dataset): Promise<Feeds> {
   return {};
 }
 
-async function histograms(host: Host, input: VerifyInput, sample: Feeds, refused: boolean) {
-  const before = refused ? {} : await host.engine.opHistogram(input.reference.place, sample);
-  const after = await engineOf(host, input).opHistogram(input.candidate.place, sample);
+async function histograms(
+  host: Host,
+  input: VerifyInput,
+  [original, made]: readonly [OpenFile, OpenFile],
+  sample: Feeds,
+  refused: boolean,
+) {
+  const before = refused ? {} : await host.engine.opHistogram(original.place, ownFeeds(original.session, sample));
+  const after = await engineOf(host, input).opHistogram(made.place, ownFeeds(made.session, sample));
   return before && after ? { before, after } : undefined;
 }
 

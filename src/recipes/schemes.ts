@@ -171,9 +171,10 @@ export function schemeNamed(name: string, container: GraphContainer = "onnx"): N
     schemes.get(name) ??
     fail(
       "usage",
-      `scheme ${name} is not for ${CONTAINERS[container]} models; those take ${[...schemes.keys()].join(", ")}`,
+      `scheme ${name} is not for ${CONTAINER_LABELS[container]} models; those take ${[...schemes.keys()].join(", ")}`,
     )
   );
 }
 
-const CONTAINERS: Readonly<Record<GraphContainer, string>> = { onnx: "ONNX", tflite: "TFLite" };
+/** Containers as people write them. */
+export const CONTAINER_LABELS: Readonly<Record<GraphContainer, string>> = { onnx: "ONNX", tflite: "TFLite" };

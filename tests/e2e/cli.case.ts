@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { expect, onTestFinished } from "vitest";
+import { afterAll, beforeAll, expect, onTestFinished } from "vitest";
 import type { Io } from "../../src/cli/io.ts";
 import { main } from "../../src/cli/main.ts";
 import { writeNpy } from "../../src/containers/npy.ts";
@@ -66,11 +66,24 @@ export async function quantized(argv: readonly string[]): Promise<Json> {
   return json;
 }
 
+const newFolder = (): Promise<string> => mkdtemp(join(tmpdir(), "fewbit-e2e-"));
+const remove = (folder: string): Promise<void> => rm(folder, { recursive: true, force: true });
+
 /** A folder that is gone after the test. */
 export async function workspace(): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), "fewbit-e2e-"));
-  onTestFinished(() => rm(folder, { recursive: true, force: true }));
+  const folder = await newFolder();
+  onTestFinished(() => remove(folder));
   return folder;
+}
+
+/** A folder for several tests, asked for outside of them, that is gone after the last. */
+export function sharedWorkspace(): { readonly path: () => string } {
+  let folder = "";
+  beforeAll(async () => {
+    folder = await newFolder();
+  });
+  afterAll(() => remove(folder));
+  return { path: () => folder };
 }
 
 /** Writes a model into a folder, `model.onnx` unless named; returns its path. */

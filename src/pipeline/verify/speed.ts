@@ -1,5 +1,5 @@
 /** Speed and memory of two models side by side. */
-import type { Session } from "../../engines/contract.ts";
+import { ownFeeds, type Session } from "../../engines/contract.ts";
 import { interleave } from "../../engines/timing.ts";
 import type { Feeds } from "../../ir/model.ts";
 import type { Host, Staged } from "../host.ts";
@@ -45,15 +45,22 @@ export async function measureLatency(
   };
 }
 
+/** A model file and the session it is open in. */
+export interface OpenFile {
+  readonly place: Staged["place"];
+  readonly session: Session;
+}
+
 /** In fresh processes; undefined where the host has none. */
 export async function measureMemory(
-  host: Host,
-  before: Staged["place"],
-  after: Staged["place"],
+  { footprint }: Host,
+  before: OpenFile,
+  after: OpenFile,
   feeds: Feeds,
 ): Promise<Memory | undefined> {
-  if (host.footprint === undefined) return undefined;
-  const first = await host.footprint(before, feeds);
-  const second = await host.footprint(after, feeds);
+  if (footprint === undefined) return undefined;
+  const of = ({ place, session }: OpenFile) => footprint(place, ownFeeds(session, feeds));
+  const first = await of(before);
+  const second = await of(after);
   return { ...ratioOf(first.resident, second.resident), load: ratioOf(first.load, second.load) };
 }
