@@ -61,6 +61,8 @@ export interface OpRow {
   readonly codes?: readonly DType[];
   /** Types of weights' codes that a kernel with float activations takes (TFLite: dynamic range). */
   readonly hybrid?: readonly DType[];
+  /** Sizes of blocks, each with a scale of its own, that such a kernel takes int4 weights in. */
+  readonly blocks?: readonly number[];
 }
 
 /** The ops of one container. */

@@ -17,6 +17,9 @@ const FLOAT: Static = { as: "float" };
 const BOTH: readonly DType[] = ["int8", "int16"];
 const INT8: readonly DType[] = ["int8"];
 
+/** What XNNPACK's blockwise kernels are made for; smaller blocks run in a plain kernel, many times slower. */
+const BLOCKS = [32, 64, 128, 256];
+
 const weight = (input: number, axis: number, reduction: number, bias: number, by = 0): WeightInput => ({
   input,
   bias,
@@ -63,7 +66,7 @@ const SIGNED: Fixed = { int8: grid(1 / 128, 0), int16: grid(1 / 32768, 0) };
 const OPS = {
   CONV_2D: products(weight(1, 0, 3, 2), INT8),
   DEPTHWISE_CONV_2D: products(weight(1, 3, 1, 2), INT8),
-  FULLY_CONNECTED: products(weight(1, 0, 1, 2), ["int8", "int4"]),
+  FULLY_CONNECTED: { ...products(weight(1, 0, 1, 2), ["int8", "int4"]), blocks: BLOCKS },
   TRANSPOSE_CONV: products(weight(1, 0, 3, 3, 2), INT8),
 
   BATCH_MATMUL: elementwise(BOTH, [0, 1]),

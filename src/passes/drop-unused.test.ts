@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { floatTensor, graph, node, onnxModel, valueInfo } from "../ir/build.ts";
+import { floatTensor, graph, node, onnxModel, tensor, tfliteModel, valueInfo } from "../ir/build.ts";
 import { dropUnused } from "./drop-unused.ts";
 import { applied, context, opsOf } from "./same-outputs.case.ts";
 
@@ -44,4 +44,21 @@ test("an initializer that is a graph input is part of the interface and stays", 
     tensors: [floatTensor("w", [2], [1, 2])],
   });
   expect(await dropUnused.apply(model, context)).toBe(model);
+});
+
+test("scales of blocks stay as long as the weight they belong to, though no node reads them", async () => {
+  const none = { scale: new Float32Array(), zeroPoint: new Int32Array() };
+  const blocked = (name: string) => ({
+    ...tensor(name, "int4", [2, 32], new Uint8Array(32)),
+    quantization: { qparams: none, blocks: { scales: `${name}/scales`, size: 32 } },
+  });
+  const scales = (name: string) => tensor(`${name}/scales`, "float16", [2, 1], new Uint16Array(2));
+  const model = tfliteModel({
+    inputs: [valueInfo("x", "float32", [1, 32])],
+    outputs: [valueInfo("y", "float32", [1, 2])],
+    nodes: [node("FULLY_CONNECTED", ["x", "live"], ["y"])],
+    tensors: [blocked("live"), scales("live"), blocked("dead"), scales("dead")],
+  });
+  const after = await dropUnused.apply(model, context);
+  expect([...after.graph.tensors.keys()]).toEqual(["live", "live/scales"]);
 });

@@ -14,6 +14,12 @@ export const dropUnused: Pass = {
 const isWanted = (node: Node, live: ReadonlySet<string>): boolean =>
   node.outputs.some((name) => live.has(name)) || node.outputs.every((name) => name === "");
 
+/** Tensors that hold the scales and zero points of other ones, which no node reads. */
+const gridTensors = ({ tensors, values }: Graph, live: ReadonlySet<string>): readonly string[] =>
+  [...tensors.values(), ...values.values()]
+    .filter(({ name }) => live.has(name))
+    .flatMap(({ quantization }) => [quantization?.blocks?.scales ?? "", quantization?.blocks?.zeroPoints ?? ""]);
+
 function prune(graph: Graph): Graph {
   const live = new Set(graph.outputs.map((output) => output.name));
   const kept: Node[] = [];
@@ -24,6 +30,7 @@ function prune(graph: Graph): Graph {
     for (const name of reads(node)) live.add(name);
   }
   for (const { name } of graph.inputs) live.add(name);
+  for (const name of gridTensors(graph, live)) live.add(name);
   const unused = [...graph.tensors.keys()].filter((name) => !live.has(name));
   if (kept.length === graph.nodes.length && unused.length === 0) return graph;
   const gone = new Set(kept);

@@ -9,6 +9,8 @@ export interface Step {
   readonly algorithm: string;
   /** Only these ops; all the form fits without. */
   readonly ops?: readonly string[];
+  /** Group sizes that can be asked for; nodes that don't take that size keep the granularity of `scheme`. */
+  readonly groups?: readonly number[];
   readonly options?: Readonly<Record<string, number | string>>;
 }
 

@@ -23,6 +23,9 @@ const hybrid = (dtype: "int8" | "int4", algorithm: string): Step => ({
   algorithm,
 });
 
+/** What XNNPACK has blockwise kernels for. */
+const BLOCKS = [32, 64, 128, 256];
+
 /** All schemes of TFLite. */
 export const TFLITE_SCHEMES: readonly NamedScheme[] = [
   {
@@ -51,6 +54,13 @@ export const TFLITE_SCHEMES: readonly NamedScheme[] = [
     summary: "weights int8 per channel, activations quantized in each run (dynamic range): no data needed",
     bits: 8,
     steps: [hybrid("int8", "rtn")],
+  },
+  {
+    name: "w4a8-dynamic",
+    summary:
+      "weights int4 per channel or in groups, int8 for convolutions, activations quantized in each run: no data needed",
+    bits: 4,
+    steps: [{ ...hybrid("int4", "mse"), groups: BLOCKS }, hybrid("int8", "rtn")],
   },
   {
     name: "w8",

@@ -45,3 +45,21 @@ test("a reduced range reaches static and dynamic integer weights", () => {
   expect(tune(schemeNamed("w8a8"), { reduceRange: true }).static?.weights.reduceRange).toBe(true);
   expect(tune(schemeNamed("w8a8-dynamic"), { reduceRange: true }).steps[0]?.scheme.reduceRange).toBe(true);
 });
+
+test("a group size puts a step in groups in front of the one per channel, where the scheme has kernels for it", () => {
+  const scheme = schemeNamed("w4a8-dynamic", "tflite");
+  const grains = tune(scheme, { groupSize: 64 }).steps.map(({ scheme: { dtype, granularity } }) => [
+    dtype,
+    granularity,
+  ]);
+  expect(grains).toEqual([
+    ["int4", { per: "group", size: 64 }],
+    ["int4", { per: "axis" }],
+    ["int8", { per: "axis" }],
+  ]);
+  expect(ignoredSettings(scheme, { groupSize: 64 })).toEqual([]);
+  expect(() => tune(scheme, { groupSize: 16 })).toThrow(/group size 16: .*w4a8-dynamic take 32, 64, 128, 256/);
+  const other = schemeNamed("w8a8-dynamic", "tflite");
+  expect(tune(other, { groupSize: 64 }).steps).toEqual(other.steps);
+  expect(ignoredSettings(other, { groupSize: 64 })).toEqual(["groupSize"]);
+});

@@ -43,6 +43,14 @@ function tuneStep(step: Step, { weights, groupSize, algorithm, reduceRange }: Se
   return { ...step, scheme, ...(algorithm !== undefined && SEARCHED.has(step.form) ? { algorithm } : {}) };
 }
 
+/** The step in groups of the size asked for, and as it is for what takes no such groups. */
+function groupedSteps(step: Step, groupSize: number | undefined, name: string): readonly Step[] {
+  if (groupSize === undefined || step.groups === undefined) return [step];
+  if (!step.groups.includes(groupSize))
+    fail("usage", `group size ${groupSize}: the kernels of ${name} take ${step.groups.join(", ")}`);
+  return [{ ...step, scheme: { ...step.scheme, granularity: { per: "group", size: groupSize } } }, step];
+}
+
 /** int8 with zero point 0, as TensorRT and most accelerators want it. */
 function symmetric({ codes }: Scheme): Scheme {
   const half = codes === undefined ? 0 : (codes[1] - codes[0] + 1) / 2;
@@ -67,7 +75,7 @@ export function tune(scheme: NamedScheme, settings: Settings): NamedScheme {
     );
   if (groupSize !== undefined && !GROUP_SIZES.includes(groupSize))
     fail("usage", `group size ${groupSize}: the engine has kernels for ${GROUP_SIZES.join(", ")}`);
-  const steps = scheme.steps.map((step) => tuneStep(step, settings));
+  const steps = scheme.steps.flatMap((step) => groupedSteps(tuneStep(step, settings), groupSize, scheme.name));
   const fixed = scheme.static && {
     activations: activations === "symmetric" ? symmetric(scheme.static.activations) : scheme.static.activations,
     weights: reduceRange ? { ...scheme.static.weights, reduceRange } : scheme.static.weights,
@@ -87,7 +95,7 @@ const hasForm = (scheme: NamedScheme, form: Step["form"]): boolean => scheme.ste
 const ACTS_ON: { readonly [S in keyof Settings]-?: (scheme: NamedScheme) => boolean } = {
   activations: (scheme) => scheme.static !== undefined,
   weights: (scheme) => hasForm(scheme, "nbits"),
-  groupSize: (scheme) => scheme.steps.some(({ scheme: { granularity } }) => granularity.per === "group"),
+  groupSize: (scheme) => scheme.steps.some((step) => step.scheme.granularity.per === "group" || step.groups),
   algorithm: (scheme) => scheme.static !== undefined || scheme.steps.some(({ form }) => SEARCHED.has(form)),
   embeddings: (scheme) => scheme.steps.length > 0,
   reduceRange: (scheme) => scheme.static !== undefined || hasForm(scheme, "dynamic"),

@@ -17,21 +17,38 @@ function weightOf(site: Site): WeightFit | string {
   return { tensor: name, input: row.input, shape, axis: row.axis(node, shape.length) };
 }
 
-/** Codes, and a float32 scale per channel. */
-function storedBytes({ shape, axis }: WeightFit, { dtype, granularity }: Scheme): number {
-  const scales = granularity.per === "axis" ? shape[axis]! : dtype === "float16" ? 0 : 1;
-  return byteLength(dtype, elementCount(shape)) + 4 * scales;
+/** A float32 scale and an int64 zero point. */
+const BYTES_PER_GRID = 4 + 8;
+/** A block has a float16 scale and no zero point. */
+const BYTES_PER_BLOCK = 2;
+
+/** Bytes of scales and zero points. */
+function gridBytes({ shape, axis }: WeightFit, { dtype, granularity }: Scheme): number {
+  if (granularity.per === "group") return (BYTES_PER_BLOCK * elementCount(shape)) / granularity.size;
+  if (dtype === "float16") return 0;
+  return BYTES_PER_GRID * (granularity.per === "axis" ? shape[axis]! : 1);
 }
 
-const hybridKernel = ({ node, model }: Site, { dtype }: Scheme): string | undefined =>
-  dialectOf(model).row(node)?.hybrid?.includes(dtype)
-    ? undefined
-    : `${node.op} has no kernel for float activations and ${dtype} weights`;
+const storedBytes = (fit: WeightFit, scheme: Scheme): number =>
+  byteLength(scheme.dtype, elementCount(fit.shape)) + gridBytes(fit, scheme);
+
+/** The weight where a kernel takes it beside float activations, or why none does. */
+function hybridFit(site: Site, { dtype, granularity }: Scheme): WeightFit | string {
+  const { op } = site.node;
+  const { hybrid = [], blocks = [] } = dialectOf(site.model).row(site.node) ?? {};
+  if (!hybrid.includes(dtype)) return `${op} has no kernel for float activations and ${dtype} weights`;
+  const fit = weightOf(site);
+  if (typeof fit === "string" || granularity.per !== "group") return fit;
+  const { size } = granularity;
+  if (!blocks.includes(size)) return `${op} has no kernel for weights in groups of ${size}`;
+  const length = fit.shape.at(-1)!;
+  return length % size === 0 ? fit : `groups of ${size} do not divide its ${length} inputs`;
+}
 
 export const hybridForm: FormRow = {
   form: "hybrid",
   summary: "weights as codes, activations quantized by the kernel in each run",
-  fits: (site, scheme) => hybridKernel(site, scheme) ?? weightOf(site),
+  fits: hybridFit,
   storedBytes,
 };
 

@@ -4,8 +4,9 @@ import type { Node, Tensor } from "../../ir/model.ts";
 import type { NodePlan } from "../../ir/plan.ts";
 import { fail } from "../../numeric/errors.ts";
 import { weightKey } from "../given.ts";
+import { blockedWeight } from "./blocks.ts";
 import { declareFloats, type State } from "./state.ts";
-import { type BiasSite, codedWeight, halves } from "./weights.ts";
+import { type BiasSite, codedWeight, halves, type WeightPlan } from "./weights.ts";
 
 /** Whether every reader of a weight takes the same codes of it; they may then have its name. */
 function isAlone({ graph, plans }: State, entry: NodePlan): boolean {
@@ -23,10 +24,20 @@ export async function weightCodes(state: State, entry: NodePlan, site?: BiasSite
   const tensor = state.graph.tensors.get(weight.tensor)!;
   const alone = entry.form !== "dequantize" && isAlone(state, entry);
   const name = alone ? tensor.name : state.fresh(`${tensor.name}/${weight.scheme.dtype}`);
-  const coded = await codedWeight(tensor, weight, name, site);
+  const coded = await madeCodes(state, tensor, weight, name, site);
   state.tensors.set(name, coded);
   state.weights.set(key, coded);
   return coded;
+}
+
+/** Codes with their grids beside them, or in a tensor of their own. */
+async function madeCodes(state: State, tensor: Tensor, weight: WeightPlan, name: string, site?: BiasSite) {
+  const { granularity } = weight.scheme;
+  if (granularity.per !== "group") return codedWeight(tensor, weight, name, site);
+  const names = { codes: name, scales: state.fresh(`${tensor.name}/scales`) };
+  const { codes, scales } = await blockedWeight(tensor, weight, granularity.size, names);
+  state.tensors.set(scales.name, scales);
+  return codes;
 }
 
 /** Fully connected kernels find better ranges of activations with a zero point (schema: asymmetric_quantize_inputs). */

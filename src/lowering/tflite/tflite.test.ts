@@ -9,7 +9,7 @@ import { quantize } from "../../pipeline/quantize.ts";
 import { plainRecipe } from "../../recipes/recipe.ts";
 import { schemeNamed } from "../../recipes/schemes.ts";
 import { tune } from "../../recipes/tune.ts";
-import { smallNet } from "./small.case.ts";
+import { smallNet, widened } from "./small.case.ts";
 
 const statsFor = (names: readonly string[]): Stats => ({
   version: 1,
@@ -95,6 +95,26 @@ test("dynamic range: only weights change, in place", async () => {
   expect(graph.tensors.get("kernel")?.dtype).toBe("int8");
   expect(graph.tensors.get("matrix")?.dtype).toBe("int8");
   expect(graph.tensors.get("shift")?.dtype).toBe("float32");
+});
+
+test("int4 with float activations: matrices per channel or in blocks, convolutions int8", async () => {
+  const wide = widened(smallNet());
+  const plain = (await lowered(wide, "w4a8-dynamic")).graph;
+  expect(ops(plain)).toEqual(ops(wide.graph));
+  expect(plain.tensors.get("kernel")?.dtype).toBe("int8");
+  expect(plain.tensors.get("matrix")).toMatchObject({ dtype: "int4", quantization: { axis: 0 } });
+  const blocked = (await lowered(wide, "w4a8-dynamic", { groupSize: 32 })).graph;
+  expect(blocked.tensors.get("matrix")).toMatchObject({
+    dtype: "int4",
+    quantization: { blocks: { scales: "matrix/scales", size: 32 } },
+  });
+  expect(blocked.tensors.get("matrix/scales")).toMatchObject({ dtype: "float16", shape: [3, 2] });
+});
+
+test("rows that blocks do not divide are stored per channel", async () => {
+  const { graph, plan } = await lowered(smallNet(), "w4a8-dynamic", { groupSize: 32 });
+  expect(graph.tensors.get("matrix")).toMatchObject({ dtype: "int4", shape: [3, 16], quantization: { axis: 0 } });
+  expect(plan.nodes.map(({ weight }) => weight?.scheme.granularity.per)).toEqual(["axis", "axis"]);
 });
 
 test("weights only: a DEQUANTIZE in front of the float kernel", async () => {

@@ -10,7 +10,8 @@ import { type Affine, quantizeValues } from "../../numeric/qparams.ts";
 import { roundHalfEven } from "../../numeric/rounding.ts";
 import { staticWeight } from "../qdq-weights.ts";
 
-type WeightPlan = NonNullable<NodePlan["weight"]>;
+/** What a plan says of one weight. */
+export type WeightPlan = NonNullable<NodePlan["weight"]>;
 
 /** A bias, and the scale of the values that its products are made of. */
 export interface BiasSite {
@@ -18,7 +19,9 @@ export interface BiasSite {
   readonly dataScale: number | undefined;
 }
 
-const floats = async ({ data, dtype }: Tensor): Promise<Float32Array> => decodeFloats(await readAll(data), dtype);
+/** Elements of a constant. */
+export const floats = async ({ data, dtype }: Tensor): Promise<Float32Array> =>
+  decodeFloats(await readAll(data), dtype);
 
 /** Symmetric codes: zero points are all zero, as the specification wants them of weights. */
 const symmetric = (scale: Float32Array, axis?: number): Quantization => ({
