@@ -8,6 +8,7 @@ import type { Stats } from "../ir/stats.ts";
 import { FewbitError, fail } from "../numeric/errors.ts";
 import { observerNamed } from "../observers/index.ts";
 import { formatStats, parseStats } from "../observers/stats-json.ts";
+import { fixBatch } from "../passes/fix-batch.ts";
 import { checkStats } from "../pipeline/calibrate.ts";
 import { contractOf, recommend } from "../pipeline/contract.ts";
 import { brokenPromise, type Made, make, planFor } from "../pipeline/make.ts";
@@ -76,7 +77,7 @@ interface Given {
 /** Makes, runs and writes one model per scheme; see `QuantizeReport` for what comes back. */
 export async function quantizeFile(request: QuantizeRequest, hooks: Hooks, given: Given = {}): Promise<QuantizeReport> {
   const start = performance.now();
-  const source = await openLegalSource(request.model);
+  const source = await openRequested(request);
   try {
     const schemes = await chosenSchemes(request, source.model, given.samples?.calibration !== undefined);
     const outputs = outputPaths(request, schemes.names, source.model.container, given.folder);
@@ -92,7 +93,7 @@ export async function quantizeFile(request: QuantizeRequest, hooks: Hooks, given
 
 /** The plans of the same request; nothing is calibrated or written. */
 export async function planFile(request: QuantizeRequest, hooks: Hooks): Promise<DryRun> {
-  const source = await openLegalSource(request.model);
+  const source = await openRequested(request);
   try {
     const schemes = await chosenSchemes(request, source.model);
     const host = await nodeHost(request, hooks.signal, undefined, source.model.container);
@@ -107,6 +108,30 @@ export async function planFile(request: QuantizeRequest, hooks: Hooks): Promise<
   } finally {
     await source.close();
   }
+}
+
+/** The model, for the batch asked for where it leaves that open. */
+async function openRequested({ model: path, batch }: QuantizeRequest): Promise<SourceModel> {
+  const source = await openLegalSource(path);
+  if (batch === undefined) return source;
+  try {
+    return { ...source, model: withBatch(source.model, batch) };
+  } catch (error) {
+    await source.close();
+    throw error;
+  }
+}
+
+function withBatch(model: Model, batch: number): Model {
+  if (model.container !== "tflite")
+    fail("usage", "--batch fixes the open batch of TFLite models; ONNX models are run with any batch, leave it out");
+  const other = model.graph.inputs.find(({ shape = [] }) => typeof shape[0] === "number" && shape[0] !== batch);
+  if (other !== undefined)
+    fail(
+      "usage",
+      `--batch ${batch}: input "${other.name}" is [${other.shape!.map((dim) => dim ?? "?").join(", ")}], its batch is fixed already; leave --batch out, or export the model with an open batch`,
+    );
+  return fixBatch(model, batch);
 }
 
 /** Before anything is computed: nothing of the user's is in the way. */
@@ -290,7 +315,10 @@ async function makeOne(job: Job, name: string, output: string, stats: Stats | un
   const { request, source, host, hooks, rules, calibration, evaluation, folder } = job;
   const start = performance.now();
   const recipe = recipeFor(request, rules, name, source.model, folder);
-  const reference = { name: source.summary.name, place: { path: source.path }, size: source.summary.size };
+  const { name: original, size } = source.summary;
+  // an original that takes its batch in one run too, or the comparison would be about that
+  await using resized = request.batch === undefined ? undefined : await host.stage(source.model, original);
+  const reference = { name: original, place: resized?.place ?? { path: source.path }, size };
   const input = {
     model: source.model,
     digest: source.summary.sha256,

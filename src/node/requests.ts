@@ -74,6 +74,8 @@ export interface QuantizeRequest extends EngineRequest {
   readonly reduceRange?: boolean;
   /** Type of a TFLite model's inputs and outputs when it computes in integers; float32 unless told. */
   readonly io?: InputOutput;
+  /** Samples that a TFLite model with an open batch takes at a time from now on; left open unless told. */
+  readonly batch?: number;
   /** Read calibration statistics from this file when it exists, else write them there. */
   readonly stats?: string;
   /** The command line for the report, without absolute paths. */

@@ -27,5 +27,7 @@ test("a model whose shapes are fixed comes back as it is", () => {
 });
 
 test("an input that leaves more than its batch open is refused by name", () => {
-  expect(() => fixBatch(of(null, 4, null), 1)).toThrow(/input "x": dimension 2 of \[\?, 4, \?\] is open as well/);
+  expect(() => fixBatch(of(null, 4, null), 1)).toThrow(
+    /input "x": dimension 2 of \[\?, 4, \?\] is open, and only a batch/,
+  );
 });

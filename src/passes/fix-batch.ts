@@ -16,7 +16,7 @@ function assertOnlyRowsOpen({ name, shape = [] }: Shaped): void {
   if (axis > 0)
     fail(
       "unsupported",
-      `input "${name}": dimension ${axis} of [${shape.map((d) => d ?? "?").join(", ")}] is open as well as the batch; export the model with a fixed one`,
+      `input "${name}": dimension ${axis} of [${shape.map((d) => d ?? "?").join(", ")}] is open, and only a batch can be chosen here; export the model with that dimension fixed`,
     );
 }
 

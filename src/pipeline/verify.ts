@@ -104,7 +104,7 @@ async function runBoth(
   const outputs = await compareOutputs(before, after, evaluation, hooks);
   const own = evaluation.evaluate && (await userMetric(evaluation.evaluate, before, after, reference.name));
   const sample = await oneSample(evaluation.data);
-  const latency = await measureLatency(host, before, after, sample, 1, hooks);
+  const latency = await measureLatency(host, before, after, sample, hooks);
   const files = [
     { place: reference.place, session: before },
     { place: candidate.place, session: after },

@@ -2,7 +2,8 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
-import type { Model } from "../../src/ir/model.ts";
+import { tensor } from "../../src/ir/build.ts";
+import type { Dim, Model, ValueInfo } from "../../src/ir/model.ts";
 import { smallNet } from "../../src/lowering/tflite/small.case.ts";
 import { availableEngines } from "../../src/node/engines.ts";
 import { openModelFile } from "../../src/node/files.ts";
@@ -81,6 +82,16 @@ async function classesOf(path: string): Promise<Float32Array> {
   const made = await session.run({ image: IMAGES });
   await session.close();
   return made.classes!.data as Float32Array;
+}
+
+/** The same network with its batch, and maybe its height, left open. */
+function opened(model: Model, height: Dim = 4): Model {
+  const { graph } = model;
+  const open = <T extends ValueInfo>(value: T): T => ({ ...value, shape: [null, ...value.shape!.slice(1)] });
+  const image = { ...open(graph.inputs[0]!), shape: [null, height, 4, 2] };
+  const values = new Map([...graph.values].map(([name, value]) => [name, open(value)]));
+  const tensors = new Map(graph.tensors).set("flat_shape", tensor("flat_shape", "int32", [2], Int32Array.of(-1, 16)));
+  return { ...model, graph: { ...graph, inputs: [image], outputs: graph.outputs.map(open), values, tensors } };
 }
 
 /** The same network under other names of its ports. */
@@ -252,6 +263,57 @@ describe("fewbit on a TFLite model", () => {
     expect(code, json.error?.message).toBe(0);
     expect(json.outputs).toMatchObject([{ name: "classes" }]);
     expect(json.outputs[0].sqnr).toBeGreaterThan(LEAST_DB.w8!);
+  });
+});
+
+describe("--batch", () => {
+  const shapes = async (path: string) => {
+    const { model, close } = await openModelFile(path);
+    await close();
+    return [...model.graph.inputs, ...model.graph.outputs].map(({ shape }) => shape);
+  };
+
+  it.each(["w8a8", "w8"])("fixes the open batch of a model that becomes %s", async (scheme) => {
+    const { model, data, out } = await place(opened(smallNet()));
+    const json = await quantized([model, "-s", scheme, "-c", data, "--batch", "6", "-o", out]);
+    const image = [6, 4, 4, 2];
+    expect(await shapes(out)).toEqual([image, [6, 3]]);
+    expect(json.latency.batch).toBe(6);
+    expect(json.outputs[0].sqnr).toBeGreaterThan(LEAST_DB[scheme]!);
+    expect(await classesOf(out)).toHaveLength(3 * IMAGES.shape[0]!);
+  });
+
+  it("stays open where none is asked for", async () => {
+    const { model, data, out } = await place(opened(smallNet()));
+    const json = await quantized([model, "-s", "w8a8", "-c", data, "-o", out]);
+    const image = [null, 4, 4, 2];
+    expect(await shapes(out)).toEqual([image, [null, 3]]);
+    expect(json.latency.batch).toBe(1);
+  });
+
+  it("that is fixed already is refused, unless it is the same", async () => {
+    const { folder, model, out } = await place();
+    const message = /--batch 6: input "image" is \[1, 4, 4, 2\], its batch is fixed already; leave --batch out/;
+    await refused(folder, ["quantize", model, "-s", "w8", "--batch", "6"], 2, message);
+    await refused(folder, ["quantize", model, "-s", "w8", "--batch", "6", "--dry-run"], 2, message);
+    await quantized([model, "-s", "w8", "--batch", "1", "-o", out]);
+  });
+
+  it("does not settle other open dimensions", async () => {
+    const { folder, model } = await place(opened(smallNet(), null));
+    const wish = ["quantize", model, "-s", "w8", "--batch", "6"];
+    await refused(
+      folder,
+      wish,
+      1,
+      /input "image": dimension 1 of \[\?, \?, 4, 2\] is open, and only a batch can be chosen/,
+    );
+  });
+
+  it("is not for ONNX models", async () => {
+    const folder = await workspace();
+    const model = await saved(folder, matrices());
+    await refused(folder, ["quantize", model, "-s", "w8", "--batch", "6"], 2, /--batch .* TFLite models; ONNX/);
   });
 });
 

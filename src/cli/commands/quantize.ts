@@ -13,6 +13,7 @@ import {
   evaluationRequest,
   groupSize,
   htmlFile,
+  integer,
   keepRules,
   MAX_DROP,
   names,
@@ -43,11 +44,15 @@ interface QuantizeFlags extends EngineFlags, EvaluationFlags {
   readonly embeddings?: boolean;
   readonly reduceRange?: boolean;
   readonly io?: "float32" | "int8" | "uint8" | "int16";
+  readonly batch?: number;
   readonly stats?: string;
   readonly dryRun?: boolean;
   /** false with --no-report. */
   readonly report?: string | false;
 }
+
+/** Activations grow with it; no accelerator takes more at a time. */
+const MAX_BATCH = 65_536;
 
 const OPTIONS: readonly OptionRow[] = [
   {
@@ -83,6 +88,11 @@ const OPTIONS: readonly OptionRow[] = [
     summary: "TFLite in integers: type of its inputs and outputs, float32 by default",
     choices: ["float32", "int8", "uint8", "int16"],
   },
+  {
+    flags: "--batch <n>",
+    summary: "TFLite with an open batch: samples that the new model takes at a time; left open by default",
+    parse: integer(1, MAX_BATCH),
+  },
   { flags: "--stats <file>", summary: "read calibration statistics from this file, or save them there" },
   ...SAMPLE_OPTIONS,
   ...ENGINE_OPTIONS,
@@ -107,6 +117,7 @@ function request(model: string, flags: QuantizeFlags, { services, command }: Con
     stats: flags.stats,
     reduceRange: flags.reduceRange,
     io: flags.io,
+    batch: flags.batch,
   });
   return {
     ...engineRequest(flags, services),

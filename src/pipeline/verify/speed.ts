@@ -17,7 +17,6 @@ export async function measureLatency(
   before: Session,
   after: Session,
   feeds: Feeds,
-  batch: number,
   { progress, signal }: Hooks,
 ): Promise<Latency> {
   const step = progress.step("measuring speed", ROUNDS);
@@ -41,7 +40,7 @@ export async function measureLatency(
     runs: first.runs,
     engine: `${engine.name} ${engine.version}`,
     threads: after.threads,
-    batch,
+    batch: Object.values(feeds)[0]?.shape[0] ?? 1,
   };
 }
 
