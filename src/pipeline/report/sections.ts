@@ -52,7 +52,7 @@ ${table({ titles: [head("op"), number("nodes"), full("why"), full("which")], row
 
 const OPS_SHOWN = 40;
 
-/** Ops that are left after the engine's own optimization, before and after. */
+/** Ops as the engine has them, after its own optimization where it has one, before and after. */
 export function opsSection({ opHistogram }: Candidate): Html {
   if (opHistogram === undefined) return html``;
   const { before, after } = opHistogram;
@@ -62,7 +62,7 @@ export function opsSection({ opHistogram }: Candidate): Html {
     .sort((a, b) => total(b) - total(a))
     .slice(0, OPS_SHOWN)
     .map((op) => ({ cells: [head(op), number(String(before[op] ?? 0)), number(String(after[op] ?? 0))] }));
-  return html`<details><summary>What the engine runs: ops after its own optimization</summary>
+  return html`<details><summary>Ops that the engine runs</summary>
 ${table({ titles: [head("op"), number("original"), number("quantized")], rows })}</details>`;
 }
 

@@ -28,6 +28,9 @@ const NOISE = 0.03;
 const faster = ({ latency }: Measured): boolean => (latency?.ratio ?? 0) > 1 + NOISE;
 const smaller = ({ size }: Measured): boolean => size.ratio > 1 + NOISE;
 
+/** ONNX Runtime, native or as WebAssembly: some rules are about its kernels. */
+const isOrt = (engine: string): boolean => engine.startsWith("ort");
+
 /** Bits of the grids that leave codes of a byte unused. */
 const fewCodes = (schemes: readonly Scheme[] = []): readonly number[] =>
   schemes
@@ -106,19 +109,20 @@ const RULES: readonly Rule[] = [
           remedy: "keep the worst layers in float with --keep, or choose a scheme with more bits",
         }
       : undefined,
-  ({ plan, integerShare }) =>
+  ({ plan, integerShare, engine }) =>
     plan?.values.length && integerShare !== undefined && integerShare < 1
       ? {
           severity: integerShare < 0.5 ? "warning" : "info",
           code: "float-left",
-          message: `${percent(integerShare)} of the heavy ops run in integers after the engine's own optimization`,
-          remedy: plan.values.some(({ scheme }) => scheme.symmetric)
-            ? "symmetric int8 activations are for other targets (TensorRT, NPUs); ONNX Runtime's CPU kernels want the default"
-            : "the list of kept nodes says why the others don't",
+          message: `${percent(integerShare)} of the heavy ops run in integers${isOrt(engine) ? " after the engine's own optimization" : ""}`,
+          remedy:
+            isOrt(engine) && plan.values.some(({ scheme }) => scheme.symmetric)
+              ? "symmetric int8 activations are for other targets (TensorRT, NPUs); ONNX Runtime's CPU kernels want the default"
+              : "the list of kept nodes says why the others don't",
         }
       : undefined,
-  ({ plan }) => {
-    if (plan?.scheme === "w8a8") return undefined;
+  ({ plan, engine }) => {
+    if (plan?.scheme === "w8a8" || !isOrt(engine)) return undefined;
     const weights = Math.min(
       ...fewCodes(plan?.nodes.flatMap(({ form, weight }) => (form === "qdq" && weight ? [weight.scheme] : []))),
     );
