@@ -29,6 +29,6 @@ export interface Host {
    * later, `scratch` is only opened.
    */
   stage(model: Model, name: string, use?: "scratch" | "output"): Promise<Staged>;
-  /** Absent where there are no processes. */
+  /** Takes feeds as the file itself does; absent where there are no processes. */
   footprint?(place: ModelPlace, feeds: Feeds): Promise<Footprint>;
 }
