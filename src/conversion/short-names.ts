@@ -7,8 +7,14 @@ const BETWEEN = ";";
 /** The first part of such a name. */
 export const shortName = (name: string): string => name.split(BETWEEN).find((part) => part !== "") ?? "value";
 
+/** A graph and what its inner values are called now, by what they were called. */
+export interface Shortened {
+  readonly graph: Graph;
+  readonly short: ReadonlyMap<string, string>;
+}
+
 /** Nodes and inner values by the first part of their names; inputs, outputs and constants keep theirs. */
-export function withShortNames(graph: Graph): Graph {
+export function withShortNames(graph: Graph): Shortened {
   const fresh = freshNames(graph);
   const ends = new Set(graph.outputs.map(({ name }) => name));
   const made = graph.nodes.flatMap(({ outputs }) => outputs);
@@ -22,5 +28,5 @@ export function withShortNames(graph: Graph): Graph {
     outputs: outputs.map(now),
   }));
   const values = new Map([...graph.values.values()].map((info) => [now(info.name), { ...info, name: now(info.name) }]));
-  return { ...graph, nodes, values };
+  return { graph: { ...graph, nodes, values }, short };
 }

@@ -24,6 +24,8 @@ export interface Converted {
   readonly model: Model;
   /** Where its initializers come from, by name; those that conversion itself needed are not in it. */
   readonly origins: ReadonlyMap<string, Origin>;
+  /** What has the elements of a TFLite value, perhaps with its axes in another order; some have no equal. */
+  readonly values: ReadonlyMap<string, string>;
   /** Why the batch is as long as in the file; undefined when it is open. */
   readonly fixedBatch?: string;
 }
@@ -81,6 +83,25 @@ async function converted(graph: Graph) {
   return { graph: made, perms, batch };
 }
 
+/** Values by those of the TFLite graph. The one nearest to where it is made comes first, as all others follow from it. */
+function equalsOf(
+  { inputs, nodes }: Graph,
+  finished: Graph,
+  sources: ReadonlyMap<string, string>,
+  short: ReadonlyMap<string, string>,
+): ReadonlyMap<string, string> {
+  const ports = finished.inputs.map(({ name }) => name);
+  const there = new Set([...ports, ...finished.nodes.flatMap(({ outputs }) => outputs)]);
+  const all = [...inputs.map(({ name }) => name), ...nodes.flatMap(({ outputs }) => outputs)];
+  return new Map(
+    all.flatMap((name) => {
+      const equals = [sources.get(name) ?? name, name].map((equal) => short.get(equal) ?? equal);
+      const found = equals.find((equal) => there.has(equal));
+      return found === undefined ? [] : [[name, found] as const];
+    }),
+  );
+}
+
 /** Nodes that were only needed on the way. */
 async function cleaned(model: Model): Promise<Model> {
   return dropUnused.apply(await dropIdentity.apply(await dropUnused.apply(model, {}), {}), {});
@@ -99,9 +120,14 @@ export async function tfliteToOnnx(model: Model): Promise<Converted> {
   const { graph, perms, batch } = await converted(widenHalves(model.graph));
   const whole = onnxModel(graph, { opsets: { "": OPSET }, formatVersion: IR_VERSION });
   const tidy = await cleaned(whole);
-  const { graph: straight, turned } = withoutTransposes(tidy.graph);
+  const { graph: straight, turned, sources } = withoutTransposes(tidy.graph);
   const untangled = await cleaned({ ...tidy, graph: straight });
-  const result = assertLegal(withGraph(untangled, withShortNames(untangled.graph)));
-  const origins = originsOf(model.graph, perms, turned, result.graph);
-  return { model: result, origins, ...(batch.reason !== undefined && { fixedBatch: batch.reason }) };
+  const { graph: named, short } = withShortNames(untangled.graph);
+  const result = assertLegal(withGraph(untangled, named));
+  return {
+    model: result,
+    origins: originsOf(model.graph, perms, turned, named),
+    values: equalsOf(model.graph, named, sources, short),
+    ...(batch.reason !== undefined && { fixedBatch: batch.reason }),
+  };
 }

@@ -109,7 +109,7 @@ function parameterTensors(name: string, params: QParams, { scheme }: WeightPlan,
 }
 
 /** Scales at least as large as the biases of their channels need. */
-function fitBias(scales: Float32Array, bias: Float32Array, dataScale: number): Float32Array {
+export function fitBias(scales: Float32Array, bias: Float32Array, dataScale: number): Float32Array {
   const fitted = scales.slice();
   for (let i = 0; i < bias.length; i++) {
     const channel = i % scales.length;

@@ -2,7 +2,11 @@
 import { mkdir, realpath, stat, statfs } from "node:fs/promises";
 import { dirname, sep } from "node:path";
 import type { OutputFile } from "../containers/stream.ts";
+import type { GraphContainer } from "../ir/model.ts";
 import { fail } from "../numeric/errors.ts";
+
+/** Endings of model files. */
+export const EXTENSIONS: Readonly<Record<GraphContainer, string>> = { onnx: ".onnx", tflite: ".tflite" };
 
 /** An output path is free or a regular file. */
 export async function checkTarget(path: string): Promise<void> {

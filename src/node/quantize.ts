@@ -23,7 +23,7 @@ import { ignoredSettings, type Settings, tune } from "../recipes/tune.ts";
 import { makeFolders, removeEmptyFolders } from "./folders.ts";
 import { type NodeHost, nodeHost } from "./host.ts";
 import { withIoErrors } from "./io-errors.ts";
-import { checkTarget } from "./output-checks.ts";
+import { checkTarget, EXTENSIONS } from "./output-checks.ts";
 import { engineFindings, reportHead, secondsSince } from "./report-head.ts";
 import type { KeepRule, QuantizeRequest } from "./requests.ts";
 import { openEvaluation, openSamples, type Samples, summaryOf } from "./samples.ts";
@@ -183,9 +183,6 @@ const WITHOUT_SAMPLES: Readonly<Record<GraphContainer, (ops: ReadonlySet<string>
   onnx: (ops) => (ops.has("Conv") ? "w8" : "w8a8-dynamic"),
   tflite: () => "w8a8-dynamic",
 };
-
-/** Endings of model files. */
-const EXTENSIONS: Readonly<Record<GraphContainer, string>> = { onnx: ".onnx", tflite: ".tflite" };
 
 /** Where each scheme's model goes: `-o FILE` for one, a folder for several, beside the model without `-o`. */
 export function outputPaths(

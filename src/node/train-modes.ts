@@ -1,28 +1,30 @@
 /** Ways to train a model file: in floats, for the grids of a scheme, in integers. A row each. */
-import { basename, relative } from "node:path";
+import { basename, dirname, relative } from "node:path";
+import type { GraphContainer } from "../ir/model.ts";
 import { brokenPromise, type Made } from "../pipeline/make.ts";
 import type { Hooks } from "../pipeline/progress.ts";
 import type { Candidate, Finding, QuantizeReport, TrainingSummary } from "../pipeline/result.ts";
-import { type FloatMade, type FloatTraining, trainFloat } from "../pipeline/train/float.ts";
+import { type FloatMade, type FloatTraining, trainFloat, trainFloatTflite } from "../pipeline/train/float.ts";
 import { lowPrecision } from "../pipeline/train/low-precision.ts";
 import { qat } from "../pipeline/train/qat.ts";
 import type { TrainHost, TrainOptions } from "../pipeline/train/run.ts";
 import { trainingSummary } from "../pipeline/train/summary.ts";
+import { qatTflite } from "../pipeline/train/tflite.ts";
 import type { Evaluation } from "../pipeline/verify/outputs.ts";
-import type { NodeHost } from "./host.ts";
+import { type NodeHost, nodeHost } from "./host.ts";
 import { type Maker, quantizeFile } from "./quantize.ts";
 import { engineFindings, reportHead, secondsSince } from "./report-head.ts";
 import type { QuantizeRequest, TrainMode, TrainRequest } from "./requests.ts";
 import { summaryOf } from "./samples.ts";
 import type { StagedFiles } from "./stage.ts";
-import type { SourceModel } from "./surroundings.ts";
 import { lossWords, type TrainingSamples } from "./train-data.ts";
+import type { TrainSource } from "./train-source.ts";
 import { startTrainWorker } from "./train-worker.ts";
 
 /** Everything a way to train works with. */
 export interface TrainJob {
   readonly request: TrainRequest;
-  readonly source: SourceModel;
+  readonly source: TrainSource;
   readonly host: NodeHost;
   readonly hooks: Hooks;
   readonly samples: TrainingSamples;
@@ -42,6 +44,8 @@ export interface ModeRow {
   readonly rate: (bits: number) => number;
   /** Trains towards the grids of a scheme, which must be named. */
   readonly scheme: boolean;
+  /** What the result can be. */
+  readonly containers: readonly GraphContainer[];
   readonly train: (job: TrainJob) => Promise<QuantizeReport>;
 }
 
@@ -94,11 +98,26 @@ async function candidateOf(job: TrainJob, made: FloatMade): Promise<Candidate> {
   };
 }
 
+/** Where the result of a training runs. */
+async function resultHost({ request, source, host, hooks, output }: TrainJob): Promise<NodeHost> {
+  const { container } = source.model;
+  if (container === "onnx") return host;
+  return nodeHost({ threads: request.threads }, hooks.signal, dirname(output), container);
+}
+
+/** Fine-tuning by the container of the result, which the first host runs. */
+const IN_FLOATS: Readonly<Record<GraphContainer, typeof trainFloatTflite>> = {
+  onnx: (_, trainer, ...rest) => trainFloat(trainer, ...rest),
+  tflite: trainFloatTflite,
+};
+
 async function trainInFloats(job: TrainJob): Promise<QuantizeReport> {
-  const { request, source, host, hooks, evaluation, training, options, output } = job;
+  const { request, source, hooks, evaluation, training, options, output } = job;
+  const host = await resultHost(job);
   const reference = { name: source.summary.name, place: { path: source.path }, size: source.summary.size };
   const input = { model: source.model, reference, name: basename(output), ...evaluation, training };
-  const made = await apart(host, (both) => trainFloat(both, input, hooks, options));
+  const train = IN_FLOATS[source.model.container];
+  const made = await apart(job.host, (trainer) => train(host, trainer, input, hooks, options));
   const candidate = await candidateOf(job, made);
   return {
     ...reportHead(request, host, source.summary, job.start),
@@ -125,7 +144,7 @@ async function trainOnTheWay(
   const quantize: QuantizeRequest = {
     ...{ model: source.path, schemes: [request.scheme!], keep: request.keep, command: request.command },
     ...{ threads: request.threads, force: false, embeddings: false, output: job.output },
-    ...(request.engine ? { engine: request.engine } : {}),
+    ...(request.engine && source.model.container === "onnx" ? { engine: request.engine } : {}),
   };
   const given = { calibration: samples.samples, evaluation: evaluation.evaluation };
   const report = await quantizeFile(quantize, hooks, { samples: given, make });
@@ -139,10 +158,17 @@ async function trainOnTheWay(
   };
 }
 
+/** Quantization-aware training by the container of the result, which the first host runs. */
+const AWARE: Readonly<Record<GraphContainer, typeof qatTflite>> = {
+  onnx: (_, trainer, ...rest) => qat(trainer, ...rest),
+  tflite: qatTflite,
+};
+
 function trainAware(job: TrainJob): Promise<QuantizeReport> {
   const training = { ...job.training, blockwise: job.request.blockwise };
+  const train = AWARE[job.source.model.container];
   return trainOnTheWay(job, (host, input, hooks) =>
-    apart(host as NodeHost, (both) => qat(both, { ...input, training }, hooks, job.options)),
+    apart(job.host, (trainer) => train(host, trainer, { ...input, training }, hooks, job.options)),
   );
 }
 
@@ -156,17 +182,25 @@ const awareRate = (bits: number): number => (bits > 4 ? 1e-3 : bits > 2 ? 3e-3 :
 
 /** Ways to train by name. */
 export const TRAIN_MODES: Readonly<Record<TrainMode, ModeRow>> = {
-  float: { summary: "fine-tune the model as it is", rate: () => 1e-4, scheme: false, train: trainInFloats },
+  float: {
+    summary: "fine-tune the model as it is",
+    rate: () => 1e-4,
+    scheme: false,
+    containers: ["onnx", "tflite"],
+    train: trainInFloats,
+  },
   qat: {
     summary: "train weights and grids for the scheme named with -s",
     rate: awareRate,
     scheme: true,
+    containers: ["onnx", "tflite"],
     train: trainAware,
   },
   "low-precision": {
     summary: "train in integers, forward and backward, for the scheme named with -s",
     rate: () => 1e-4,
     scheme: true,
+    containers: ["onnx"],
     train: trainInIntegers,
   },
 };

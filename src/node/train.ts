@@ -1,5 +1,6 @@
 /** fewbit train: a model file learns from samples, and what came of it is run before it is handed over. */
 import { basename, dirname, extname, join } from "node:path";
+import type { GraphContainer } from "../ir/model.ts";
 import { fail } from "../numeric/errors.ts";
 import type { Hooks } from "../pipeline/progress.ts";
 import type { QuantizeReport } from "../pipeline/result.ts";
@@ -10,23 +11,29 @@ import { schemeNamed } from "../recipes/schemes.ts";
 import { OPTIMIZERS } from "../train/optimizers.ts";
 import { makeFolders, removeEmptyFolders } from "./folders.ts";
 import { nodeHost } from "./host.ts";
-import { openAsOnnx } from "./open-as-onnx.ts";
-import { checkTarget } from "./output-checks.ts";
+import { checkTarget, EXTENSIONS } from "./output-checks.ts";
 import type { TrainRequest } from "./requests.ts";
 import { openEvaluation } from "./samples.ts";
 import { refuseSource } from "./stage.ts";
-import type { SourceModel } from "./surroundings.ts";
 import { checkpointOptions, exists } from "./train-checkpoint.ts";
 import { openTraining, type TrainingSamples } from "./train-data.ts";
 import { type ModeRow, TRAIN_MODES } from "./train-modes.ts";
+import { openTrainSource, type TrainedForm, type TrainSource } from "./train-source.ts";
 
-/** `-o`, or beside the model: NAME.trained.onnx, NAME.SCHEME.trained.onnx. */
-const outputOf = ({ model, output, scheme }: TrainRequest): string =>
-  output ?? join(dirname(model), [basename(model, extname(model)), scheme, "trained.onnx"].filter(Boolean).join("."));
+/** `-o`, or beside the model: NAME.trained.onnx, NAME.SCHEME.trained.tflite. */
+function outputOf({ model, output, scheme }: TrainRequest, container: GraphContainer): string {
+  const name = [basename(model, extname(model)), scheme, "trained"].filter(Boolean).join(".");
+  return output ?? join(dirname(model), `${name}${EXTENSIONS[container]}`);
+}
 
-function modeRow({ mode, scheme, freeze, blockwise }: TrainRequest): ModeRow {
+function modeRow({ mode, scheme, freeze, blockwise }: TrainRequest, container: GraphContainer): ModeRow {
   const row =
     TRAIN_MODES[mode] ?? fail("usage", `unknown mode "${mode}"; known: ${Object.keys(TRAIN_MODES).join(", ")}`);
+  if (!row.containers.includes(container))
+    fail(
+      "usage",
+      `--mode ${mode} makes ONNX models; give the output a name that ends in ${EXTENSIONS.onnx} with -o, or choose --mode qat`,
+    );
   if (row.scheme && scheme === undefined)
     fail("usage", `--mode ${mode} trains for a scheme; name it with -s, for example -s w4a4`);
   if (!row.scheme && scheme !== undefined)
@@ -38,9 +45,14 @@ function modeRow({ mode, scheme, freeze, blockwise }: TrainRequest): ModeRow {
   return row;
 }
 
-function settingsOf(request: TrainRequest, { data, loss }: TrainingSamples, row: ModeRow): FloatTraining {
+function settingsOf(
+  request: TrainRequest,
+  { data, loss }: TrainingSamples,
+  row: ModeRow,
+  container: GraphContainer,
+): FloatTraining {
   const { epochs, batch, optimizer, schedule, warmup, augment, clip, decay, freeze, scheme } = request;
-  const rate = request.rate ?? row.rate(scheme === undefined ? 32 : schemeNamed(scheme).bits);
+  const rate = request.rate ?? row.rate(scheme === undefined ? 32 : schemeNamed(scheme, container).bits);
   const steps = stepCount({ data, epochs, batch });
   return {
     ...{ data, loss, epochs, batch, decay, seed: request.data.seed },
@@ -53,7 +65,7 @@ function settingsOf(request: TrainRequest, { data, loss }: TrainingSamples, row:
 }
 
 /** Samples to judge on: those of `--eval-data`, else the training samples. */
-async function evaluationOf(request: TrainRequest, { model }: SourceModel, { samples, labels }: TrainingSamples) {
+async function evaluationOf(request: TrainRequest, { model }: TrainedForm, { samples, labels }: TrainingSamples) {
   if (request.evaluation?.data) return openEvaluation(request.evaluation, undefined, model);
   const { metrics = [] } = request.evaluation ?? {};
   return { evaluation: { data: samples.data, metrics, ...(labels ? { labels } : {}) }, random: samples.random };
@@ -62,17 +74,18 @@ async function evaluationOf(request: TrainRequest, { model }: SourceModel, { sam
 const hasCheckpoint = async ({ checkpoint }: TrainRequest): Promise<boolean> =>
   checkpoint !== undefined && (await exists(checkpoint.path));
 
-async function trainWith(request: TrainRequest, source: SourceModel, output: string, hooks: Hooks) {
+async function trainWith(request: TrainRequest, source: TrainSource, output: string, hooks: Hooks) {
   const start = performance.now();
-  const row = modeRow(request);
+  const { container } = source.model;
+  const row = modeRow(request, container);
   if (request.data.path === "random")
     fail("usage", "a model can't be trained on random data; give samples with --data");
   const host = await nodeHost(request, hooks.signal, dirname(output));
   for (const sentence of host.notes) hooks.progress.note(sentence);
-  const samples = await openTraining(request, source, host);
-  const evaluation = await evaluationOf(request, source, samples);
+  const samples = await openTraining(request, source.form, host);
+  const evaluation = await evaluationOf(request, source.form, samples);
   const options = await checkpointOptions(request.checkpoint, hooks.progress.note);
-  const training = settingsOf(request, samples, row);
+  const training = settingsOf(request, samples, row, container);
   try {
     return await row.train({ request, source, host, hooks, samples, training, evaluation, options, output, start });
   } catch (error) {
@@ -84,9 +97,9 @@ async function trainWith(request: TrainRequest, source: SourceModel, output: str
 
 /** Trains a model file, runs the result and writes it; what comes back is what `quantize` gives, with the training in it. */
 export async function trainFile(request: TrainRequest, hooks: Hooks): Promise<QuantizeReport> {
-  const source = await openAsOnnx(request, hooks);
+  const source = await openTrainSource(request, hooks);
   try {
-    const output = outputOf(request);
+    const output = outputOf(request, source.model.container);
     await refuseSource(output);
     await checkTarget(output);
     const made = await makeFolders(dirname(output));

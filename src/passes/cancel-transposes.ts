@@ -30,6 +30,8 @@ export interface TurnedConstant {
 export interface Untransposed {
   readonly graph: Graph;
   readonly turned: ReadonlyMap<string, TurnedConstant>;
+  /** What has the elements of a transposed value, in another order of axes. */
+  readonly sources: ReadonlyMap<string, string>;
 }
 
 /** A value whose Transpose was not written yet. */
@@ -67,13 +69,15 @@ const transposes = ({ nodes }: Graph): number =>
 
 /** The main graph with fewer Transposes; the same graph where none can go. Expects operator set 13 or later. */
 export function withoutTransposes(graph: Graph): Untransposed {
-  const idle: Untransposed = { graph, turned: new Map() };
+  const idle: Untransposed = { graph, turned: new Map(), sources: new Map() };
   if (transposes(graph) === 0) return idle;
   const work = begin(graph);
   for (const node of graph.nodes) visit(work, node);
   for (const { name } of graph.outputs) writeUnder(work, name);
   const next = finish(graph, work);
-  return transposes(next) < transposes(graph) ? { graph: next, turned: work.turned } : idle;
+  if (transposes(next) >= transposes(graph)) return idle;
+  const sources = new Map([...work.deferred].map(([name, { source }]) => [name, source]));
+  return { graph: next, turned: work.turned, sources };
 }
 
 function begin(graph: Graph): Work {

@@ -3,6 +3,7 @@ import { node, onnxModel, valueInfo } from "../ir/build.ts";
 import type { Feeds, Model, NDArray } from "../ir/model.ts";
 import { run } from "../passes/same-outputs.case.ts";
 import { type LossSpec, lossParts, predictionOf, withLoss } from "./losses.ts";
+import { fakeQuantizeNode } from "./ops/fake-quantize.ts";
 
 const floats = (shape: readonly number[], values: readonly number[]): NDArray => ({
   dtype: "float32",
@@ -108,4 +109,11 @@ test("a Softmax at the end is left out where classes are compared, and kept wher
   const { graph } = onnxModel({ ...through.graph, nodes });
   expect(predictionOf(graph, "y", { kind: "distillation" })).toBe("z");
   expect(predictionOf(graph, "y", { kind: "mse" })).toBe("y");
+  const onGrid = [
+    nodes[0]!,
+    node("Softmax", ["z"], ["s"]),
+    fakeQuantizeNode(["s", "scale"], "y", { low: 0, high: 255 }),
+  ];
+  const codes = onnxModel({ ...through.graph, nodes: onGrid });
+  expect(predictionOf(codes.graph, "y", { kind: "distillation" })).toBe("z");
 });

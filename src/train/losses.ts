@@ -3,6 +3,7 @@ import { valueInfo } from "../ir/build.ts";
 import { freshNames, producers, withGraph } from "../ir/edit.ts";
 import type { Graph, Model, ValueInfo } from "../ir/model.ts";
 import { fail } from "../numeric/errors.ts";
+import { isFakeQuantize } from "./ops/fake-quantize.ts";
 import { add, startWriting, type Writer, writerFor, written } from "./writer.ts";
 
 /** What a model is trained towards, where it is one thing. */
@@ -125,9 +126,11 @@ export const LOSSES: { readonly [K in SingleLoss["kind"]]: LossRow<Extract<Singl
   distillation: { logits: true, labels: false, write: divergence },
 };
 
-/** The scores in front of the Softmax that ends a model; the output itself where there is none. */
+/** The scores in front of the Softmax that ends a model, on a grid or not; the output itself where there is none. */
 export function logitsOf(graph: Graph, output: string): string {
-  const producer = producers(graph).get(output);
+  const made = producers(graph);
+  const last = made.get(output);
+  const producer = last !== undefined && isFakeQuantize(last) ? made.get(last.inputs[0]!) : last;
   return producer?.domain === "" && (producer.op === "Softmax" || producer.op === "LogSoftmax")
     ? producer.inputs[0]!
     : output;

@@ -69,7 +69,10 @@ const OPTIONS: readonly OptionRow[] = [
   },
   { flags: "-s, --scheme <name>", summary: "what the model becomes; see fewbit schemes" },
   { flags: "--mode <name>", summary: "float, qat or low-precision; qat where a scheme is named, else float" },
-  { flags: "-o, --output <file>", summary: "file to write; beside the model by default" },
+  {
+    flags: "-o, --output <file>",
+    summary: "file to write; beside the model by default, in its container (a .tflite can also become .onnx)",
+  },
   { flags: "--epochs <n>", summary: "times every sample is seen", parse: integer(1, MAX_EPOCHS), otherwise: 5 },
   { flags: "--batch <n>", summary: "samples a step", parse: integer(1, MAX_BATCH), otherwise: 32 },
   {
@@ -183,7 +186,7 @@ function request(model: string, flags: TrainFlags, context: Context): TrainReque
 export const train: Command = {
   name: "train",
   summary: "train a model for a scheme, or fine-tune it in floats, and measure what that gained",
-  arguments: [{ name: "<model>", summary: "ONNX file with float32 weights" }],
+  arguments: [{ name: "<model>", summary: "ONNX or TFLite file with float32 weights" }],
   options: OPTIONS,
   examples: [
     ["train model.onnx --data train.npy -s w4a4", "weights and grids of 4 bits, taught by the model itself; no labels"],
@@ -194,6 +197,10 @@ export const train: Command = {
     [
       "train model.onnx --data train.npy --labels train-labels.npy --epochs 20 --augment flip,shift:2",
       "fine-tune in floats, with other images at every step",
+    ],
+    [
+      "train model.tflite --data train.npy -s w4a8 -o small.tflite",
+      "a TFLite model with int4 weights that were trained for them; it learns in ONNX and comes back as TFLite",
     ],
     [
       "train model.onnx --data train.npy -s w4a4 --checkpoint run.ckpt --resume",

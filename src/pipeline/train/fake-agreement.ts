@@ -1,9 +1,10 @@
 /** Whether a deployed model does what was trained: its classes against those of the fake-quantized one. */
-import type { Session } from "../../engines/contract.ts";
+import type { Engine, Session } from "../../engines/contract.ts";
 import type { Model, NDArray } from "../../ir/model.ts";
 import { floatsOf } from "../../numeric/convert.ts";
 import { addAgreement, addTopK, type Hits, noHits, share } from "../../numeric/metrics.ts";
 import type { Host, Staged } from "../host.ts";
+import type { Finding } from "../result.ts";
 import { batchSize, type Evaluation } from "../verify/outputs.ts";
 
 /** What comparing both models gave; empty where the first output is not scores of classes. */
@@ -13,6 +14,18 @@ export interface FakeAgreement {
   /** Share of the labelled samples that the fake-quantized model gets right. */
   readonly top1?: number;
 }
+
+/** Whether the file does what was trained, in words. */
+export const asTrained = ({ agreement }: FakeAgreement): readonly Finding[] =>
+  agreement === undefined
+    ? []
+    : [
+        {
+          severity: "info",
+          code: "as-trained",
+          message: `the file answers ${(100 * agreement).toFixed(1)} % of the samples as the model did while it was trained`,
+        },
+      ];
 
 interface Tally {
   agreement: Hits;
@@ -38,18 +51,19 @@ async function tally(fake: Session, deployed: Session, { data, labels }: Evaluat
   return found;
 }
 
-/** Runs the fake-quantized model and the deployed one on the evaluation's samples. */
+/** Runs the fake-quantized model and the deployed one, which may need another engine, on the evaluation's samples. */
 export async function fakeAgreement(
   { engine, stage, threads }: Pick<Host, "engine" | "stage" | "threads">,
   fake: Model,
   deployed: Staged,
   evaluation: Evaluation,
+  deployedEngine: Engine = engine,
 ): Promise<FakeAgreement> {
   await using staged = await stage(fake, "fake.onnx", "scratch");
   // as it is written: the engine would make integer kernels of it, and the deployed model be compared with itself
   const trained = await engine.open(staged.place, { threads, optimize: "none" });
   try {
-    const real = await engine.open(deployed.place, { threads });
+    const real = await deployedEngine.open(deployed.place, { threads });
     try {
       const found = await tally(trained, real, evaluation);
       if (found === undefined || found.samples === 0) return {};

@@ -16,6 +16,7 @@ import type { Finding } from "../result.ts";
 import { type Verified, verify } from "../verify.ts";
 import { shownIn, type TrainHost, type Training, type TrainOptions, type TrainRun } from "./run.ts";
 import { teacherFor } from "./teacher.ts";
+import { trainableForm, withTrained } from "./tflite-form.ts";
 import { train } from "./train.ts";
 
 /** How the model is trained. */
@@ -96,6 +97,19 @@ const NOT_MEANT = new Set(["far-off", "no-gain", "grew", "slower", "low-agreemen
 
 const meant = (findings: readonly Finding[]): readonly Finding[] => findings.filter(({ code }) => !NOT_MEANT.has(code));
 
+/** Runs a trained model, and answers what was found. */
+async function judged(host: Host, model: Model, input: FloatInput, losses: Float32Array, hooks: Hooks) {
+  const staged = await host.stage(model, input.name, "output");
+  try {
+    const { reference, evaluation, random } = input;
+    const verified = await verify(host, { reference, candidate: staged, evaluation, random }, hooks);
+    return { staged, verified: { ...verified, findings: meant(verified.findings) }, losses };
+  } catch (error) {
+    await staged[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
 /** Prepare, train, verify. The caller disposes what was staged, or puts it in its place. */
 export async function trainFloat(
   host: Host & TrainHost,
@@ -105,13 +119,20 @@ export async function trainFloat(
 ): Promise<FloatMade> {
   const prepared = await preparedForTraining(host, input.model);
   const { state, losses } = await train(host, await floatRun(prepared, input.training), hooks, options);
-  const staged = await host.stage(withLearned(prepared, state), input.name, "output");
-  try {
-    const { reference, evaluation, random } = input;
-    const verified = await verify(host, { reference, candidate: staged, evaluation, random }, hooks);
-    return { staged, verified: { ...verified, findings: meant(verified.findings) }, losses };
-  } catch (error) {
-    await staged[Symbol.asyncDispose]();
-    throw error;
-  }
+  return judged(host, withLearned(prepared, state), input, losses, hooks);
+}
+
+/** The same for a TFLite model, which `host` runs and which is trained in ONNX by `trainer`. */
+export async function trainFloatTflite(
+  host: Host,
+  trainer: TrainHost,
+  input: FloatInput,
+  hooks: Hooks = noHooks,
+  options: TrainOptions = {},
+): Promise<FloatMade> {
+  await refuseBadWeights(input.model);
+  const converted = await trainableForm(input.model);
+  const { state, losses } = await train(trainer, await floatRun(converted.model, input.training), hooks, options);
+  const trained = withTrained(input.model, converted, withLearned(converted.model, state));
+  return judged(host, trained, input, losses, hooks);
 }

@@ -39,7 +39,7 @@ export {
 export { decodeTokens, encoder, type Tokenizer, trainTokenizer } from "../../train/text/bpe.ts";
 export { AUGMENTS, type Augment, augmentNamed, cutout, flip, inOrder, mixup, shift } from "./augment.ts";
 export type { FakeAgreement } from "./fake-agreement.ts";
-export { type FloatInput, type FloatMade, type FloatTraining, trainFloat } from "./float.ts";
+export { type FloatInput, type FloatMade, type FloatTraining, trainFloat, trainFloatTflite } from "./float.ts";
 export type { Loop, OpenLoop } from "./loop.ts";
 export {
   type LowPrecisionInput,
@@ -52,4 +52,5 @@ export { stepCount, type Trained, type TrainHost, type Training, type TrainOptio
 export { lossCurve } from "./summary.ts";
 export { type Teacher, teacherFor } from "./teacher.ts";
 export { perplexity, type Surprise, type WindowsOptions, windowsData } from "./text.ts";
+export { qatTflite } from "./tflite.ts";
 export { train } from "./train.ts";

@@ -27,7 +27,7 @@ import { type Hooks, noHooks, stopIfAborted } from "../progress.ts";
 import { quantize } from "../quantize.ts";
 import { fakeModel, type Point, startingGrids } from "../starting-grids.ts";
 import { verify } from "../verify.ts";
-import { type FakeAgreement, fakeAgreement } from "./fake-agreement.ts";
+import { asTrained, type FakeAgreement, fakeAgreement } from "./fake-agreement.ts";
 import { shownIn, type TrainHost, type Training, type TrainOptions, type TrainRun } from "./run.ts";
 import { blockTeacher, teacherFor } from "./teacher.ts";
 import { train } from "./train.ts";
@@ -152,9 +152,11 @@ function phasesOf({ epochs, weightsFirst = 0, blockwise = 0 }: QatTraining, plan
 }
 
 /** What is known before training. */
-interface Begun extends Planned {
+export interface Begun extends Planned {
   readonly stats: Stats | undefined;
   readonly samples: Dataset;
+  /** Values whose grids are not trained. */
+  readonly fixed?: ReadonlySet<string>;
 }
 
 async function begin(host: Host, input: QatInput, hooks: Hooks): Promise<Begun> {
@@ -174,21 +176,55 @@ async function begin(host: Host, input: QatInput, hooks: Hooks): Promise<Begun> 
   };
 }
 
-/** Steps 5 and 6: the learned plan in its real form, run and compared. */
-async function deploy(host: Host, input: QatInput, { plan, stats }: Begun, point: Point, hooks: Hooks) {
-  const learned = planWith(plan, point.grids);
-  const { model, findings } = await quantize(point.model, learned, stats);
-  const staged = await host.stage(model, input.name, "output");
+/** A trained model with the plan it was trained for, and the model it was while it learned. */
+export interface Deployable extends Planned {
+  readonly stats?: Stats | undefined;
+  readonly fake: Model;
+}
+
+/** Steps 5 and 6: the learned plan in its real form, run and compared; `trainer` runs the fake-quantized model. */
+export async function deploy(host: Host, input: MakeInput, learned: Deployable, hooks: Hooks, trainer = host) {
+  const { prepared, plan, stats } = learned;
+  const quantized = await quantize(prepared, plan, stats);
+  const staged = await host.stage(quantized.model, input.name, "output");
   try {
     const { reference, evaluation, random } = input;
-    const made = { plan: learned, prepared: point.model, model, findings, ...(stats ? { stats } : {}) };
+    const made = { plan, prepared, ...quantized, ...(stats ? { stats } : {}) };
     const verified = await verify(host, { reference, candidate: staged, evaluation, random, made }, hooks);
-    const fake = await fakeAgreement(host, fakeModel(point, plan), staged, evaluation);
-    return { staged, plan: learned, verified, fake, ...(stats ? { stats } : {}) };
+    const fake = await fakeAgreement(trainer, learned.fake, staged, evaluation, host.engine);
+    const findings = [...verified.findings, ...asTrained(fake)];
+    return { staged, plan, verified: { ...verified, findings }, fake, ...(stats ? { stats } : {}) };
   } catch (error) {
     await staged[Symbol.asyncDispose]();
     throw error;
   }
+}
+
+/** Trains a planned model; answers where it ended, and the loss of every step. */
+export async function learn(
+  host: QatHost,
+  begun: Begun,
+  training: QatTraining,
+  hooks: Hooks,
+  options: TrainOptions,
+): Promise<{ readonly point: Point; readonly losses: Float32Array }> {
+  const { prepared, plan, samples, stats, fixed } = begun;
+  const phases = phasesOf(training, plan);
+  const grids = { ...(await startingGrids(prepared, plan, stats)), ...(fixed && { fixed }) };
+  const start: Point = { model: prepared, grids };
+  const matched = await matchMoments(host, start, plan, samples, hooks);
+  if (matched.reason !== undefined) hooks.progress.note(`layers were not matched: ${matched.reason}`);
+  let { point } = matched;
+  const losses: number[] = [];
+  for (const [index, phase] of phases.entries()) {
+    stopIfAborted(hooks.signal);
+    if (index > 0 && !phases[index - 1]!.activations) point = await recalibrated(host, point, plan, samples, hooks);
+    const { fake, run } = await phaseRun(begun, point, phase, training);
+    const trained = await train(host, run, hooks, index === phases.length - 1 ? options : {});
+    point = { model: withLearned(point.model, trained.state), grids: learnedGrids(fake, trained.state, point.grids) };
+    losses.push(...trained.losses);
+  }
+  return { point, losses: Float32Array.from(losses) };
 }
 
 /**
@@ -203,20 +239,8 @@ export async function qat(
   options: TrainOptions = {},
 ): Promise<QatMade> {
   const begun = await begin(host, input, hooks);
-  const { prepared, plan, samples, stats } = begun;
-  const phases = phasesOf(input.training, plan);
-  const start: Point = { model: prepared, grids: await startingGrids(prepared, plan, stats) };
-  const matched = await matchMoments(host, start, plan, samples, hooks);
-  if (matched.reason !== undefined) hooks.progress.note(`layers were not matched: ${matched.reason}`);
-  let { point } = matched;
-  const losses: number[] = [];
-  for (const [index, phase] of phases.entries()) {
-    stopIfAborted(hooks.signal);
-    if (index > 0 && !phases[index - 1]!.activations) point = await recalibrated(host, point, plan, samples, hooks);
-    const { fake, run } = await phaseRun(begun, point, phase, input.training);
-    const trained = await train(host, run, hooks, index === phases.length - 1 ? options : {});
-    point = { model: withLearned(point.model, trained.state), grids: learnedGrids(fake, trained.state, point.grids) };
-    losses.push(...trained.losses);
-  }
-  return { ...(await deploy(host, input, begun, point, hooks)), losses: Float32Array.from(losses) };
+  const { plan, stats } = begun;
+  const { point, losses } = await learn(host, begun, input.training, hooks, options);
+  const learned = { prepared: point.model, plan: planWith(plan, point.grids), stats, fake: fakeModel(point, plan) };
+  return { ...(await deploy(host, input, learned, hooks)), losses };
 }

@@ -23,15 +23,22 @@ export interface FakeGrid {
   readonly learn?: boolean;
 }
 
+/** The domain of fewbit's own ops. */
+const DOMAIN = "fewbit";
+const OP = "FakeQuantize";
+
+/** Whether a node puts values on a grid. */
+export const isFakeQuantize = ({ domain, op }: Node): boolean => domain === DOMAIN && op === OP;
+
 /** A FakeQuantize; `inputs` are x, scale and, for grids with one, the zero point. */
 export const fakeQuantizeNode = (
   inputs: readonly string[],
   output: string,
   { low, high, axis, group, learn = true }: FakeGrid,
 ): Node =>
-  makeNode("FakeQuantize", inputs, [output], {
-    name: `${output}/FakeQuantize`,
-    domain: "fewbit",
+  makeNode(OP, inputs, [output], {
+    name: `${output}/${OP}`,
+    domain: DOMAIN,
     attributes: {
       ...{ low, high, learn: learn ? 1 : 0 },
       ...(axis !== undefined && { axis }),

@@ -23,6 +23,8 @@ export interface QatStart {
   readonly values: ReadonlyMap<string, Affine>;
   /** By node of the plan, in the order its form stores them. */
   readonly weights: ReadonlyMap<NodePlan, QParams>;
+  /** Values whose grids stay as they are: kernels want just these. */
+  readonly fixed?: ReadonlySet<string>;
 }
 
 /** What is quantized, and whether its grids are trained. */
@@ -82,6 +84,8 @@ function initialState(model: Model, plan: Plan, start: QatStart, options: Insert
   };
 }
 
+const isFixed = ({ fixed }: QatStart, value: string): boolean => fixed?.has(value) ?? false;
+
 /** Adds a grid's own nodes and tensors. */
 function place(state: State, grid: GridNodes): GridNodes {
   state.nodes.push(...grid.nodes);
@@ -96,8 +100,9 @@ function valueGrid(state: State, name: string): GridNodes {
   const { scale, zeroPoint } =
     state.start.values.get(root.value) ??
     fail("data", `no grid to start from for value "${root.value}"; calibrate first`);
+  const learn = state.learn && !isFixed(state.start, root.value);
   const made = gridNodes({
-    ...{ base: root.value, scheme: root.scheme, shape: [], fresh: state.fresh, learn: state.learn, offsets: true },
+    ...{ base: root.value, scheme: root.scheme, shape: [], fresh: state.fresh, learn, offsets: true },
     start: { scale: Float32Array.of(scale), zeroPoint: Int32Array.of(zeroPoint) },
   });
   state.valueGrids.set(root.value, made);
@@ -175,6 +180,9 @@ function lowerConstants(state: State, node: Node, entry: NodePlan, inputs: strin
   inputs[slot!] = quantizeBias(state, bias, valueGrid(state, node.inputs[0]!), made.grid);
 }
 
+/** Its output has codes of its input; what averages, or is brought to the grid of another value, makes new ones. */
+export const movesCodes = (node: Node): boolean => ONNX.row(node)?.static(node).as === "same-scale";
+
 /** A node that runs in integers: all it reads and makes lies on grids. */
 function lowerNode(state: State, node: Node, entry: NodePlan): void {
   const inputs = node.inputs.map((name) => state.quantized.get(name) ?? name);
@@ -183,7 +191,7 @@ function lowerNode(state: State, node: Node, entry: NodePlan): void {
   const outputs = node.outputs.map((name) => {
     const shown = state.unclamped.get(name) ?? name;
     const value = state.values.get(shown);
-    if (value === undefined || value.sameAs !== undefined) return name;
+    if (value === undefined || (value.sameAs !== undefined && movesCodes(node))) return name;
     const raw = shown === name ? state.fresh(`${name}/raw`) : name;
     behind.push(() => fakeQuantized(state, raw, shown, valueGrid(state, shown)));
     return raw;
@@ -234,5 +242,6 @@ export function insertFakeQuantize(
   const { nodes, tensors, valueGrids, weightGrids, products } = state;
   const values = declared(model.graph, nodes);
   const graph = withTensors({ ...model.graph, nodes, values }, [...tensors.values()]);
-  return { model: withGraph(model, graph), values: gridsOf(valueGrids), weights: gridsOf(weightGrids), products };
+  const learned = new Map([...valueGrids].filter(([name]) => !isFixed(start, name)));
+  return { model: withGraph(model, graph), values: gridsOf(learned), weights: gridsOf(weightGrids), products };
 }

@@ -44,7 +44,11 @@ export function learnedGrids({ values, weights }: FakeQuantized, learned: Learne
     return [name, { scale: found.scale[0]!, zeroPoint: found.zeroPoint[0]! }] as const;
   });
   const ofWeights = [...weights].map(([entry, grid]) => [entry, weightParams(entry, grid, learned, start)] as const);
-  return { values: new Map([...start.values, ...ofValues]), weights: new Map([...start.weights, ...ofWeights]) };
+  const [allValues, allWeights] = [
+    [...start.values, ...ofValues],
+    [...start.weights, ...ofWeights],
+  ];
+  return { ...start, values: new Map(allValues), weights: new Map(allWeights) };
 }
 
 /** Of a weight, in the order its form stores them. */
