@@ -8,7 +8,7 @@ import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { GGML_FORMATS, GGML_TYPES, ggmlBytes, WASM_FORMATS } from "../dist/kernels/ggml/index.js";
+import { GGML_FORMAT_NAMES, GGML_FORMATS, ggmlBytes, WASM_FORMATS } from "../dist/kernels/ggml/index.js";
 import { rng } from "../dist/numeric/rng.js";
 
 const ROUNDS = 7;
@@ -21,7 +21,7 @@ const FAST_REPEATS = 20;
 const at = process.argv.indexOf("--ggml");
 const program = at < 0 ? undefined : process.argv[at + 1];
 const wanted = process.argv.slice(2, at < 0 ? undefined : at);
-const types = GGML_TYPES.filter((type) => type !== "f32" && (wanted.length === 0 || wanted.includes(type)));
+const types = GGML_FORMAT_NAMES.filter((type) => type !== "f32" && (wanted.length === 0 || wanted.includes(type)));
 
 const draw = rng(1);
 const values = Float32Array.from({ length: ROWS * COLUMNS }, (_, i) => draw.normal() * (i % 128 === 0 ? 0.4 : 0.05));
@@ -46,9 +46,9 @@ function speed(formats, type, importance, repeats, out) {
 
 /** MB/s of the program, and whether its bytes are those of `out`. */
 function foreign(type, importance, repeats, out) {
-  const { typeId } = GGML_FORMATS[type];
+  const { id } = GGML_FORMATS[type];
   const files = [fileOf("values.f32"), importance ? fileOf("weights.f32") : "-", fileOf("out.bin"), "-"];
-  const { stdout } = spawnSync(program, [typeId, COLUMNS, ...files, repeats].map(String), { encoding: "utf8" });
+  const { stdout } = spawnSync(program, [id, COLUMNS, ...files, repeats].map(String), { encoding: "utf8" });
   return { speed: Number.parseFloat(stdout), equal: Buffer.compare(out, readFileSync(fileOf("out.bin"))) === 0 };
 }
 

@@ -4,7 +4,7 @@ import { join, resolve } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { sha256 } from "../../numeric/sha256.ts";
 import { EXPECTED } from "./expected.case.ts";
-import { GGML_TYPES, type GgmlFormats, type GgmlType, ggmlBytes } from "./formats.ts";
+import { GGML_FORMAT_NAMES, type GgmlFormatName, type GgmlFormats, ggmlBytes } from "./formats.ts";
 import { COLUMNS, ROWS, SAMPLES, WEIGHTS } from "./samples.case.ts";
 
 const GOLDEN = resolve(import.meta.dirname, "../../../../shared/data/gguf-golden");
@@ -31,7 +31,7 @@ const floatsOf = (file: string): Float32Array => new Float32Array(bytesOf(file).
 const rawOf = (values: Float32Array): Uint8Array => new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
 
 const entriesOf = (): readonly Entry[] => JSON.parse(readFileSync(INDEX, "utf8")).entries;
-const typeOf = ({ type }: Entry): GgmlType => type.toLowerCase() as GgmlType;
+const typeOf = ({ type }: Entry): GgmlFormatName => type.toLowerCase() as GgmlFormatName;
 const label = ({ input, cols, imatrix }: Entry): string => `${input}, ${cols} columns, ${imatrix ?? "no importance"}`;
 
 /** Values as the sums of ggml's output know them: every NaN is alike. */
@@ -70,13 +70,13 @@ function goldenContract(name: string, formats: GgmlFormats): void {
   const values = reason === undefined ? floatsOf("dequant_values.f32") : new Float32Array(0);
 
   describe.skipIf(reason !== undefined)(`${name} formats: golden vectors`, () => {
-    for (const type of GGML_TYPES.filter((known) => known !== "f32"))
+    for (const type of GGML_FORMAT_NAMES.filter((known) => known !== "f32"))
       it(type, async () => {
         const mine = entries.filter((entry) => typeOf(entry) === type);
         expect(mine.length).toBeGreaterThan(0);
         for (const entry of mine) {
-          const { typeId, block, bytes } = formats[type];
-          expect([typeId, block, bytes]).toEqual([entry.typeId, entry.blockSize, entry.blockBytes]);
+          const { id, block, bytes } = formats[type];
+          expect([id, block, bytes]).toEqual([entry.typeId, entry.blockSize, entry.blockBytes]);
           expectEncoded(formats, entry);
           if (entry.file !== null) await expectDecoded(formats, entry, values);
           equal[entry.file === null ? "stopped" : "encoded"]++;
@@ -96,14 +96,14 @@ function goldenContract(name: string, formats: GgmlFormats): void {
 /** First 16 digits of the sum; enough to tell outputs apart. */
 const short = async (bytes: Uint8Array): Promise<string> => (await sha256(bytes)).slice(0, 16);
 
-function encoded(formats: GgmlFormats, type: GgmlType, importance?: Float32Array): Uint8Array {
+function encoded(formats: GgmlFormats, type: GgmlFormatName, importance?: Float32Array): Uint8Array {
   const out = new Uint8Array(ggmlBytes(type, SAMPLES.length));
   expect(formats[type].encode(SAMPLES, out, ROWS, COLUMNS, importance)).toBe(-1);
   return out;
 }
 
 /** Relative error of the first row of samples, weights with outliers, after encoding and decoding. */
-function rowError(formats: GgmlFormats, type: GgmlType): number {
+function rowError(formats: GgmlFormats, type: GgmlFormatName): number {
   const row = SAMPLES.subarray(0, COLUMNS);
   const out = new Uint8Array(ggmlBytes(type, COLUMNS));
   formats[type].encode(
@@ -120,14 +120,25 @@ function rowError(formats: GgmlFormats, type: GgmlType): number {
 }
 
 /** Types whose own values encode to the same bytes again: the peak of a block is always on its grid. */
-const STABLE: readonly GgmlType[] = ["f32", "f16", "bf16", "q8_0", "q4_0", "q5_0", "tq1_0", "tq2_0", "q1_0", "mxfp4"];
+const STABLE: readonly GgmlFormatName[] = [
+  "f32",
+  "f16",
+  "bf16",
+  "q8_0",
+  "q4_0",
+  "q5_0",
+  "tq1_0",
+  "tq2_0",
+  "q1_0",
+  "mxfp4",
+];
 
 /** Runs the suite on one table. */
 export function ggmlContract(name: string, formats: GgmlFormats): void {
   goldenContract(name, formats);
 
   describe(`${name} formats: seeded rows have the bytes that ggml makes of them`, () => {
-    for (const type of GGML_TYPES)
+    for (const type of GGML_FORMAT_NAMES)
       it(type, async () => {
         const [plain, weighted, decoded] = EXPECTED[type];
         if (plain !== "") expect(await short(encoded(formats, type)), "without importance").toBe(plain);
@@ -140,7 +151,7 @@ export function ggmlContract(name: string, formats: GgmlFormats): void {
   });
 
   describe(`${name} formats: rows`, () => {
-    for (const type of GGML_TYPES)
+    for (const type of GGML_FORMAT_NAMES)
       it(`${type}: one by one, and at any offset, they give the same bytes`, () => {
         const whole = encoded(formats, type, WEIGHTS);
         const rowBytes = whole.length / ROWS;
@@ -167,7 +178,7 @@ export function ggmlContract(name: string, formats: GgmlFormats): void {
       });
 
     it("more bits mean less error, in each family", () => {
-      const families: readonly (readonly GgmlType[])[] = [
+      const families: readonly (readonly GgmlFormatName[])[] = [
         ["f32", "f16", "bf16", "q8_0", "q5_1", "q4_1", "q2_0"],
         ["q8_0", "q6_k", "q5_k", "q4_k", "q3_k", "q2_k"],
         ["iq4_nl", "iq3_s", "iq3_xxs", "iq2_s", "iq2_xs", "iq2_xxs"],

@@ -1,8 +1,8 @@
 /** First 16 digits of the SHA-256 of what ggml 0.25.1 makes of the samples: encoded without importance, with it, and the latter decoded. */
-import type { GgmlType } from "./formats.ts";
+import type { GgmlFormatName } from "./formats.ts";
 
 /** Empty where the type can't do without importance. */
-export const EXPECTED: Readonly<Record<GgmlType, readonly [string, string, string]>> = {
+export const EXPECTED: Readonly<Record<GgmlFormatName, readonly [string, string, string]>> = {
   f32: ["8d60ae13948f8ac5", "8d60ae13948f8ac5", "8d60ae13948f8ac5"],
   f16: ["c2c7e2afacada37b", "c2c7e2afacada37b", "029d5b1c7271e07b"],
   bf16: ["61a8a2b5f34c7d37", "61a8a2b5f34c7d37", "28edaf1b62ba4ba1"],

@@ -1,4 +1,5 @@
 /** What one ggml block format is. The rows stand in `index.ts`. */
+import type { GgmlTypeRow } from "../../numeric/ggml-types.ts";
 import { sumOfSquares } from "./float.ts";
 
 /**
@@ -24,11 +25,7 @@ export type GgmlEncode = (
 export type GgmlDecode = (src: Uint8Array, dst: Float32Array) => void;
 
 /** One block format: `block` values in `bytes` bytes. */
-export interface GgmlFormat {
-  /** Number of the type in files (`enum ggml_type`). */
-  readonly typeId: number;
-  readonly block: number;
-  readonly bytes: number;
+export interface GgmlFormat extends GgmlTypeRow {
   readonly importance: ImportanceUse;
   readonly encode: GgmlEncode;
   readonly decode: GgmlDecode;

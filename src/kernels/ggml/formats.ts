@@ -48,24 +48,19 @@ export const GGML_FORMATS = {
 } satisfies Readonly<Record<string, GgmlFormat>>;
 
 /** Names of the types. */
-export type GgmlType = keyof typeof GGML_FORMATS;
+export type GgmlFormatName = keyof typeof GGML_FORMATS;
 
 /** What every implementation of the formats offers. */
-export type GgmlFormats = Readonly<Record<GgmlType, GgmlFormat>>;
+export type GgmlFormats = Readonly<Record<GgmlFormatName, GgmlFormat>>;
 
 /** All names, from many bits to few, families together. */
-export const GGML_TYPES = Object.keys(GGML_FORMATS) as readonly GgmlType[];
+export const GGML_FORMAT_NAMES = Object.keys(GGML_FORMATS) as readonly GgmlFormatName[];
 
 /** Whether a name is that of a type. */
-export const isGgmlType = (name: string): name is GgmlType => Object.hasOwn(GGML_FORMATS, name);
-
-const byId = new Map<number, GgmlType>(GGML_TYPES.map((type) => [GGML_FORMATS[type].typeId, type]));
-
-/** The type with a number of `enum ggml_type`; undefined for integers and types that were withdrawn. */
-export const ggmlTypeOf = (typeId: number): GgmlType | undefined => byId.get(typeId);
+export const isGgmlFormat = (name: string): name is GgmlFormatName => Object.hasOwn(GGML_FORMATS, name);
 
 /** Bytes of so many values, a multiple of the block. */
-export function ggmlBytes(type: GgmlType, values: number): number {
+export function ggmlBytes(type: GgmlFormatName, values: number): number {
   const { block, bytes } = GGML_FORMATS[type];
   return (values / block) * bytes;
 }

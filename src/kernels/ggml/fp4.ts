@@ -1,4 +1,5 @@
 /** Blocks of 4-bit floats (e2m1): mxfp4 with a power of two for 32 values, nvfp4 with an unsigned e4m3 for each 16 of 64. */
+import { GGML_TYPES } from "../../numeric/ggml-types.ts";
 import { exponentOf } from "../../numeric/minifloat.ts";
 import { type DecodeBlock, decodeBlocks, type EncodeBlock, encodeBlocks, type GgmlFormat } from "./format.ts";
 import { peakOf } from "./make-qx.ts";
@@ -99,9 +100,7 @@ const decodeNvfp4: DecodeBlock = (y, from, x, to) => {
 
 /** OCP MXFP4: one e8m0 scale for 32 codes. */
 export const mxfp4: GgmlFormat = {
-  typeId: 39,
-  block: MXFP4.block,
-  bytes: MXFP4.bytes,
+  ...GGML_TYPES.mxfp4,
   importance: "ignored",
   encode: encodeBlocks(MXFP4.block, MXFP4.bytes, encodeMxfp4),
   decode: decodeBlocks(MXFP4.block, MXFP4.bytes, decodeMxfp4),
@@ -110,9 +109,7 @@ export const mxfp4: GgmlFormat = {
 
 /** NVFP4: one e4m3 scale for each 16 of 64 codes. */
 export const nvfp4: GgmlFormat = {
-  typeId: 40,
-  block: NVFP4.block,
-  bytes: NVFP4.bytes,
+  ...GGML_TYPES.nvfp4,
   importance: "ignored",
   encode: encodeBlocks(NVFP4.block, NVFP4.bytes, encodeNvfp4),
   decode: decodeBlocks(NVFP4.block, NVFP4.bytes, decodeNvfp4),

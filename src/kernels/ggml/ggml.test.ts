@@ -1,16 +1,16 @@
 import { describe, expect, it } from "vitest";
 import { FewbitError } from "../../numeric/errors.ts";
+import { GGML_TYPES } from "../../numeric/ggml-types.ts";
 import { ggmlContract } from "./contract.case.ts";
 import {
   decodeGgml,
   encodeGgml,
   fastestGgmlFormats,
+  GGML_FORMAT_NAMES,
   GGML_FORMATS,
-  GGML_TYPES,
+  type GgmlFormatName,
   type GgmlRows,
-  type GgmlType,
   ggmlBytes,
-  ggmlTypeOf,
   WASM_FORMATS,
 } from "./index.ts";
 
@@ -36,8 +36,12 @@ it("rows longer than one call of the program takes give the bytes of the TypeScr
 });
 
 describe("the table", () => {
+  it("has every format under its own name", () => {
+    for (const type of GGML_FORMAT_NAMES) expect(GGML_FORMATS[type].id, type).toBe(GGML_TYPES[type].id);
+  });
+
   it("has the bits per weight that ggml's documentation names", () => {
-    const bits: Readonly<Record<GgmlType, number>> = {
+    const bits: Readonly<Record<GgmlFormatName, number>> = {
       f32: 32,
       f16: 16,
       bf16: 16,
@@ -67,19 +71,17 @@ describe("the table", () => {
       iq1_s: 1.5625,
       q1_0: 1.125,
     };
-    const found = Object.fromEntries(GGML_TYPES.map((type) => [type, ggmlBytes(type, 512) / 64]));
+    const found = Object.fromEntries(GGML_FORMAT_NAMES.map((type) => [type, ggmlBytes(type, 512) / 64]));
     expect(found).toEqual(bits);
-  });
-
-  it("finds every type by its number, and none that was withdrawn", () => {
-    for (const type of GGML_TYPES) expect(ggmlTypeOf(GGML_FORMATS[type].typeId)).toBe(type);
-    // Q4_2, Q8_1 (never in files), I32, Q4_0_4_4 and one past the last.
-    for (const typeId of [4, 9, 26, 31, 43, -1, 1.5]) expect(ggmlTypeOf(typeId)).toBeUndefined();
   });
 });
 
 /** Encodes one row of 256 values that `change` may spoil. */
-function encodeRow(type: GgmlType, rows: Partial<GgmlRows> = {}, change?: (row: Float32Array) => void): Uint8Array {
+function encodeRow(
+  type: GgmlFormatName,
+  rows: Partial<GgmlRows> = {},
+  change?: (row: Float32Array) => void,
+): Uint8Array {
   const columns = rows.columns ?? 256;
   const row = Float32Array.from({ length: columns }, (_, i) => Math.sin(i));
   change?.(row);
@@ -96,7 +98,7 @@ describe("refused with tensor and place", () => {
     [Number.POSITIVE_INFINITY, "Infinity"],
     [Number.NEGATIVE_INFINITY, "-Infinity"],
   ] as const)
-    for (const type of GGML_TYPES)
+    for (const type of GGML_FORMAT_NAMES)
       it(`${text} in ${type}`, () => {
         const spoil = (row: Float32Array): void => row.set([value], 77);
         expect(() => encodeRow(type, { first: 1000, importance: ones() }, spoil)).toThrow(
@@ -161,7 +163,7 @@ describe("refused with tensor and place", () => {
 it("columns that never counted leave no block that is not a number", () => {
   // Whole blocks of zero weights, and single zeros: what broke other encoders.
   const importance = Float32Array.from({ length: 256 }, (_, i) => (i < 96 || i % 5 === 0 ? 0 : 1));
-  for (const type of GGML_TYPES) {
+  for (const type of GGML_FORMAT_NAMES) {
     const values = new Float32Array(256);
     decodeGgml(type, encodeRow(type, { importance }), values, "x");
     expect(values.every(Number.isFinite), type).toBe(true);
@@ -169,7 +171,7 @@ it("columns that never counted leave no block that is not a number", () => {
 });
 
 it("hostile bytes decode to something without a crash", () => {
-  for (const type of GGML_TYPES)
+  for (const type of GGML_FORMAT_NAMES)
     for (const byte of [0x00, 0x55, 0xaa, 0xff]) {
       const values = new Float32Array(256);
       decodeGgml(type, new Uint8Array(ggmlBytes(type, 256)).fill(byte), values, "x");

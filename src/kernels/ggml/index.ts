@@ -1,18 +1,17 @@
 /** Encoding and decoding rows of tensors in ggml's number formats, with every input checked. */
 import { fail } from "../../numeric/errors.ts";
-import { GGML_FORMATS, GGML_TYPES, type GgmlFormats, type GgmlType, ggmlBytes } from "./formats.ts";
+import { GGML_FORMAT_NAMES, GGML_FORMATS, type GgmlFormatName, type GgmlFormats, ggmlBytes } from "./formats.ts";
 import { hasGgmlWasm } from "./machine.ts";
 import { WASM_FORMATS } from "./wasm.ts";
 
 export type { GgmlDecode, GgmlEncode, GgmlFormat, ImportanceUse } from "./format.ts";
 export {
+  GGML_FORMAT_NAMES,
   GGML_FORMATS,
-  GGML_TYPES,
+  type GgmlFormatName,
   type GgmlFormats,
-  type GgmlType,
   ggmlBytes,
-  ggmlTypeOf,
-  isGgmlType,
+  isGgmlFormat,
 } from "./formats.ts";
 
 export { WASM_FORMATS } from "./wasm.ts";
@@ -40,10 +39,10 @@ export interface GgmlRows {
 }
 
 /** Throws unless rows of that length divide into blocks of the type. */
-export function checkColumns(type: GgmlType, name: string, columns: number): void {
+export function checkColumns(type: GgmlFormatName, name: string, columns: number): void {
   const { block } = GGML_FORMATS[type];
   if (columns % block === 0) return;
-  const fitting = GGML_TYPES.filter((other) => other !== "f32" && columns % GGML_FORMATS[other].block === 0);
+  const fitting = GGML_FORMAT_NAMES.filter((other) => other !== "f32" && columns % GGML_FORMATS[other].block === 0);
   fail(
     "unsupported",
     `tensor "${name}": rows of ${columns} values do not divide into the blocks of ${block} that ${type} has; use one of ${fitting.join(", ")}`,
@@ -70,7 +69,7 @@ export function checkImportance(name: string, columns: number, weights: Float32A
     );
 }
 
-function checkNeed(type: GgmlType, { name, importance, allowsNoImportance }: GgmlRows): void {
+function checkNeed(type: GgmlFormatName, { name, importance, allowsNoImportance }: GgmlRows): void {
   const use = GGML_FORMATS[type].importance;
   if (importance !== undefined || use === "used" || use === "ignored") return;
   if (use === "demanded" && allowsNoImportance === true) return;
@@ -90,7 +89,13 @@ function checkFinite(src: Float32Array, count: number, { name, first = 0 }: Ggml
       );
 }
 
-function checkLengths(type: GgmlType, name: string, values: number, floats: Float32Array, blocks: Uint8Array): void {
+function checkLengths(
+  type: GgmlFormatName,
+  name: string,
+  values: number,
+  floats: Float32Array,
+  blocks: Uint8Array,
+): void {
   const bytes = ggmlBytes(type, values);
   if (floats.length === values && blocks.length === bytes) return;
   fail(
@@ -99,7 +104,7 @@ function checkLengths(type: GgmlType, name: string, values: number, floats: Floa
   );
 }
 
-function checkScales(type: GgmlType, dst: Uint8Array, { name, first = 0 }: GgmlRows): void {
+function checkScales(type: GgmlFormatName, dst: Uint8Array, { name, first = 0 }: GgmlRows): void {
   const { block, bytes, hasFiniteScales } = GGML_FORMATS[type];
   for (let at = 0; at < dst.length; at += bytes)
     if (!hasFiniteScales(dst, at))
@@ -111,7 +116,7 @@ function checkScales(type: GgmlType, dst: Uint8Array, { name, first = 0 }: GgmlR
 
 /** Encodes whole rows into `dst`; throws a `FewbitError` that names tensor and index for what has no meaning in the type. */
 export function encodeGgml(
-  type: GgmlType,
+  type: GgmlFormatName,
   src: Float32Array,
   dst: Uint8Array,
   rows: GgmlRows,
@@ -135,7 +140,7 @@ export function encodeGgml(
 
 /** Decodes `dst.length` values, whole blocks, of the tensor called `name`. */
 export function decodeGgml(
-  type: GgmlType,
+  type: GgmlFormatName,
   src: Uint8Array,
   dst: Float32Array,
   name: string,

@@ -1,4 +1,5 @@
 /** iq1_m: eleven bits of a ternary codebook and a shift for eight values, a scale for 16, d in what the scales leave free. */
+import { GGML_TYPES } from "../../numeric/ggml-types.ts";
 import { readHalf, weigh, writeHalf } from "./float.ts";
 import { type DecodeBlock, decodeBlocks, type EncodeSuper, encodeSupers, type GgmlFormat, SUPER } from "./format.ts";
 import {
@@ -204,9 +205,7 @@ const decodeSuper: DecodeBlock = (y, from, x, to) => {
 
 /** 1.75 bits per value. */
 export const iq1mFormat = (trySplits: TrySplits): GgmlFormat => ({
-  typeId: 29,
-  block: SUPER,
-  bytes: SUPER / 8 + SUPER / 16 + SUPER / 32,
+  ...GGML_TYPES.iq1_m,
   importance: "demanded",
   encode: encodeSupers(SUPER, BYTES, encodeSuper(trySplits)),
   decode: decodeBlocks(SUPER, BYTES, decodeSuper),

@@ -1,4 +1,5 @@
 /** iq1_s: eleven bits of a ternary codebook for eight values, a scale and a shift for 32. */
+import { GGML_TYPES } from "../../numeric/ggml-types.ts";
 import { finiteHalves, readHalf, weigh, writeHalf } from "./float.ts";
 import { type DecodeBlock, decodeBlocks, type EncodeSuper, encodeSupers, type GgmlFormat, SUPER } from "./format.ts";
 import {
@@ -141,9 +142,7 @@ const decodeSuper: DecodeBlock = (y, from, x, to) => {
 
 /** 1.5625 bits per value; needs importance. */
 export const iq1sFormat = (trySplits: TrySplits): GgmlFormat => ({
-  typeId: 19,
-  block: SUPER,
-  bytes: 2 + SUPER / 8 + SUPER / 16,
+  ...GGML_TYPES.iq1_s,
   importance: "required",
   encode: encodeSupers(SUPER, BYTES, encodeSuper(trySplits)),
   decode: decodeBlocks(SUPER, BYTES, decodeSuper),

@@ -1,4 +1,5 @@
 /** Super-blocks of signs, scales and points of a codebook: iq2_xxs iq2_xs iq2_s iq3_xxs iq3_s. */
+import { GGML_TYPES, type GgmlTypeRow } from "../../numeric/ggml-types.ts";
 import { finiteHalves, readHalf, writeHalf } from "./float.ts";
 import { decodeBlocks, encodeSupers, type GgmlFormat, type ImportanceUse, SUPER } from "./format.ts";
 import { latticeOf } from "./lattice.ts";
@@ -10,9 +11,7 @@ const { fround } = Math;
 const scaleCodes = new Uint8Array(SUPER / 16);
 const { indices, signs } = found;
 
-interface IqRow {
-  readonly typeId: number;
-  readonly bytes: number;
+interface IqRow extends GgmlTypeRow {
   readonly importance: ImportanceUse;
   readonly search: LatticeSearch;
   /** The stored d is the searched one times this. */
@@ -67,8 +66,8 @@ function decode(row: IqRow, y: Uint8Array, from: number, x: Float32Array, to: nu
 }
 
 const formatOf = (row: IqRow, search: SearchSuper): GgmlFormat => ({
-  typeId: row.typeId,
-  block: SUPER,
+  id: row.id,
+  block: row.block,
   bytes: row.bytes,
   importance: row.importance,
   encode: encodeSupers(SUPER, row.bytes, (x, from, y, to, w, wFrom) => encode(search, row, x, from, y, to, w, wFrom)),
@@ -136,8 +135,7 @@ const iq2 = {
 
 /** iq2_xxs: four points of 8 bits, four times seven signs and a scale in 64 bits. */
 const iq2_xxs: IqRow = {
-  typeId: 16,
-  bytes: 2 + SUPER / 4,
+  ...GGML_TYPES.iq2_xxs,
   importance: "required",
   search: { ...iq2, grid: "iq2_xxs", sub: 32, steps: 6, refine: "all", searchesMaximum: true },
   fudge: 1,
@@ -160,8 +158,7 @@ const iq2_xxs: IqRow = {
 
 /** iq2_xs: nine bits of the point and seven signs in 16 bits. */
 const iq2_xs: IqRow = {
-  typeId: 17,
-  bytes: 2 + SUPER / 4 + SUPER / 32,
+  ...GGML_TYPES.iq2_xs,
   importance: "required",
   search: { ...iq2, grid: "iq2_xs" },
   fudge: 1,
@@ -187,8 +184,7 @@ const iq2_xs: IqRow = {
 
 /** iq2_s: low bytes of the points, signs, upper two bits of four points a byte, scales. */
 const iq2_s: IqRow = {
-  typeId: 22,
-  bytes: 2 + SUPER / 4 + SUPER / 32 + SUPER / 32,
+  ...GGML_TYPES.iq2_s,
   importance: "demanded",
   search: { ...iq2, grid: "iq2_s", evenSigns: false, epsilon: EPSILON.iq2_s, sigma2: 2, raisesSquares: true },
   fudge: fround(0.9875),
@@ -217,8 +213,7 @@ const iq3 = { ...iq2, sub: 32, top: 8, sigma2: 2, step: FIFTH } as const;
 
 /** iq3_xxs: eight points of 8 bits; four times seven signs and a scale in 32 bits behind all points. */
 const iq3_xxs: IqRow = {
-  typeId: 18,
-  bytes: 2 + SUPER / 4 + SUPER / 8,
+  ...GGML_TYPES.iq3_xxs,
   importance: "demanded",
   search: { ...iq3, grid: "iq3_xxs", epsilon: EPSILON.iq3_xxs, steps: 15 },
   fudge: fround(1.0125),
@@ -240,8 +235,7 @@ const iq3_xxs: IqRow = {
  * the points and signs of a sub-block of zeros, so those behind it move up and decode wrongly; the bytes here are the same.
  */
 const iq3_s: IqRow = {
-  typeId: 21,
-  bytes: 2 + SUPER / 4 + SUPER / 32 + SUPER / 8 + SUPER / 64,
+  ...GGML_TYPES.iq3_s,
   importance: "used",
   search: { ...iq3, grid: "iq3_s", evenSigns: false, epsilon: 0, refine: "all if any is off grid" },
   fudge: fround(1.033),

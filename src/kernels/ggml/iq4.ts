@@ -1,4 +1,5 @@
 /** 4-bit codes of a fixed table of 16 uneven values: iq4_nl (blocks of 32), iq4_xs (super-blocks of 256). */
+import { GGML_TYPES } from "../../numeric/ggml-types.ts";
 import { finiteHalves, nearestWithin, readHalf, sumOfSquares, weigh, writeHalf } from "./float.ts";
 import { type DecodeBlock, decodeBlocks, type EncodeSuper, encodeSupers, type GgmlFormat, SUPER } from "./format.ts";
 import { GROUP_MAX_EPS, peakOf } from "./make-qx.ts";
@@ -141,9 +142,7 @@ const decodeXs: DecodeBlock = (y, from, x, to) => {
 
 /** One scale for 32 codes. */
 export const iq4_nl: GgmlFormat = {
-  typeId: 20,
-  block: BLOCK,
-  bytes: 2 + 16,
+  ...GGML_TYPES.iq4_nl,
   importance: "used",
   encode: encodeSupers(BLOCK, 2 + 16, encodeNl),
   decode: decodeBlocks(BLOCK, 2 + 16, decodeNl),
@@ -152,9 +151,7 @@ export const iq4_nl: GgmlFormat = {
 
 /** Scales of 6 bits for each 32 of 256 codes. */
 export const iq4_xs: GgmlFormat = {
-  typeId: 23,
-  block: SUPER,
-  bytes: 2 + 2 + SUPER / 64 + SUPER / 2,
+  ...GGML_TYPES.iq4_xs,
   importance: "used",
   encode: encodeSupers(SUPER, XS_BYTES, encodeXs),
   decode: decodeBlocks(SUPER, XS_BYTES, decodeXs),

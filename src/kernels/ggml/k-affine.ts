@@ -1,4 +1,5 @@
 /** What q2_k, q4_k and q5_k share: super-blocks whose sub-blocks have a scale and a minimum, x = d scale code - dmin min. */
+import type { GgmlTypeRow } from "../../numeric/ggml-types.ts";
 import { finiteHalves, nearestInt, nearestWithin, readHalf, sumOfSquares, weigh, writeHalf } from "./float.ts";
 import { type DecodeBlock, decodeBlocks, type EncodeSuper, encodeSupers, type GgmlFormat, SUPER } from "./format.ts";
 import { type AffineSearch, makeQkxQuants } from "./make-qkx.ts";
@@ -18,9 +19,7 @@ export const scaleCodes = new Uint8Array(16);
 export const minCodes = new Uint8Array(16);
 
 /** What the three formats differ in. `scaleTop` is the highest code of a scale and of a minimum. */
-export interface KRow {
-  readonly typeId: number;
-  readonly bytes: number;
+export interface KRow extends GgmlTypeRow {
   readonly sub: 16 | 32;
   readonly top: number;
   readonly scaleTop: number;
@@ -147,8 +146,8 @@ const decodeSuper =
 
 /** The format that a row describes. */
 export const formatOf = (row: KRow): GgmlFormat => ({
-  typeId: row.typeId,
-  block: SUPER,
+  id: row.id,
+  block: row.block,
   bytes: row.bytes,
   importance: "used",
   encode: encodeSupers(SUPER, row.bytes, encodeSuper(row)),

@@ -1,4 +1,5 @@
 /** The K-quants with minima: q2_k, q4_k, q5_k. */
+import { GGML_TYPES } from "../../numeric/ggml-types.ts";
 import { SUPER } from "./format.ts";
 import { codes, formatOf, magnitudes, minCodes, raisedMagnitudes, scaleCodes, search } from "./k-affine.ts";
 import { packPairs, unpackPairs } from "./k-pairs.ts";
@@ -48,8 +49,7 @@ const Q2_CODES = SUPER / 16;
 
 /** 16 sub-blocks of 16 codes of 2 bits, scales and minima of 4 bits. */
 export const q2_k = formatOf({
-  typeId: 10,
-  bytes: SUPER / 16 + SUPER / 4 + 2 + 2,
+  ...GGML_TYPES.q2_k,
   sub: 16,
   top: 3,
   scaleTop: 15,
@@ -75,8 +75,7 @@ const Q4_CODES = SCALES_AT + SCALE_BYTES;
 
 /** 8 sub-blocks of 32 codes of 4 bits, scales and minima of 6 bits. */
 export const q4_k = formatOf({
-  typeId: 12,
-  bytes: 2 + 2 + SCALE_BYTES + SUPER / 2,
+  ...GGML_TYPES.q4_k,
   sub: 32,
   top: 15,
   scaleTop: 63,
@@ -97,8 +96,7 @@ const Q5_CODES = Q5_HIGH + SUPER / 8;
 
 /** 8 sub-blocks of 32 codes of 5 bits, scales and minima of 6 bits. */
 export const q5_k = formatOf({
-  typeId: 13,
-  bytes: 2 + 2 + SCALE_BYTES + SUPER / 8 + SUPER / 2,
+  ...GGML_TYPES.q5_k,
   sub: 32,
   top: 31,
   scaleTop: 63,

@@ -1,4 +1,5 @@
 /** Super-blocks of 256 values whose 16 sub-blocks have a signed scale and no minimum: q3_k, q6_k. */
+import { GGML_TYPES } from "../../numeric/ggml-types.ts";
 import { finiteHalves, nearestInt, nearestWithin, readHalf, sumOfSquares, weigh, writeHalf } from "./float.ts";
 import { type DecodeBlock, decodeBlocks, type EncodeSuper, encodeSupers, type GgmlFormat, SUPER } from "./format.ts";
 import { packPairs, unpackPairs } from "./k-pairs.ts";
@@ -112,9 +113,7 @@ const decodeQ3: DecodeBlock = (y, from, x, to) => {
 
 /** 16 sub-blocks of 16 codes of 3 bits, scales of 6 bits. */
 export const q3_k: GgmlFormat = {
-  typeId: 11,
-  block: SUPER,
-  bytes: SUPER / 8 + SUPER / 4 + 12 + 2,
+  ...GGML_TYPES.q3_k,
   importance: "used",
   encode: encodeSupers(SUPER, Q3_D + 2, encodeQ3),
   decode: decodeBlocks(SUPER, Q3_D + 2, decodeQ3),
@@ -173,9 +172,7 @@ const decodeQ6: DecodeBlock = (y, from, x, to) => {
 
 /** 16 sub-blocks of 16 codes of 6 bits, scales of 8 bits. */
 export const q6_k: GgmlFormat = {
-  typeId: 14,
-  block: SUPER,
-  bytes: SUPER / 2 + SUPER / 4 + SUPER / 16 + 2,
+  ...GGML_TYPES.q6_k,
   importance: "used",
   encode: encodeSupers(SUPER, Q6_BYTES, encodeQ6),
   decode: decodeBlocks(SUPER, Q6_BYTES, decodeQ6),

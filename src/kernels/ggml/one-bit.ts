@@ -1,4 +1,5 @@
 /** Blocks with one scale and codes of one or two bits that are not searched for: q1_0 and q2_0. */
+import { GGML_TYPES } from "../../numeric/ggml-types.ts";
 import { finiteHalves, readHalf, writeHalf } from "./float.ts";
 import { type DecodeBlock, decodeBlocks, type EncodeBlock, encodeBlocks, type GgmlFormat } from "./format.ts";
 import { peakOf } from "./make-qx.ts";
@@ -52,9 +53,7 @@ const decodeQ2: DecodeBlock = (y, from, x, to) => {
 
 /** Signs and the mean magnitude of 128 values. */
 export const q1_0: GgmlFormat = {
-  typeId: 41,
-  block: Q1.block,
-  bytes: Q1.bytes,
+  ...GGML_TYPES.q1_0,
   importance: "ignored",
   encode: encodeBlocks(Q1.block, Q1.bytes, encodeQ1),
   decode: decodeBlocks(Q1.block, Q1.bytes, decodeQ1),
@@ -63,9 +62,7 @@ export const q1_0: GgmlFormat = {
 
 /** Codes -1 to 2 and the largest magnitude of 64 values. */
 export const q2_0: GgmlFormat = {
-  typeId: 42,
-  block: Q2.block,
-  bytes: Q2.bytes,
+  ...GGML_TYPES.q2_0,
   importance: "ignored",
   encode: encodeBlocks(Q2.block, Q2.bytes, encodeQ2),
   decode: decodeBlocks(Q2.block, Q2.bytes, decodeQ2),

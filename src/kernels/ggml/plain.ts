@@ -1,4 +1,5 @@
 /** Types without blocks: f32, f16, bf16. Little-endian. */
+import { GGML_TYPES, type GgmlTypeRow } from "../../numeric/ggml-types.ts";
 import { decodeBfloat16, decodeHalf, encodeBfloat16, encodeHalf } from "../../numeric/half.ts";
 import type { GgmlFormat } from "./format.ts";
 
@@ -12,14 +13,12 @@ const bytesOf = (view: Uint16Array | Float32Array): Uint8Array =>
   new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
 
 const twoBytes = (
-  typeId: number,
+  type: GgmlTypeRow,
   encode: (values: Float32Array) => Uint16Array,
   decode: (bits: Uint16Array, out: Float32Array) => Float32Array,
   exponent: number,
 ): GgmlFormat => ({
-  typeId,
-  block: 1,
-  bytes: 2,
+  ...type,
   importance: "ignored",
   encode(src, dst, rows, columns) {
     dst.set(bytesOf(encode(src.subarray(0, rows * columns))));
@@ -30,15 +29,13 @@ const twoBytes = (
 });
 
 /** IEEE half precision. */
-export const f16 = twoBytes(1, encodeHalf, decodeHalf, 0x7c00);
+export const f16 = twoBytes(GGML_TYPES.f16, encodeHalf, decodeHalf, 0x7c00);
 /** bfloat16. */
-export const bf16 = twoBytes(30, encodeBfloat16, decodeBfloat16, 0x7f80);
+export const bf16 = twoBytes(GGML_TYPES.bf16, encodeBfloat16, decodeBfloat16, 0x7f80);
 
 /** Unchanged. */
 export const f32: GgmlFormat = {
-  typeId: 0,
-  block: 1,
-  bytes: 4,
+  ...GGML_TYPES.f32,
   importance: "ignored",
   encode(src, dst, rows, columns) {
     dst.set(bytesOf(src.subarray(0, rows * columns)));

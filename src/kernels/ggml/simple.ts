@@ -1,4 +1,5 @@
 /** Blocks of 32 values with one scale, and for q4_1 and q5_1 a minimum: q4_0 q4_1 q5_0 q5_1 q8_0. */
+import { GGML_TYPES, type GgmlTypeRow } from "../../numeric/ggml-types.ts";
 import { FLT_MAX, finiteHalves, readHalf, roundToInt, weigh, writeHalf } from "./float.ts";
 import {
   type DecodeBlock,
@@ -31,7 +32,6 @@ function narrow(x: number, top: number): number {
 /** How the codes of a block lie in its bytes behind scale and minimum. */
 interface Packing {
   readonly bits: 4 | 5;
-  readonly bytes: number;
   pack(y: Uint8Array, to: number): void;
   /** Codes of 4 or 5 bits into `codes`. */
   unpack(y: Uint8Array, from: number): void;
@@ -40,7 +40,6 @@ interface Packing {
 /** Value j in the low half of byte j, value j + 16 in the high half. */
 const nibbles: Packing = {
   bits: 4,
-  bytes: 16,
   pack(y, to) {
     for (let j = 0; j < HALF_BLOCK; j++) y[to + j] = codes[j]! | (codes[j + HALF_BLOCK]! << 4);
   },
@@ -55,7 +54,6 @@ const nibbles: Packing = {
 /** The fifth bits of all codes in 32 bits, then nibbles. */
 const fiveBits: Packing = {
   bits: 5,
-  bytes: 4 + 16,
   pack(y, to) {
     let high = 0;
     for (let j = 0; j < BLOCK; j++) high |= ((codes[j]! >> 4) & 1) << j;
@@ -69,9 +67,9 @@ const fiveBits: Packing = {
 };
 
 /** x = d (code - 2^(bits - 1)): the value of largest magnitude gets the lowest code. */
-function signedFormat(typeId: number, packing: Packing): GgmlFormat {
+function signedFormat(type: GgmlTypeRow, packing: Packing): GgmlFormat {
   const top = 1 << (packing.bits - 1);
-  const bytes = 2 + packing.bytes;
+  const { bytes } = type;
   const plain: EncodeBlock = (x, from, y, to) => {
     const d = fround(peakOf(x, from, BLOCK) / -top);
     const id = reciprocal(d);
@@ -85,9 +83,7 @@ function signedFormat(typeId: number, packing: Packing): GgmlFormat {
     for (let j = 0; j < BLOCK; j++) x[to + j] = (codes[j]! - top) * d;
   };
   return {
-    typeId,
-    block: BLOCK,
-    bytes,
+    ...type,
     importance: "used",
     encode: encodeRows(BLOCK, bytes, plain, (x, from, y, to, importance, weightsFrom, sigma2) => {
       weigh(x, from, BLOCK, importance, weightsFrom, sigma2, weights);
@@ -100,9 +96,9 @@ function signedFormat(typeId: number, packing: Packing): GgmlFormat {
 }
 
 /** x = d code + m, m the smallest value. */
-function affineFormat(typeId: number, packing: Packing): GgmlFormat {
+function affineFormat(type: GgmlTypeRow, packing: Packing): GgmlFormat {
   const top = (1 << packing.bits) - 1;
-  const bytes = 2 + 2 + packing.bytes;
+  const { bytes } = type;
   const search: AffineSearch = {
     n: BLOCK,
     top,
@@ -132,9 +128,7 @@ function affineFormat(typeId: number, packing: Packing): GgmlFormat {
     for (let j = 0; j < BLOCK; j++) x[to + j] = fround(codes[j]! * d) + m;
   };
   return {
-    typeId,
-    block: BLOCK,
-    bytes,
+    ...type,
     importance: "used",
     encode: encodeRows(BLOCK, bytes, plain, (x, from, y, to, importance, weightsFrom, sigma2) => {
       weigh(x, from, BLOCK, importance, weightsFrom, sigma2, weights);
@@ -160,19 +154,17 @@ const decodeBytes: DecodeBlock = (y, from, x, to) => {
 };
 
 /** Codes of 4 bits around 8. */
-export const q4_0 = signedFormat(2, nibbles);
+export const q4_0 = signedFormat(GGML_TYPES.q4_0, nibbles);
 /** Codes of 4 bits and a minimum. */
-export const q4_1 = affineFormat(3, nibbles);
+export const q4_1 = affineFormat(GGML_TYPES.q4_1, nibbles);
 /** Codes of 5 bits around 16. */
-export const q5_0 = signedFormat(6, fiveBits);
+export const q5_0 = signedFormat(GGML_TYPES.q5_0, fiveBits);
 /** Codes of 5 bits and a minimum. */
-export const q5_1 = affineFormat(7, fiveBits);
+export const q5_1 = affineFormat(GGML_TYPES.q5_1, fiveBits);
 
 /** Signed bytes, rounded half away from zero, times one scale. */
 export const q8_0: GgmlFormat = {
-  typeId: 8,
-  block: BLOCK,
-  bytes: 2 + 32,
+  ...GGML_TYPES.q8_0,
   importance: "ignored",
   encode: encodeBlocks(BLOCK, 2 + 32, encodeBytes),
   decode: decodeBlocks(BLOCK, 2 + 32, decodeBytes),

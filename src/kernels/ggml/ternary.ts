@@ -1,4 +1,5 @@
 /** Super-blocks of 256 values of -d, 0, d: tq1_0 with five codes in a byte, tq2_0 with four. */
+import { GGML_TYPES } from "../../numeric/ggml-types.ts";
 import { finiteHalves, readHalf, roundToInt, writeHalf } from "./float.ts";
 import { type DecodeBlock, decodeBlocks, type EncodeBlock, encodeBlocks, type GgmlFormat, SUPER } from "./format.ts";
 import { peakOf } from "./make-qx.ts";
@@ -80,9 +81,7 @@ const decodeTq2: DecodeBlock = (y, from, x, to) => {
 
 /** Five ternary digits a byte. */
 export const tq1_0: GgmlFormat = {
-  typeId: 34,
-  block: SUPER,
-  bytes: 48 + 4 + 2,
+  ...GGML_TYPES.tq1_0,
   importance: "ignored",
   encode: encodeBlocks(SUPER, 48 + 4 + 2, encodeTq1),
   decode: decodeBlocks(SUPER, 48 + 4 + 2, decodeTq1),
@@ -91,9 +90,7 @@ export const tq1_0: GgmlFormat = {
 
 /** Four ternary digits a byte. */
 export const tq2_0: GgmlFormat = {
-  typeId: 35,
-  block: SUPER,
-  bytes: SUPER / 4 + 2,
+  ...GGML_TYPES.tq2_0,
   importance: "ignored",
   encode: encodeBlocks(SUPER, SUPER / 4 + 2, encodeTq2),
   decode: decodeBlocks(SUPER, SUPER / 4 + 2, decodeTq2),
