@@ -15,7 +15,7 @@ export const COPY_BYTES = 8 * 1024 * 1024;
 export interface OutputFile {
   readonly name: string;
   readonly size: number;
-  /** The content in order. Holds one chunk at a time: 8 MiB of a file, or one computed tensor. */
+  /** The content in order. Holds one chunk at a time: 8 MiB of a file, or one computed tensor or piece of one. */
   chunks(): AsyncIterable<Uint8Array>;
 }
 
@@ -23,6 +23,10 @@ export interface OutputFile {
 const BATCH_BYTES = 256 * 1024;
 
 async function* partsOf(source: ByteSource): AsyncIterable<Uint8Array> {
+  if (source.chunks !== undefined) {
+    yield* source.chunks();
+    return;
+  }
   if (!source.seekable) {
     yield await readAll(source);
     return;

@@ -5,6 +5,8 @@ export interface ByteSource {
   readonly seekable?: true;
   /** The whole, where it is in memory anyway; must not be written to. */
   readonly bytes?: Uint8Array;
+  /** The whole in order, for what is computed piece by piece; writers prefer it to `read`. */
+  chunks?(): AsyncIterable<Uint8Array>;
   /** Bytes [offset, offset + length); a range outside [0, size] is an error. The result must not be written to. */
   read(offset: number, length: number): Promise<Uint8Array>;
 }
