@@ -71,6 +71,21 @@ export const keepRules = (text: string, previous: unknown): readonly KeepRule[] 
   keepRule(text),
 ];
 
+/** The type of tensors whose names match. */
+export interface TensorType {
+  readonly pattern: RegExp;
+  readonly type: string;
+}
+
+/** REGEX=TYPE; repeatable. */
+export function tensorTypes(text: string, previous: unknown): readonly TensorType[] {
+  const at = text.lastIndexOf("=");
+  if (at <= 0 || at === text.length - 1)
+    return invalid(`Expected REGEX=TYPE, for example attn_v=q8_0, found "${text}".`);
+  const added = { pattern: regex(text.slice(0, at)), type: text.slice(at + 1) };
+  return [...((previous as readonly TensorType[] | undefined) ?? []), added];
+}
+
 /** "size=224,mean=0.5,0.4,0.3" -> entries; a part without "=" continues the list before it. */
 function assignments(text: string): ReadonlyMap<string, readonly string[]> {
   const found = new Map<string, string[]>();

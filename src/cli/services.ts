@@ -22,6 +22,8 @@ import type {
   WeightsReport,
 } from "../pipeline/result.ts";
 
+import type { WeightsQuantizeReport } from "../pipeline/weights/index.ts";
+
 /** Names a user can type, for checks and suggestions before anything is opened. */
 export interface Vocabulary {
   readonly schemes: readonly string[];
@@ -35,9 +37,9 @@ export interface Vocabulary {
 export interface Services {
   readonly names: Vocabulary;
   /** Everything from reading to writing the models; the report files are written by the command. */
-  quantize(request: QuantizeRequest, hooks: Hooks): Promise<QuantizeReport>;
+  quantize(request: QuantizeRequest, hooks: Hooks): Promise<QuantizeReport | WeightsQuantizeReport>;
   /** The plans of the same request; nothing is calibrated or written. */
-  plan(request: QuantizeRequest, hooks: Hooks): Promise<DryRun>;
+  plan(request: QuantizeRequest, hooks: Hooks): Promise<DryRun | WeightsQuantizeReport>;
   inspect(request: { readonly model: string }, hooks: Hooks): Promise<InspectReport | WeightsReport>;
   compare(request: CompareRequest, hooks: Hooks): Promise<CompareReport>;
   bench(request: BenchRequest, hooks: Hooks): Promise<BenchReport>;

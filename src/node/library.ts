@@ -101,7 +101,7 @@ const asHooks = (hooks: Partial<Hooks>): Hooks => ({ ...noHooks, ...hooks });
 export async function quantize(options: QuantizeOptions, hooks: Partial<Hooks> = {}): Promise<QuantizeReport> {
   const [request, samples] = split(options);
   return samples === undefined
-    ? services.quantize(request, asHooks(hooks))
+    ? services.quantizeModel(request, asHooks(hooks))
     : quantizeFile(request, asHooks(hooks), { samples });
 }
 
@@ -110,7 +110,7 @@ export function plan(options: QuantizeOptions, hooks: Partial<Hooks> = {}): Prom
   const { calibration } = options;
   // only whether there are samples counts here, not which
   const named = isDataset(calibration) ? { ...options, calibration: calibration.origin } : options;
-  return services.plan(split(named)[0], asHooks(hooks));
+  return services.planGraph(split(named)[0], asHooks(hooks));
 }
 
 /** Runs two model files on the same samples: outputs, accuracy, size, speed, memory. */

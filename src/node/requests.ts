@@ -48,6 +48,18 @@ export interface EngineRequest {
   readonly threads: number;
 }
 
+/** What only GGUF models are asked. */
+export interface GgmlRequest {
+  /** File of an importance matrix. */
+  readonly imatrix?: string;
+  /** Types of tensors whose names match; the first that matches wins. */
+  readonly tensorTypes?: readonly { readonly pattern: RegExp; readonly type: string }[];
+  /** All tensors the type of the scheme, as far as it fits. */
+  readonly pure?: boolean;
+  /** Quantize what is quantized already. */
+  readonly requantize?: boolean;
+}
+
 /** `fewbit quantize`. */
 export interface QuantizeRequest extends EngineRequest {
   /** A model file, or a transformers.js model folder. */
@@ -76,6 +88,7 @@ export interface QuantizeRequest extends EngineRequest {
   readonly io?: InputOutput;
   /** Samples that a TFLite model with an open batch takes at a time from now on; left open unless told. */
   readonly batch?: number;
+  readonly ggml?: GgmlRequest;
   /** Read calibration statistics from this file when it exists, else write them there. */
   readonly stats?: string;
   /** The command line for the report, without absolute paths. */

@@ -19,12 +19,15 @@ import type {
   WeightsReport,
 } from "../pipeline/result.ts";
 import { METRICS } from "../pipeline/verify/outputs.ts";
+import type { WeightsQuantizeReport } from "../pipeline/weights/index.ts";
+import { FILE_TYPE_NAMES } from "../recipes/ggml/index.ts";
 import { SCHEME_NAMES } from "../recipes/schemes.ts";
 import { OPTIMIZERS } from "../train/optimizers.ts";
 import { ENGINE_NAMES } from "./engines.ts";
 import { isWeightsPath, openWeights } from "./open-weights.ts";
 import { planFile, quantizeFile } from "./quantize.ts";
 import { quantizeFolder } from "./quantize-folder.ts";
+import { isGguf, planWeightsFile, quantizeWeightsFile } from "./quantize-weights.ts";
 import type { QuantizeRequest } from "./requests.ts";
 import { openLegalSource } from "./surroundings.ts";
 import { TRAIN_MODES } from "./train-modes.ts";
@@ -38,7 +41,7 @@ export { writeText } from "./write-text.ts";
 
 /** Names a user can type. */
 export const names = {
-  schemes: SCHEME_NAMES,
+  schemes: [...SCHEME_NAMES, ...FILE_TYPE_NAMES],
   observers: OBSERVERS.map(({ name }) => name),
   algorithms: ALGORITHMS.map(({ name }) => name),
   metrics: Object.keys(METRICS),
@@ -53,18 +56,44 @@ const isFolder = (path: string): Promise<boolean> =>
     () => false,
   );
 
-/** Quantizes a model file or a transformers.js model folder, runs every result, and writes those that work. */
-export const quantize = async (request: QuantizeRequest, hooks: Hooks): Promise<QuantizeReport> =>
-  (await isFolder(request.model)) ? quantizeFolder(request, hooks) : quantizeFile(request, hooks);
+/** Options of GGUF mean nothing to a model with a graph. */
+function refuseGgml({ ggml, model }: QuantizeRequest): void {
+  if (ggml !== undefined)
+    fail(
+      "usage",
+      `--imatrix, --tensor-type, --pure and --requantize are for GGUF files, and ${model} is none; leave them out`,
+    );
+}
+
+/** Quantizes a model with a graph, or a transformers.js model folder, runs every result, and writes those that work. */
+export async function quantizeModel(request: QuantizeRequest, hooks: Hooks): Promise<QuantizeReport> {
+  refuseGgml(request);
+  return (await isFolder(request.model)) ? quantizeFolder(request, hooks) : quantizeFile(request, hooks);
+}
+
+const isWeights = async (path: string): Promise<boolean> => !(await isFolder(path)) && (await isGguf(path));
+
+/** Quantizes a model of any kind: GGUF files are written without being run, and the report says so. */
+export const quantize = async (
+  request: QuantizeRequest,
+  hooks: Hooks,
+): Promise<QuantizeReport | WeightsQuantizeReport> =>
+  (await isWeights(request.model)) ? quantizeWeightsFile(request, hooks) : quantizeModel(request, hooks);
 
 /** What `quantize` would do, without doing it. */
-export const plan = async (request: QuantizeRequest, hooks: Hooks): Promise<DryRun> =>
-  (await isFolder(request.model))
+export const plan = async (request: QuantizeRequest, hooks: Hooks): Promise<DryRun | WeightsQuantizeReport> =>
+  (await isWeights(request.model)) ? planWeightsFile(request) : planGraph(request, hooks);
+
+/** What `quantizeModel` would do with a model file. */
+export async function planGraph(request: QuantizeRequest, hooks: Hooks): Promise<DryRun> {
+  refuseGgml(request);
+  return (await isFolder(request.model))
     ? fail(
         "usage",
         `${request.model} is a folder; --dry-run plans one model file, for example ${request.model}/onnx/model.onnx`,
       )
     : planFile(request, hooks);
+}
 
 async function inspectFiles(path: string): Promise<WeightsReport> {
   const { weights, files, close } = await openWeights(path);

@@ -1,6 +1,7 @@
 /** fewbit quantize: the main job. */
 
-import type { KeepRule, QuantizeRequest } from "../../node/requests.ts";
+import type { GgmlRequest, KeepRule, QuantizeRequest } from "../../node/requests.ts";
+import type { WeightsQuantizeReport } from "../../pipeline/weights/index.ts";
 import { type Command, type Context, EXIT, type OptionRow } from "../command.ts";
 import { writeJson } from "../json.ts";
 import {
@@ -20,9 +21,12 @@ import {
   optionalName,
   present,
   SAMPLE_OPTIONS,
+  type TensorType,
+  tensorTypes,
 } from "../option.ts";
 import { printPlans } from "../print/plan.ts";
 import { printQuantized } from "../print/quantized.ts";
+import { printQuantizedWeights } from "../print/quantized-weights.ts";
 import { exitCode, quantizeJson } from "../quantized.ts";
 import { writeReport } from "../report-files.ts";
 import { knownName } from "../suggest.ts";
@@ -46,6 +50,10 @@ interface QuantizeFlags extends EngineFlags, EvaluationFlags {
   readonly io?: "float32" | "int8" | "uint8" | "int16";
   readonly batch?: number;
   readonly stats?: string;
+  readonly imatrix?: string;
+  readonly tensorType?: readonly TensorType[];
+  readonly pure?: boolean;
+  readonly requantize?: boolean;
   readonly dryRun?: boolean;
   /** false with --no-report. */
   readonly report?: string | false;
@@ -93,12 +101,26 @@ const OPTIONS: readonly OptionRow[] = [
     summary: "TFLite with an open batch: samples that the new model takes at a time; left open by default",
     parse: integer(1, MAX_BATCH),
   },
+  { flags: "--imatrix <file>", summary: "GGUF: importance matrix of llama-imatrix, .gguf or .dat" },
+  {
+    flags: "--tensor-type <rule>",
+    summary: "GGUF: REGEX=TYPE, the type of tensors whose names match; repeatable, the first that matches wins",
+    parse: tensorTypes,
+  },
+  { flags: "--pure", summary: "GGUF: the same type for all tensors, as far as it fits" },
+  { flags: "--requantize", summary: "GGUF: quantize what is quantized already, which costs accuracy twice" },
   { flags: "--stats <file>", summary: "read calibration statistics from this file, or save them there" },
   ...SAMPLE_OPTIONS,
   ...ENGINE_OPTIONS,
   { flags: "--report <file.html>", summary: "where the report goes; beside the output by default", parse: htmlFile },
   { flags: "--no-report", summary: "write no report" },
 ];
+
+/** What was asked of GGUF alone; undefined where nothing was. */
+function ggmlRequest({ imatrix, tensorType, pure, requantize }: QuantizeFlags): GgmlRequest | undefined {
+  const asked = present({ imatrix, tensorTypes: tensorType, pure, requantize });
+  return Object.keys(asked).length === 0 ? undefined : asked;
+}
 
 function request(model: string, flags: QuantizeFlags, { services, command }: Context): QuantizeRequest {
   const { names: known } = services;
@@ -116,6 +138,7 @@ function request(model: string, flags: QuantizeFlags, { services, command }: Con
     groupSize: flags.groupSize,
     stats: flags.stats,
     reduceRange: flags.reduceRange,
+    ggml: ggmlRequest(flags),
     io: flags.io,
     batch: flags.batch,
   });
@@ -134,14 +157,21 @@ function request(model: string, flags: QuantizeFlags, { services, command }: Con
 async function dryRun(wish: QuantizeRequest, context: Context): Promise<number> {
   const plans = await context.services.plan(wish, { progress: context.progress, signal: context.io.signal });
   if (context.json) writeJson(context.io, plans);
+  else if ("kind" in plans) printQuantizedWeights(context.io, plans);
   else printPlans(context.io, plans);
+  return EXIT.done;
+}
+
+function weightsResult(report: WeightsQuantizeReport, { io, json }: Context): number {
+  if (json) writeJson(io, report);
+  else printQuantizedWeights(io, report);
   return EXIT.done;
 }
 
 export const quantize: Command = {
   name: "quantize",
   summary: "make a model smaller and faster, and measure what that cost",
-  arguments: [{ name: "<model>", summary: "ONNX or TFLite file, or the folder of a transformers.js model" }],
+  arguments: [{ name: "<model>", summary: "ONNX, TFLite or GGUF file, or the folder of a transformers.js model" }],
   options: OPTIONS,
   examples: [
     ["quantize model.onnx -s w4", "4 bit weights; no data needed"],
@@ -153,6 +183,7 @@ export const quantize: Command = {
     ["quantize model.onnx -s w8a8,w8,w4 -c samples.npy -o out", "several at once, and a report that compares them"],
     ["quantize model.tflite -s w8a8 -c samples.npy --io int8", "full integer TFLite, as accelerators want it"],
     ["quantize ./my-model -s q8,q4,q4f16", "a transformers.js folder: files in onnx/ under the names it expects"],
+    ["quantize model.gguf -s q4_k_m", "the file that llama-quantize writes: model.q4_k_m.gguf"],
     ["quantize model.onnx -s w8a8 --keep op:Softmax --keep '^head' --dry-run", "only show what would happen"],
   ],
   details:
@@ -161,6 +192,7 @@ export const quantize: Command = {
     const wish = request(String(model), flags, context);
     if (flags.dryRun) return dryRun(wish, context);
     const report = await context.services.quantize(wish, { progress: context.progress, signal: context.io.signal });
+    if (report.kind === "quantize-weights") return weightsResult(report, context);
     const page = await writeReport(report, flags.report, context.services);
     if (context.json) writeJson(context.io, quantizeJson(report, page));
     else printQuantized(context.io, report, page);

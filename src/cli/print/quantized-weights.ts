@@ -1,0 +1,41 @@
+/** What quantizing a GGUF file did, for people: types with sizes and errors, then the tensors that differ. */
+import { bytes, count, decibels, percent, printable, shorten } from "../../pipeline/report/format.ts";
+import type { TensorReport, WeightsQuantizeReport } from "../../pipeline/weights/index.ts";
+import type { Io } from "../io.ts";
+import { type Column, printTable } from "../table.ts";
+import { printFindings } from "./findings.ts";
+
+const NAME_LENGTH = 40;
+const REASON_LENGTH = 60;
+
+const COLUMNS: readonly Column[] = [
+  { title: "tensor" },
+  { title: "from" },
+  { title: "to" },
+  { title: "size", align: "right" },
+  { title: "SQNR", align: "right" },
+  { title: "why" },
+];
+
+const line = ({ name, from, to, size, sqnr, insteadOf, reason }: TensorReport): (string | undefined)[] => [
+  shorten(printable(name), NAME_LENGTH),
+  from,
+  to,
+  bytes(size.after),
+  sqnr === undefined ? undefined : decibels(sqnr),
+  shorten(printable(insteadOf === undefined ? reason : `not ${insteadOf}: ${reason}`), REASON_LENGTH),
+];
+
+/** All tensors but those that stay as they are, which are counted. */
+export function printQuantizedWeights(io: Io, report: WeightsQuantizeReport): void {
+  const { tensors, findings, output, size, scheme } = report;
+  const changed = tensors.filter(({ from, to }) => from !== to);
+  io.stdout.write("\n");
+  printTable(io, COLUMNS, changed.map(line));
+  io.stdout.write(`${count(tensors.length - changed.length, "tensor")} more stay as they are\n`);
+  printFindings(io, findings);
+  const sizes = `${bytes(size.after)}, ${percent(size.ratio)} of ${bytes(size.before)}`;
+  if (output === undefined)
+    io.stdout.write(`${scheme} would take ${size.after} bytes: ${sizes}; nothing was written\n`);
+  else io.stdout.write(`wrote ${printable(output)} (${sizes})\n`);
+}

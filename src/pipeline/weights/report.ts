@@ -1,0 +1,79 @@
+/** What quantizing a file of weights did, or would do. */
+import type { StorageType } from "../../ir/tensor-file.ts";
+import { type ErrorSums, sqnr } from "../../numeric/metrics.ts";
+import type { BeforeAfter, Finding } from "../result.ts";
+import type { TensorPlan, WeightsPlan } from "./plan.ts";
+
+/** One tensor before and after. */
+export interface TensorReport {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly from: StorageType;
+  readonly to: StorageType;
+  /** Bytes. */
+  readonly size: BeforeAfter;
+  readonly reason: string;
+  /** The type that its rows don't fit. */
+  readonly insteadOf?: string;
+  /** Signal to noise of the decoded tensor against the source, in dB; null when exact, absent where nothing was encoded. */
+  readonly sqnr?: number | null;
+}
+
+/** Everything `fewbit quantize` found out about a model without a graph. */
+export interface WeightsQuantizeReport {
+  readonly kind: "quantize-weights";
+  readonly model: { readonly name: string; readonly files: number; readonly size: number };
+  readonly scheme: string;
+  /** Absent in a dry run. */
+  readonly output?: string;
+  readonly files: readonly { readonly name: string; readonly size: number; readonly sha256: string }[];
+  /** Bytes of the files. */
+  readonly size: BeforeAfter & { readonly ratio: number };
+  readonly tensors: readonly TensorReport[];
+  readonly findings: readonly Finding[];
+  readonly seconds: number;
+}
+
+function tensorReport(plan: TensorPlan, errors: ErrorSums | undefined): TensorReport {
+  const { name, shape, from, to, before, after, reason, insteadOf } = plan;
+  const ratio = errors === undefined ? undefined : sqnr(errors);
+  return {
+    ...{ name, shape, from, to, size: { before, after }, reason },
+    ...(insteadOf && { insteadOf }),
+    ...(ratio !== undefined && { sqnr: Number.isFinite(ratio) ? ratio : null }),
+  };
+}
+
+export const tensorReports = (plan: WeightsPlan, errors: ReadonlyMap<string, ErrorSums>): readonly TensorReport[] =>
+  plan.tensors.map((tensor) => tensorReport(tensor, errors.get(tensor.name)));
+
+const NOT_RUN: Finding = {
+  severity: "warning",
+  code: "not-run",
+  message: "the file was not run: no engine here runs GGUF, so only the error of each tensor is known",
+  remedy: "try it with llama.cpp, and compare its perplexity with the original's",
+};
+
+function fallbackFinding({ tensors }: WeightsPlan): readonly Finding[] {
+  const fallen = tensors.filter(({ insteadOf }) => insteadOf !== undefined);
+  const [first] = fallen;
+  if (first === undefined) return [];
+  const number = fallen.length === 1 ? "1 tensor has" : `${fallen.length} tensors have`;
+  const message = `${number} another type than the scheme wants, since blocks don't fit the rows: "${first.name}" is ${first.to} instead of ${first.insteadOf}`;
+  return [{ severity: "info", code: "fallback", message }];
+}
+
+function missingFinding({ tensors }: WeightsPlan): readonly Finding[] {
+  const first = tensors.find(({ missing }) => missing !== undefined);
+  if (first === undefined) return [];
+  return [{ severity: "error", code: "missing", message: `tensor "${first.name}": ${first.missing}` }];
+}
+
+/** What is to be said of a plan, before it is done and after. */
+export const planFindings = (plan: WeightsPlan): readonly Finding[] => [
+  ...missingFinding(plan),
+  ...fallbackFinding(plan),
+];
+
+/** What is to be said of a file that was written. */
+export const writtenFindings = (plan: WeightsPlan): readonly Finding[] => [NOT_RUN, ...planFindings(plan)];
