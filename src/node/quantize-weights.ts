@@ -46,7 +46,7 @@ const MEANINGLESS: Partial<Record<keyof QuantizeRequest, string>> = {
   ...{ calibration: "-c", evaluation: "--data and --eval", recipe: "--recipe", maxDrop: "--max-drop" },
   ...{ activations: "--activations", weights: "--symmetric and --asymmetric", groupSize: "--group-size" },
   ...{ algorithm: "--algorithm", observer: "--observer", reduceRange: "--reduce-range", io: "--io" },
-  ...{ stats: "--stats", engine: "--engine" },
+  ...{ stats: "--stats", engine: "--engine", batch: "--batch" },
 };
 
 function checkRequest(request: QuantizeRequest): void {
@@ -154,7 +154,7 @@ async function withPlan<T>(request: QuantizeRequest, use: (opened: Opened) => Pr
   }
 }
 
-const ratioOf = (before: number, after: number) => ({ before, after, ratio: after / before });
+const ratioOf = (before: number, after: number) => ({ before, after, ratio: before / after });
 
 /** What a GGUF model would become; nothing is read but the header, and the size is exact. */
 export const planWeightsFile = (request: QuantizeRequest): Promise<WeightsQuantizeReport> => {

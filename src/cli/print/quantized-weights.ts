@@ -34,7 +34,7 @@ export function printQuantizedWeights(io: Io, report: WeightsQuantizeReport): vo
   printTable(io, COLUMNS, changed.map(line));
   io.stdout.write(`${count(tensors.length - changed.length, "tensor")} more stay as they are\n`);
   printFindings(io, findings);
-  const sizes = `${bytes(size.after)}, ${percent(size.ratio)} of ${bytes(size.before)}`;
+  const sizes = `${bytes(size.after)}, ${percent(size.after / size.before)} of ${bytes(size.before)}`;
   if (output === undefined)
     io.stdout.write(`${scheme} would take ${size.after} bytes: ${sizes}; nothing was written\n`);
   else io.stdout.write(`wrote ${printable(output)} (${sizes})\n`);

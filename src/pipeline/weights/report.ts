@@ -27,7 +27,7 @@ export interface WeightsQuantizeReport {
   /** Absent in a dry run. */
   readonly output?: string;
   readonly files: readonly { readonly name: string; readonly size: number; readonly sha256: string }[];
-  /** Bytes of the files. */
+  /** Bytes of the files; `ratio` is before / after. */
   readonly size: BeforeAfter & { readonly ratio: number };
   readonly tensors: readonly TensorReport[];
   readonly findings: readonly Finding[];
