@@ -3,9 +3,9 @@
  * as what their codes stand for. Then samples, metrics and layers are the same for models of any type.
  */
 import type { Feeds, NDArray, ValueInfo } from "../ir/model.ts";
-import { floatsOf } from "../numeric/convert.ts";
+import { emptyArray, floatsOf } from "../numeric/convert.ts";
 import { DTYPES, type DType } from "../numeric/dtypes.ts";
-import { type Affine, dequantizeValues, quantizeValues } from "../numeric/qparams.ts";
+import { type Affine, dequantizeValues, type IntArray, quantizeValues } from "../numeric/qparams.ts";
 import { type Engine, ownFeeds, type Session } from "./contract.ts";
 
 /** Grid of a value whose type is that of codes; undefined for plain numbers. */
@@ -22,12 +22,13 @@ export const asNumbers = (info: ValueInfo): ValueInfo => {
   return { ...rest, dtype: "float32" };
 };
 
-const CODES = { int8: Int8Array, uint8: Uint8Array, int16: Int16Array } as const;
+/** Types of codes that JavaScript can feed. */
+const CODES: ReadonlySet<DType> = new Set(["int8", "uint8", "int16"]);
 
 function encoded(array: NDArray, info: ValueInfo): NDArray {
   const grid = gridOf(info);
-  if (grid === undefined || !(grid.dtype in CODES)) return array;
-  const out = new CODES[grid.dtype as keyof typeof CODES](array.data.length);
+  if (grid === undefined || !CODES.has(grid.dtype)) return array;
+  const out = emptyArray(grid.dtype, array.data.length) as IntArray;
   const data = quantizeValues(floatsOf(array.data, array.dtype), grid, DTYPES[grid.dtype], out);
   return { ...array, dtype: grid.dtype, data };
 }

@@ -80,6 +80,10 @@ export interface Dialect {
   deterministic(node: Node): boolean;
 }
 
+/** What the dialect knows of the weight at one input of a node; undefined where there is none. */
+export const weightAt = (dialect: Dialect, node: Node, input: number | undefined): WeightInput | undefined =>
+  dialect.row(node)?.weights.find((weight) => weight.input === input);
+
 /** The names `slots` stands for, omitted ("") ones left out. */
 export const slotNames = (slots: Slots, names: readonly string[]): readonly string[] =>
   (slots === "all" ? names : slots.map((slot) => names[slot] ?? "")).filter((name) => name !== "");

@@ -5,6 +5,7 @@
  * A value keeps its name where it is dequantized, so nodes left in float read what they always read.
  */
 import { node as makeNode, tensor as makeTensor } from "../ir/build.ts";
+import { weightAt } from "../ir/dialect.ts";
 import { freshNames, nodeLabel, withGraph, withTensors } from "../ir/edit.ts";
 import type { Graph, Model, Node, Tensor } from "../ir/model.ts";
 import { ONNX } from "../ir/onnx-ops.ts";
@@ -224,7 +225,7 @@ async function lowerWeight(
   front: Node[],
 ): Promise<void> {
   const row =
-    ONNX.row(node)?.weights.find(({ input }) => input === weight.input) ??
+    weightAt(ONNX, node, weight.input) ??
     fail("graph", `node "${nodeLabel(node)}": ${node.op} has no weight at input ${weight.input} in the op table`);
   const data = state.values.get(node.inputs[0]!);
   const bias = row.bias === undefined ? undefined : state.graph.tensors.get(node.inputs[row.bias] ?? "");

@@ -3,6 +3,8 @@
  * arXiv:1502.03167, section 3.1), Mul, Div, Add and Sub by constants. Convolutions and Gemm take them; sums are made in
  * double precision, when the weight is read.
  */
+
+import { weightAt } from "../ir/dialect.ts";
 import { freshNames, mapGraphs, withGraph, withTensors } from "../ir/edit.ts";
 import type { Graph, Node, Tensor } from "../ir/model.ts";
 import { ONNX } from "../ir/onnx-ops.ts";
@@ -76,10 +78,7 @@ function foldIn(graph: Graph, constant: FindConstant, fresh: (wish: string) => s
 }
 
 /** Axis of the output channels in the weight; -1 where the op table has none. */
-const channelAxis = (node: Node): number =>
-  ONNX.row(node)
-    ?.weights.find(({ input }) => input === 1)
-    ?.axis(node, 2) ?? -1;
+const channelAxis = (node: Node): number => weightAt(ONNX, node, 1)?.axis(node, 2) ?? -1;
 
 interface Around {
   readonly find: FindConstant;

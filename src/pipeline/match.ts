@@ -6,6 +6,7 @@
  */
 import type { Dataset } from "../containers/data.ts";
 import { tensor as makeTensor } from "../ir/build.ts";
+import { weightAt } from "../ir/dialect.ts";
 import { freshNames, withGraph, withTensors } from "../ir/edit.ts";
 import type { Feeds, Model, NDArray, Node, Tensor } from "../ir/model.ts";
 import { ONNX } from "../ir/onnx-ops.ts";
@@ -46,7 +47,7 @@ function sitesOf({ graph }: Model, plan: Plan): readonly Site[] {
     if (weight === undefined || scope !== "" || node === undefined || uses(weight.tensor) !== 1) return [];
     if (weight.scheme.granularity.per === "tensor" || !isFloat(graph.tensors.get(weight.tensor))) return [];
     const { shape, axis } = weight;
-    const slot = ONNX.row(node)?.weights.find(({ input }) => input === weight.input)?.bias;
+    const slot = weightAt(ONNX, node, weight.input)?.bias;
     const bias = slot === undefined ? "" : (node.inputs[slot] ?? "");
     const free = isFloat(graph.tensors.get(bias)) && uses(bias) === 1;
     // kernels see images with channels first; matrices make rows of channels

@@ -1,5 +1,5 @@
 /** A node in integers: codes in, codes out, weights and bias as codes (LiteRT 8-bit quantization specification). */
-import { slotNames } from "../../ir/dialect.ts";
+import { slotNames, weightAt } from "../../ir/dialect.ts";
 import { nodeLabel } from "../../ir/edit.ts";
 import type { Node, Tensor } from "../../ir/model.ts";
 import type { NodePlan } from "../../ir/plan.ts";
@@ -47,7 +47,7 @@ function commonGrid(state: State, node: Node): Grid | undefined {
 
 async function lowerProducts(state: State, node: Node, entry: NodePlan, inputs: string[]): Promise<void> {
   const weight = entry.weight!;
-  const row = state.dialect.row(node)!.weights.find(({ input }) => input === weight.input)!;
+  const row = weightAt(state.dialect, node, weight.input)!;
   const data = node.inputs[row.by ?? 0]!;
   const grid = state.grids.get(data)!;
   const biasName = row.bias === undefined ? "" : (node.inputs[row.bias] ?? "");
@@ -83,8 +83,7 @@ export async function integerNode(state: State, node: Node, entry: NodePlan): Pr
   const row = state.dialect.row(node) ?? fail("graph", `"${nodeLabel(node)}": no row for ${node.op} in the op table`);
   const inputs = [...node.inputs];
   const common = commonGrid(state, node);
-  const read =
-    entry.weight === undefined ? row.data : [row.weights.find(({ input }) => input === entry.weight!.input)!.by ?? 0];
+  const read = entry.weight === undefined ? row.data : [weightAt(state.dialect, node, entry.weight.input)!.by ?? 0];
   const slots = read === "all" ? inputs.keys() : read;
   for (const slot of slots) if (inputs[slot]) inputs[slot] = await codesOn(state, inputs[slot], common);
   if (entry.weight !== undefined) await lowerProducts(state, node, entry, inputs);

@@ -1,11 +1,11 @@
 /** Weights as codes around nodes that compute in float: the kernel takes codes (hybrid), or a DEQUANTIZE stands in front. */
-import { node as makeNode } from "../../ir/build.ts";
+import { weightAt } from "../../ir/dialect.ts";
 import type { Node, Tensor } from "../../ir/model.ts";
 import type { NodePlan } from "../../ir/plan.ts";
 import { fail } from "../../numeric/errors.ts";
 import { weightKey } from "../given.ts";
 import { blockedWeight } from "./blocks.ts";
-import { declareFloats, type State } from "./state.ts";
+import { convert, declareFloats, type State } from "./state.ts";
 import { type BiasSite, codedWeight, halves, type WeightPlan } from "./weights.ts";
 
 /** Whether every reader of a weight takes the same codes of it; they may then have its name. */
@@ -54,11 +54,13 @@ export async function hybridNode(state: State, node: Node, entry: NodePlan): Pro
 }
 
 /** A constant that is stored as `coded`, as floats: decoded by one DEQUANTIZE for all that read it so. */
-function decoded(state: State, coded: Tensor): string {
-  const floats = `${coded.name}/float`;
-  if (state.types.has(floats)) return floats;
-  state.nodes.push(makeNode("DEQUANTIZE", [coded.name], [floats]));
-  state.types.set(floats, { name: floats, dtype: "float32", shape: coded.shape });
+function decoded(state: State, { name, shape }: Tensor): string {
+  const known = state.floats.get(name);
+  if (known !== undefined) return known;
+  const floats = state.fresh(`${name}/float`);
+  state.types.set(floats, { name: floats, dtype: "float32", shape });
+  convert(state, "DEQUANTIZE", name, floats);
+  state.floats.set(name, floats);
   return floats;
 }
 
@@ -67,12 +69,13 @@ function decoded(state: State, coded: Tensor): string {
  * loads the model, only where all of them are stored so.
  */
 function halfBias(state: State, node: Node, entry: NodePlan): readonly [slot: number, name: string] | undefined {
-  const row = state.dialect.row(node)?.weights.find(({ input }) => input === entry.weight!.input);
+  const row = weightAt(state.dialect, node, entry.weight!.input);
   const bias = row?.bias === undefined ? undefined : state.graph.tensors.get(node.inputs[row.bias] ?? "");
   if (entry.weight!.scheme.dtype !== "float16" || bias?.dtype !== "float32") return undefined;
-  const name = `${bias.name}/float16`;
-  const coded = state.tensors.get(name) ?? halves(bias, name);
-  state.tensors.set(name, coded);
+  const key = `half ${bias.name}`;
+  const coded = state.weights.get(key) ?? halves(bias, state.fresh(`${bias.name}/float16`));
+  state.weights.set(key, coded);
+  state.tensors.set(coded.name, coded);
   return [row!.bias!, decoded(state, coded)];
 }
 
@@ -93,7 +96,7 @@ export function floatsOf(state: State, name: string): string {
   if (known !== undefined) return known;
   const floats = state.fresh(`${name}/float`);
   declareFloats(state, floats, name);
-  state.nodes.push(makeNode("DEQUANTIZE", [codes], [floats]));
+  convert(state, "DEQUANTIZE", codes, floats);
   state.floats.set(name, floats);
   return floats;
 }

@@ -3,10 +3,10 @@ import type { Tensor } from "../../ir/model.ts";
 import type { NodePlan } from "../../ir/plan.ts";
 import type { Quantization } from "../../ir/scheme.ts";
 import { bytesSource, computedSource, readAll } from "../../ir/source.ts";
-import { bytesOf, decodeFloats, encodeFloats } from "../../numeric/convert.ts";
+import { bytesOf, decodeFloats, emptyArray, encodeFloats } from "../../numeric/convert.ts";
 import { byteLength, DTYPES, type DType, elementCount } from "../../numeric/dtypes.ts";
 import { fail } from "../../numeric/errors.ts";
-import { type Affine, quantizeValues } from "../../numeric/qparams.ts";
+import { type Affine, type IntArray, quantizeValues } from "../../numeric/qparams.ts";
 import { roundHalfEven } from "../../numeric/rounding.ts";
 import { staticWeight } from "../qdq-weights.ts";
 
@@ -77,8 +77,7 @@ export async function codedBias(
 
 /** A constant operand on a grid. */
 export async function codedConstant(tensor: Tensor, grid: Affine, dtype: DType, name: string): Promise<Tensor> {
-  const out =
-    dtype === "int16" ? new Int16Array(elementCount(tensor.shape)) : new Int8Array(elementCount(tensor.shape));
+  const out = emptyArray(dtype, elementCount(tensor.shape)) as IntArray;
   const codes = quantizeValues(await floats(tensor), grid, DTYPES[dtype], out);
   return { name, dtype, shape: tensor.shape, data: bytesSource(bytesOf(codes)), quantization: oneGrid(grid) };
 }

@@ -3,6 +3,7 @@
  * grids then go back by name, and what is handed over is TFLite again.
  */
 import type { Dataset } from "../../containers/data.ts";
+import { weightAt } from "../../ir/dialect.ts";
 import { dialectOf } from "../../ir/dialects.ts";
 import type { Model } from "../../ir/model.ts";
 import type { NodePlan, Plan } from "../../ir/plan.ts";
@@ -30,9 +31,7 @@ import { trainableForm, withTrained } from "./tflite-form.ts";
 async function widened({ graph }: Model, plan: Plan, entry: NodePlan, stats: Stats | undefined): Promise<NodePlan> {
   const { weight } = entry;
   const node = graph.nodes[entry.index]!;
-  const row = dialectOf({ container: "tflite" })
-    .row(node)
-    ?.weights.find(({ input }) => input === weight?.input);
+  const row = weightAt(dialectOf({ container: "tflite" }), node, weight?.input);
   const bias = graph.tensors.get(node.inputs[row?.bias ?? -1] ?? "");
   if (entry.form !== "integer" || weight?.qparams === undefined || bias === undefined) return entry;
   const values = new Map(plan.values.map((value) => [value.value, value]));

@@ -4,6 +4,7 @@
  * and nodes that stay in float read what they always read.
  */
 import { node as makeNode, valueInfo } from "../../ir/build.ts";
+import { weightAt } from "../../ir/dialect.ts";
 import { freshNames, withGraph, withTensors } from "../../ir/edit.ts";
 import type { Graph, Model, Node, Tensor } from "../../ir/model.ts";
 import { ONNX } from "../../ir/onnx-ops.ts";
@@ -172,7 +173,7 @@ function lowerConstants(state: State, node: Node, entry: NodePlan, inputs: strin
   const made = weight === undefined ? undefined : quantizeWeight(state, entry);
   if (weight === undefined || made === undefined) return;
   inputs[weight.input] = made.output;
-  const slot = ONNX.row(node)?.weights.find(({ input }) => input === weight.input)?.bias;
+  const slot = weightAt(ONNX, node, weight.input)?.bias;
   const bias = slot === undefined ? "" : (node.inputs[slot] ?? "");
   const tensor = state.graph.tensors.get(bias);
   if (entry.form !== "qdq" || tensor === undefined || !state.values.has(node.inputs[0]!)) return;
