@@ -15,7 +15,7 @@ export interface Weights {
 export interface Codes {
   /**
    * Groups: `[channels, groups, bytes of a group]`, packed low bits first (codebooks: high bits first, see
-   * kernels/codebook.ts). Per axis or tensor: one byte per element in the order of the weight.
+   * kernels/codebook.ts). Per axis or tensor: in the order of the weight, one byte per element, or packed low bits first.
    */
   readonly codes: Uint8Array;
   /** One per group (`[channels, groups]`), channel or tensor, exactly representable in the weight's type. */

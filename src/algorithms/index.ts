@@ -15,12 +15,15 @@ export const ALGORITHMS: readonly AlgorithmRow[] = [
     quantize: (weights, scheme) =>
       scheme.granularity.per === "group"
         ? quantizeGroups(weights, scheme, blockScales)
-        : quantizeChannels(weights, scheme),
+        : quantizeChannels(weights, scheme, "rtn"),
   },
   {
     name: "mse",
-    summary: "round to nearest on the clipped grid with the least squared error per group: slower, no data",
-    quantize: (weights, scheme) => quantizeGroups(weights, scheme, fastestKernels().clippedScales),
+    summary: "round to nearest on the clipped grid with the least squared error per group or channel: slower, no data",
+    quantize: (weights, scheme) =>
+      scheme.granularity.per === "group"
+        ? quantizeGroups(weights, scheme, fastestKernels().clippedScales)
+        : quantizeChannels(weights, scheme, "mse"),
   },
   {
     name: "nf4",

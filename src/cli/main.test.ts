@@ -46,7 +46,7 @@ describe("wrong usage ends with code 2, one line, and nothing done", () => {
     ["quantize m.onnx -s zzzzzz", /unknown scheme "zzzzzz"; known: w8a8, .* and /],
     ["quantize m.onnx --engine ort-nod", /unknown engine "ort-nod"; did you mean "ort-node"/],
     ["quantize m.onnx --threads 0", /'--threads <n>'.*whole number from 1/],
-    ["quantize m.onnx --group-size 48", /Expected one of 16, 32, 64, 128, 256/],
+    ["quantize m.onnx --group-size 48", /Expected one of 16, 32, 64, 128, 256, or channel/],
     ["quantize m.onnx --max-drop much", /Expected a number from 0 to 100/],
     ["quantize m.onnx --keep (", /Not a regular expression/],
     ["quantize m.onnx --image size=big", /Expected size=PIXELS/],

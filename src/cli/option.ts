@@ -2,6 +2,7 @@
 import { InvalidArgumentError } from "commander";
 import type { DataRequest, EngineRequest, EvaluationRequest, ImageOptions, KeepRule } from "../node/requests.ts";
 import { fail } from "../numeric/errors.ts";
+import type { GroupSize } from "../recipes/tune.ts";
 import type { OptionRow } from "./command.ts";
 import type { Services } from "./services.ts";
 import { knownName } from "./suggest.ts";
@@ -32,9 +33,13 @@ export const decimal =
 
 const GROUP_SIZES = [16, 32, 64, 128, 256];
 
-/** Block sizes MatMulNBits has kernels for. */
-export const groupSize = (text: string): number =>
-  GROUP_SIZES.includes(Number(text)) ? Number(text) : invalid(`Expected one of ${GROUP_SIZES.join(", ")}.`);
+/** Block sizes MatMulNBits has kernels for, or a scale for each output channel. */
+export function groupSize(text: string): GroupSize {
+  if (text === "channel") return text;
+  return GROUP_SIZES.includes(Number(text))
+    ? Number(text)
+    : invalid(`Expected one of ${GROUP_SIZES.join(", ")}, or channel.`);
+}
 
 /** "a,b" and repetition both add to one list without doubles. */
 export function names(text: string, previous: unknown): readonly string[] {

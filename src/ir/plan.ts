@@ -8,7 +8,7 @@ export type Form =
   | "nbits" // com.microsoft MatMulNBits
   | "bnb4" // com.microsoft MatMulBnb4
   | "gather" // com.microsoft GatherBlockQuantized
-  | "dq" // int8 weights in the file, decoded to float when the engine loads the model
+  | "dq" // int8, int4 or int2 weights in the file, decoded to float when the engine loads the model
   | "float16" // IEEE half precision
   | "integer" // TFLite: values and weights of integer types that say what their codes stand for
   | "hybrid" // TFLite: weights as codes, activations quantized by the kernel in each run

@@ -72,15 +72,14 @@ export function axisScales(values: Float32Array, shape: AxisShape, grid: AxisGri
   return { scales, zeroPoints };
 }
 
-/** round(value / scale) + zeroPoint, divided in float32, ties to even, clamped to what `codes` can hold. */
+/** round(value / scale) + zeroPoint, divided in float32, ties to even, clamped to `limits`, by default what `codes` can hold. */
 export function encodeAxis(
   values: Float32Array,
   { outer, channels, inner }: AxisShape,
   { scales, zeroPoints }: AxisParams,
   codes: Int8Array | Uint8Array,
+  [least, most]: readonly [number, number] = codes instanceof Int8Array ? [-128, 127] : [0, 255],
 ): void {
-  const least = codes instanceof Int8Array ? -128 : 0;
-  const most = least + 255;
   for (let o = 0, i = 0; o < outer; o++)
     for (let c = 0; c < channels; c++) {
       const scale = scales[c]!;

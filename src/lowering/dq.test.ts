@@ -5,7 +5,8 @@ import { type NodeInit, node, onnxModel, tensor, valueInfo } from "../ir/build.t
 import type { Model, NDArray } from "../ir/model.ts";
 import type { Scheme } from "../ir/scheme.ts";
 import { axisShape, decodeAxis } from "../kernels/axis.ts";
-import { elementCount } from "../numeric/dtypes.ts";
+import { DTYPES, type DType, elementCount } from "../numeric/dtypes.ts";
+import { unpackSigned } from "../numeric/packing.ts";
 import { bytesOf, nativeEngine, run, wasmEngine } from "./engine.case.ts";
 import { type FloatType, feed, fitOf, floats, lowerWith, values, weight } from "./nbits.case.ts";
 
@@ -16,6 +17,11 @@ beforeAll(async () => {
 
 const perAxis: Scheme = { dtype: "int8", symmetric: true, granularity: { per: "axis" } };
 const perTensor: Scheme = { ...perAxis, granularity: { per: "tensor" } };
+const fourBits: Scheme = { ...perAxis, dtype: "int4", codes: [-8, 7] };
+const twoBits: Scheme = { ...perAxis, dtype: "int2", codes: [-2, 1] };
+
+/** The operator set that a scheme needs, and how many bits its codes have. */
+const OPSETS: Partial<Record<DType, number>> = { int8: 17, int4: 21, int2: 25 };
 
 interface Case {
   readonly op: string;
@@ -51,15 +57,17 @@ function decodedValues({ w, axis }: Case, scheme: Scheme): Float32Array {
   const shape = scheme.granularity.per === "axis" ? axisShape(w, axis) : axisShape([elementCount(w)], 0);
   const data = values(elementCount(w), 7);
   const { codes, scales } = algorithmNamed("rtn").quantize({ values: data, shape: w, axis, dtype: "float32" }, scheme);
+  const { bits } = DTYPES[scheme.dtype];
+  const whole = bits === 4 || bits === 2 ? unpackSigned(codes, bits, data.length) : new Int8Array(codes.buffer);
   const layout = scheme.granularity.per === "axis" ? shape : { outer: 1, channels: 1, inner: data.length };
-  return decodeAxis(new Int8Array(codes.buffer), layout, { scales, zeroPoints: new Int32Array(scales.length) });
+  return decodeAxis(whole, layout, { scales, zeroPoints: new Int32Array(scales.length) });
 }
 
-describe("weights stored as int8 compute like the float values they stand for, to the last bit", () => {
-  for (const scheme of [perAxis, perTensor])
+describe("weights stored as integers compute like the float values they stand for, to the last bit", () => {
+  for (const scheme of [perAxis, perTensor, fourBits, twoBits])
     for (const entry of CASES)
-      it(`${entry.op} of [${entry.w}], per ${scheme.granularity.per}`, async () => {
-        const made = lowerWith(modelOf(entry), [{ form: "dq", scheme }]);
+      it(`${entry.op} of [${entry.w}], ${scheme.dtype} per ${scheme.granularity.per}`, async () => {
+        const made = lowerWith(modelOf(entry, undefined, OPSETS[scheme.dtype]), [{ form: "dq", scheme }]);
         expect(made.graph.nodes.map(({ op }) => op)).toEqual(["Cast", "Mul", entry.op]);
         const float = modelOf(entry, tensor("w", "float32", entry.w, decodedValues(entry, scheme)));
         const x = feed(entry.x, values(elementCount(entry.x), 3));
@@ -84,15 +92,17 @@ describe("weights stored as int8 compute like the float values they stand for, t
   });
 });
 
-it("the engine decodes them when it loads the model: what runs is the float op alone", async () => {
-  for (const entry of CASES.filter(({ op }) => op !== "MatMul")) {
-    const found = await engines[0]!.opHistogram({
-      bytes: await bytesOf(lowerWith(modelOf(entry), [{ form: "dq", scheme: perAxis }])),
-    });
-    const plain = await engines[0]!.opHistogram({ bytes: await bytesOf(modelOf(entry)) });
-    expect(found, entry.op).toEqual(plain);
-  }
-});
+it.each([perAxis, fourBits, twoBits])(
+  "the engine decodes $dtype when it loads the model: what runs is the float op alone",
+  async (scheme) => {
+    for (const entry of CASES.filter(({ op }) => op !== "MatMul")) {
+      const model = modelOf(entry, undefined, OPSETS[scheme.dtype]);
+      const bytes = await bytesOf(lowerWith(model, [{ form: "dq", scheme }]));
+      const plain = await engines[0]!.opHistogram({ bytes: await bytesOf(model) });
+      expect(await engines[0]!.opHistogram({ bytes }), entry.op).toEqual(plain);
+    }
+  },
+);
 
 it("the file is about a quarter as large", async () => {
   const entry: Case = { op: "Conv", x: [1, 64, 9, 9], w: [64, 64, 3, 3], axis: 0 };
@@ -116,6 +126,7 @@ it("an old opset is enough, but not one without broadcasting", () => {
   const entry = CASES[0]!;
   expect(fitOf(modelOf(entry, undefined, 7), "dq", perAxis)).toMatchObject({ tensor: "w", axis: 0 });
   expect(fitOf(modelOf(entry, undefined, 6), "dq", perAxis)).toBe("stored int8 needs opset 7");
+  expect(fitOf(modelOf(entry, undefined, 20), "dq", fourBits)).toBe("stored int4 needs opset 21");
 });
 
 it("several nodes share the decoded weight", () => {

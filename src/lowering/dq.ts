@@ -1,6 +1,6 @@
 /**
- * Form `dq`: weights are int8 codes in the file, turned back to float by Cast and Mul in front of the float op: a quarter
- * of the size for ops without a weight-only kernel. ONNX Runtime 1.30 folds Cast and Mul into a float constant when it
+ * Form `dq`: weights are int8, int4 or int2 codes in the file, turned back to float by Cast and Mul in front of the float
+ * op: a quarter of the size, or less, for ops without a weight-only kernel. ONNX Runtime 1.30 folds Cast and Mul into a float constant when it
  * loads the model, so that speed and memory are those of the float model. DequantizeLinear would be the standard's op
  * for this, but it is not folded: it runs in every inference and keeps the convolution's layout optimization from
  * working (measured: convolutions 1.3 to 1.8 times slower, a 30522 x 384 lookup 130 times).
@@ -13,8 +13,8 @@ import { fail } from "../numeric/errors.ts";
 import type { FormRow, LowerContext, Site, WeightFit } from "./form.ts";
 import { addParts, type Part, type PlannedWeight, partBytes, smaller, unfit } from "./nbits-weight.ts";
 
-/** Broadcasting of Mul came with this version of the default operator set. */
-const MIN_OPSET = 7;
+/** Versions of the default operator set: int8 needs broadcasting of Mul, the others their type in Cast. */
+const MIN_OPSET: Readonly<Partial<Record<DType, number>>> = { int8: 7, int4: 21, int2: 25 };
 
 /** ONNX TensorProto.DataType of float32 and float16. */
 const CAST_TO: Readonly<Partial<Record<DType, number>>> = { float32: 1, float16: 10 };
@@ -29,9 +29,10 @@ function storedParts(shape: readonly number[], axis: number, scheme: Scheme, dty
 
 /** First input of the op's weights that is constant. */
 function fits(site: Site, scheme: Scheme): WeightFit | string {
-  if (scheme.granularity.per === "group" || scheme.dtype !== "int8" || !scheme.symmetric)
-    return "weights are stored as symmetric int8 per channel or tensor";
-  if ((site.model.opsets[""] ?? 1) < MIN_OPSET) return `stored int8 needs opset ${MIN_OPSET}`;
+  const opset = MIN_OPSET[scheme.dtype];
+  if (scheme.granularity.per === "group" || opset === undefined || !scheme.symmetric)
+    return "weights are stored as symmetric int8, int4 or int2 per channel or tensor";
+  if ((site.model.opsets[""] ?? 1) < opset) return `stored ${scheme.dtype} needs opset ${opset}`;
   const inputs = ONNX.row(site.node)?.weights ?? [];
   if (inputs.length === 0) return `${site.node.op} has no weights that are known`;
   const found = inputs.find(({ input }) => site.constant(site.node.inputs[input] ?? "") !== undefined);
@@ -70,7 +71,7 @@ function decoded(context: LowerContext, weight: PlannedWeight): string {
 /** The form's row for the table of forms. */
 export const dqForm: FormRow = {
   form: "dq",
-  summary: "int8 weights in the file, decoded to float when the engine loads the model",
+  summary: "integer weights in the file, decoded to float when the engine loads the model",
   fits,
   storedBytes: ({ shape, axis }, scheme) => partBytes(storedParts(shape, axis, scheme, "float32")),
   lower(context, plan) {

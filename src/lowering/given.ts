@@ -1,5 +1,6 @@
 /** Scales and zero points that a plan gives instead of asking for a search: trained step sizes, a model's own. */
 import type { Codes, Weights } from "../algorithms/algorithm.ts";
+import { packedCodes } from "../algorithms/channels.ts";
 import { blockGrid, matrixOf } from "../algorithms/groups.ts";
 import type { NodePlan } from "../ir/plan.ts";
 import { codesOf, type QParams, type Scheme } from "../ir/scheme.ts";
@@ -91,9 +92,10 @@ function givenChannels({ values, shape, axis }: Weights, scheme: Scheme, given: 
     const c = Math.floor(i / inner) % channels;
     codes[i] = codeOf(values[i]!, scale[c]!, zeroPoint[c]!, low, high);
   }
-  if (!scheme.symmetric) return { codes, scales: scale, zeroPoints: Uint8Array.from(zeroPoint) };
+  const packed = packedCodes(codes, scheme);
+  if (!scheme.symmetric) return { codes: packed, scales: scale, zeroPoints: Uint8Array.from(zeroPoint) };
   refuseOtherZero(zeroPoint, 0, name);
-  return { codes, scales: scale };
+  return { codes: packed, scales: scale };
 }
 
 /** A symmetric form stores no zero points. */

@@ -4,6 +4,7 @@
  */
 
 import type { InputOutput } from "../ir/plan.ts";
+import type { GroupSize } from "../recipes/tune.ts";
 
 /** How images of a folder become the model's input: `--image size=224,layout=nchw,mean=..,std=..`. */
 export interface ImageOptions {
@@ -78,7 +79,7 @@ export interface QuantizeRequest extends EngineRequest {
   readonly force: boolean;
   readonly activations?: "symmetric" | "asymmetric";
   readonly weights?: "symmetric" | "asymmetric";
-  readonly groupSize?: number;
+  readonly groupSize?: GroupSize;
   readonly algorithm?: string;
   readonly observer?: string;
   readonly embeddings: boolean;

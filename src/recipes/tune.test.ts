@@ -11,6 +11,20 @@ test("group size and symmetry reach weights in groups", () => {
   expect(step?.scheme).toMatchObject({ dtype: "uint4", symmetric: true, granularity: { per: "group", size: 128 } });
 });
 
+test("a whole channel shares a scale where that is asked for, with the operator set that has the type", () => {
+  const forms = (name: string) => {
+    const { steps, opset } = tune(schemeNamed(name), { groupSize: "channel" });
+    return [steps[0]?.form, steps[0]?.scheme.dtype, steps[0]?.scheme.granularity.per, steps[0]?.algorithm, opset];
+  };
+  expect(forms("w8")).toEqual(["dq", "int8", "axis", "rtn", 13]);
+  expect(forms("w4")).toEqual(["dq", "int4", "axis", "mse", 21]);
+  expect(forms("w2")).toEqual(["dq", "int2", "axis", "mse", 25]);
+  expect(tune(schemeNamed("w4"), { groupSize: "channel", algorithm: "rtn" }).steps[0]?.algorithm).toBe("rtn");
+  expect(() => tune(schemeNamed("w4"), { groupSize: "channel", weights: "asymmetric" })).toThrow(/has no zero point/);
+  expect(ignoredSettings(schemeNamed("w4"), { groupSize: "channel" })).toEqual([]);
+  expect(ignoredSettings(schemeNamed("w8a8"), { groupSize: "channel" })).toEqual(["groupSize"]);
+});
+
 test("an algorithm that is a table of its own is refused", () => {
   expect(() => tune(schemeNamed("w8"), { algorithm: "nf4" })).toThrow(/rtn or mse/);
   expect(tune(schemeNamed("w8"), { algorithm: "mse" }).steps[0]?.algorithm).toBe("mse");

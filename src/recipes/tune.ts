@@ -1,14 +1,19 @@
 /** The user's settings on top of a named scheme: `--group-size`, `--symmetric`, `--algorithm`, `--activations`, `--embeddings`. */
 import type { InputOutput } from "../ir/plan.ts";
 import type { Scheme } from "../ir/scheme.ts";
+import type { DType } from "../numeric/dtypes.ts";
 import { fail } from "../numeric/errors.ts";
 import type { NamedScheme, Step } from "./named-scheme.ts";
+
+/** Neighbours that share a scale, or a whole output channel. */
+export type GroupSize = number | "channel";
 
 /** What can be changed about fewbit's own schemes. */
 export interface Settings {
   readonly activations?: "symmetric" | "asymmetric";
   readonly weights?: "symmetric" | "asymmetric";
-  readonly groupSize?: number;
+  /** Weights that share a scale; "channel": all of an output channel, whatever the op. */
+  readonly groupSize?: GroupSize;
   readonly algorithm?: string;
   /** Also quantize embedding tables (Gather). */
   readonly embeddings?: boolean;
@@ -20,6 +25,12 @@ export interface Settings {
 
 /** Forms whose weights' scales an algorithm searches. */
 const SEARCHED: ReadonlySet<Step["form"]> = new Set(["nbits", "hybrid", "dequantize"]);
+/** What codes of groups are per channel, and the operator set that has the type. */
+const PER_CHANNEL: Readonly<Partial<Record<DType, { readonly scheme: Scheme; readonly opset: number }>>> = {
+  uint8: { scheme: channels("int8", [-127, 127]), opset: 13 },
+  uint4: { scheme: channels("int4", [-8, 7]), opset: 21 },
+  uint2: { scheme: channels("int2", [-2, 1]), opset: 25 },
+};
 const GROUP_SIZES = [16, 32, 64, 128, 256];
 /** Algorithms for weights on a grid in groups; the others are tables that belong to schemes of their own. */
 const GRID_ALGORITHMS = ["rtn", "mse"];
@@ -32,20 +43,32 @@ const embeddingStep = (bits: number, size: number): Step => ({
   ops: ["Gather"],
 });
 
+function channels(dtype: DType, codes: readonly [number, number]): Scheme {
+  return { dtype, symmetric: true, granularity: { per: "axis" }, codes };
+}
+
+/** Codes of a whole channel, decoded when the model is loaded: no kernel takes groups that long. */
+const channelStep = (step: Step): Step => ({
+  form: "dq",
+  scheme: PER_CHANNEL[step.scheme.dtype]?.scheme ?? step.scheme,
+  algorithm: step.algorithm,
+});
+
 function tuneStep(step: Step, { weights, groupSize, algorithm, reduceRange }: Settings): Step {
   const grouped = step.scheme.granularity.per === "group";
   const scheme: Scheme = {
     ...step.scheme,
     ...(weights !== undefined && step.form === "nbits" ? { symmetric: weights === "symmetric" } : {}),
-    ...(groupSize !== undefined && grouped ? { granularity: { per: "group", size: groupSize } } : {}),
+    ...(typeof groupSize === "number" && grouped ? { granularity: { per: "group", size: groupSize } } : {}),
     ...(reduceRange && step.form === "dynamic" ? { reduceRange } : {}),
   };
-  return { ...step, scheme, ...(algorithm !== undefined && SEARCHED.has(step.form) ? { algorithm } : {}) };
+  const tuned = { ...step, scheme, ...(algorithm !== undefined && SEARCHED.has(step.form) ? { algorithm } : {}) };
+  return groupSize === "channel" && step.form === "nbits" ? channelStep(tuned) : tuned;
 }
 
 /** The step in groups of the size asked for, and as it is for what takes no such groups. */
-function groupedSteps(step: Step, groupSize: number | undefined, name: string): readonly Step[] {
-  if (groupSize === undefined || step.groups === undefined) return [step];
+function groupedSteps(step: Step, groupSize: GroupSize | undefined, name: string): readonly Step[] {
+  if (typeof groupSize !== "number" || step.groups === undefined) return [step];
   if (!step.groups.includes(groupSize))
     fail("usage", `group size ${groupSize}: the kernels of ${name} take ${step.groups.join(", ")}`);
   return [{ ...step, scheme: { ...step.scheme, granularity: { per: "group", size: groupSize } } }, step];
@@ -56,6 +79,20 @@ function symmetric({ codes }: Scheme): Scheme {
   const half = codes === undefined ? 0 : (codes[1] - codes[0] + 1) / 2;
   const narrow: Partial<Scheme> = codes === undefined ? {} : { codes: [-half, half - 1] };
   return { dtype: "int8", symmetric: true, granularity: { per: "tensor" }, ...narrow };
+}
+
+function checkGroups(scheme: NamedScheme, { groupSize, weights }: Settings): void {
+  if (groupSize === "channel" && weights === "asymmetric" && hasForm(scheme, "nbits"))
+    fail("usage", "one scale for a whole channel has no zero point; leave out --asymmetric, or choose a group size");
+  if (typeof groupSize === "number" && !GROUP_SIZES.includes(groupSize))
+    fail("usage", `group size ${groupSize}: the engine has kernels for ${GROUP_SIZES.join(", ")}`);
+}
+
+/** Types of less than a byte came late to ONNX. */
+function opsetFor(scheme: NamedScheme, groupSize: GroupSize | undefined): { readonly opset?: number } {
+  const step = scheme.steps.find(({ form }) => form === "nbits");
+  const opset = groupSize === "channel" && step && PER_CHANNEL[step.scheme.dtype]?.opset;
+  return opset ? { opset } : {};
 }
 
 /** The scheme with the settings applied; transformers.js names are a contract and refuse them. */
@@ -73,8 +110,7 @@ export function tune(scheme: NamedScheme, settings: Settings): NamedScheme {
       "usage",
       `algorithm ${algorithm} belongs to a scheme of its own; weights in groups take ${GRID_ALGORITHMS.join(" or ")}`,
     );
-  if (groupSize !== undefined && !GROUP_SIZES.includes(groupSize))
-    fail("usage", `group size ${groupSize}: the engine has kernels for ${GROUP_SIZES.join(", ")}`);
+  checkGroups(scheme, settings);
   const steps = scheme.steps.flatMap((step) => groupedSteps(tuneStep(step, settings), groupSize, scheme.name));
   const fixed = scheme.static && {
     activations: activations === "symmetric" ? symmetric(scheme.static.activations) : scheme.static.activations,
@@ -84,7 +120,8 @@ export function tune(scheme: NamedScheme, settings: Settings): NamedScheme {
   };
   return {
     ...scheme,
-    steps: embeddings ? [embeddingStep(scheme.bits, groupSize ?? 32), ...steps] : steps,
+    steps: embeddings ? [embeddingStep(scheme.bits, typeof groupSize === "number" ? groupSize : 32), ...steps] : steps,
+    ...opsetFor(scheme, groupSize),
     ...(fixed ? { static: fixed } : {}),
   };
 }
@@ -92,10 +129,15 @@ export function tune(scheme: NamedScheme, settings: Settings): NamedScheme {
 const hasForm = (scheme: NamedScheme, form: Step["form"]): boolean => scheme.steps.some((step) => step.form === form);
 
 /** What each setting acts on; a scheme without it takes no notice. */
-const ACTS_ON: { readonly [S in keyof Settings]-?: (scheme: NamedScheme) => boolean } = {
+const ACTS_ON: {
+  readonly [S in keyof Settings]-?: (scheme: NamedScheme, groupSize: GroupSize | undefined) => boolean;
+} = {
   activations: (scheme) => scheme.static !== undefined,
   weights: (scheme) => hasForm(scheme, "nbits"),
-  groupSize: (scheme) => scheme.steps.some((step) => step.scheme.granularity.per === "group" || step.groups),
+  groupSize: (scheme, groupSize) =>
+    groupSize === "channel"
+      ? hasForm(scheme, "nbits")
+      : scheme.steps.some((step) => step.scheme.granularity.per === "group" || step.groups),
   algorithm: (scheme) => scheme.static !== undefined || scheme.steps.some(({ form }) => SEARCHED.has(form)),
   embeddings: (scheme) => scheme.steps.length > 0,
   reduceRange: (scheme) => scheme.static !== undefined || hasForm(scheme, "dynamic"),
@@ -104,4 +146,6 @@ const ACTS_ON: { readonly [S in keyof Settings]-?: (scheme: NamedScheme) => bool
 
 /** Names of the settings that change nothing about this scheme. */
 export const ignoredSettings = (scheme: NamedScheme, settings: Settings): readonly string[] =>
-  (Object.keys(ACTS_ON) as (keyof Settings)[]).filter((name) => settings[name] && !ACTS_ON[name](scheme));
+  (Object.keys(ACTS_ON) as (keyof Settings)[]).filter(
+    (name) => settings[name] && !ACTS_ON[name](scheme, settings.groupSize),
+  );

@@ -2,6 +2,7 @@
 
 import type { GgmlRequest, KeepRule, QuantizeRequest } from "../../node/requests.ts";
 import type { WeightsQuantizeReport } from "../../pipeline/weights/index.ts";
+import type { GroupSize } from "../../recipes/tune.ts";
 import { type Command, type Context, EXIT, type OptionRow } from "../command.ts";
 import { writeJson } from "../json.ts";
 import {
@@ -42,7 +43,7 @@ interface QuantizeFlags extends EngineFlags, EvaluationFlags {
   readonly activations?: "symmetric" | "asymmetric";
   readonly symmetric?: boolean;
   readonly asymmetric?: boolean;
-  readonly groupSize?: number;
+  readonly groupSize?: GroupSize;
   readonly algorithm?: string;
   readonly observer?: string;
   readonly embeddings?: boolean;
@@ -86,7 +87,11 @@ const OPTIONS: readonly OptionRow[] = [
   { flags: "--activations <kind>", summary: "grid of the activations", choices: ["symmetric", "asymmetric"] },
   { flags: "--symmetric", summary: "weights without zero points", conflicts: "asymmetric" },
   { flags: "--asymmetric", summary: "weights with zero points" },
-  { flags: "--group-size <n>", summary: "weights that share a scale: 16, 32, 64, 128 or 256", parse: groupSize },
+  {
+    flags: "--group-size <n>",
+    summary: "weights that share a scale: 16, 32, 64, 128, 256, or channel for all of an output channel",
+    parse: groupSize,
+  },
   { flags: "--algorithm <name>", summary: "how weights are rounded" },
   { flags: "--observer <name>", summary: "how ranges are chosen from what calibration saw" },
   { flags: "--embeddings", summary: "quantize embedding tables too" },
