@@ -34,15 +34,14 @@ const { values } = parseArgs({
 const [CONTEXT, BATCH, SAMPLES] = [256, 8, 16];
 const threads = Number(values.threads);
 
-/** The longest groups there are: one scale for each output channel where rows have 256 weights, three where they have 768. */
-const CHANNEL = 256;
 const ROWS = [
   { name: "w8", scheme: "w8" },
   { name: "w4 group 128, plain rounding", scheme: "w4", size: 128, algorithm: "rtn" },
   { name: "w4 group 128", scheme: "w4", size: 128 },
   { name: "w4 group 128, QAT", scheme: "w4", size: 128, beside: "w4 group 128, plain rounding", train: true },
-  { name: "w4 group 256, plain rounding", scheme: "w4", size: CHANNEL, algorithm: "rtn" },
-  { name: "w4 group 256", scheme: "w4", size: CHANNEL },
+  { name: "w4 per channel, plain rounding", scheme: "w4", size: "channel", algorithm: "rtn" },
+  { name: "w4 per channel", scheme: "w4", size: "channel" },
+  { name: "w4 per channel, QAT", scheme: "w4", size: "channel", beside: "w4 per channel, plain rounding", train: true },
   { name: "w2 group 64, plain rounding", scheme: "w2", size: 64, algorithm: "rtn" },
   { name: "w2 group 64", scheme: "w2", size: 64 },
   { name: "w2 group 64, QAT", scheme: "w2", size: 64, beside: "w2 group 64, plain rounding", train: true },
@@ -65,7 +64,8 @@ function windows(count) {
 
 /** The scheme with groups of a size on all matrices; the table of tokens keeps its own. */
 function recipeOf({ scheme, size, algorithm }) {
-  const named = tune(schemeNamed(scheme), algorithm === undefined ? {} : { algorithm });
+  const channel = size === "channel" ? { groupSize: "channel" } : {};
+  const named = tune(schemeNamed(scheme), { ...channel, ...(algorithm && { algorithm }) });
   const steps = named.steps.map((step) =>
     step.form === "nbits" && size !== undefined
       ? { ...step, scheme: { ...step.scheme, granularity: { per: "group", size } } }
