@@ -31,6 +31,21 @@ export const decimal =
       : invalid(`Expected a number from ${min} to ${max}.`);
   };
 
+/** Bytes by unit, in powers of 1000 and of 1024. */
+const SIZE_UNITS: Readonly<Record<string, number>> = {
+  ...{ "": 1, b: 1, k: 1e3, kb: 1e3, m: 1e6, mb: 1e6, g: 1e9, gb: 1e9, t: 1e12, tb: 1e12 },
+  ...{ ki: 2 ** 10, kib: 2 ** 10, mi: 2 ** 20, mib: 2 ** 20, gi: 2 ** 30, gib: 2 ** 30, ti: 2 ** 40, tib: 2 ** 40 },
+};
+
+/** 4.2GB, 900MB, 3GiB, or a number of bytes. */
+export function byteSize(text: string): number {
+  const [, number, unit = ""] = /^(\d+(?:\.\d+)?) *([a-z]*)$/i.exec(text.trim()) ?? [];
+  const bytes = Math.round(Number(number) * (SIZE_UNITS[unit.toLowerCase()] ?? Number.NaN));
+  return bytes > 0 && Number.isSafeInteger(bytes)
+    ? bytes
+    : invalid(`Expected a size, for example 4.2GB, 900MB or 3GiB, found "${text}".`);
+}
+
 const GROUP_SIZES = [16, 32, 64, 128, 256];
 
 /** Block sizes MatMulNBits has kernels for, or a scale for each output channel. */

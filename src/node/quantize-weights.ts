@@ -3,26 +3,23 @@ import { open, stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { parseShardName } from "../containers/gguf/index.ts";
 import { readImatrix } from "../containers/imatrix/index.ts";
-import { isGgmlFormat } from "../kernels/ggml/index.ts";
 import { fail } from "../numeric/errors.ts";
-import { didYouMean } from "../numeric/suggest.ts";
 import type { Hooks, ProgressStep } from "../pipeline/progress.ts";
 import {
+  bitsPerWeight,
   type NamedImportance,
-  type PlanWeightsOptions,
   planFindings,
-  planWeights,
   quantizeWeights,
   tensorReports,
   type WeightsPlan,
   type WeightsQuantizeReport,
   writtenFindings,
 } from "../pipeline/weights/index.ts";
-import { FILE_TYPE_NAMES, type FileTypeName, fileTypeNamed, type TypeOverride } from "../recipes/ggml/index.ts";
 import { fileSource } from "./file-source.ts";
 import { withIoErrors } from "./io-errors.ts";
 import { type OpenedWeights, openWeights } from "./open-weights.ts";
-import type { KeepRule, QuantizeRequest } from "./requests.ts";
+import { planRequest, weightsName } from "./plan-weights.ts";
+import type { QuantizeRequest } from "./requests.ts";
 import { writeWeights } from "./write-weights.ts";
 
 const MAGIC = "GGUF";
@@ -46,7 +43,7 @@ const MEANINGLESS: Partial<Record<keyof QuantizeRequest, string>> = {
   ...{ calibration: "-c", evaluation: "--data and --eval", recipe: "--recipe", maxDrop: "--max-drop" },
   ...{ activations: "--activations", weights: "--symmetric and --asymmetric", groupSize: "--group-size" },
   ...{ algorithm: "--algorithm", observer: "--observer", reduceRange: "--reduce-range", io: "--io" },
-  ...{ stats: "--stats", engine: "--engine", batch: "--batch" },
+  ...{ engine: "--engine", batch: "--batch" },
 };
 
 function checkRequest(request: QuantizeRequest): void {
@@ -54,40 +51,6 @@ function checkRequest(request: QuantizeRequest): void {
     if (request[key as keyof QuantizeRequest] !== undefined)
       fail("usage", `${flag} has no meaning for GGUF, which holds weights without a graph; leave it out`);
   if (request.embeddings) fail("usage", "--embeddings has no meaning for GGUF; its schemes decide on embeddings");
-}
-
-function schemeOf({ schemes }: QuantizeRequest): FileTypeName {
-  const [name, second] = schemes;
-  if (name === undefined || second !== undefined)
-    return fail(
-      "usage",
-      `a GGUF model is quantized to one scheme at a time; name one of ${FILE_TYPE_NAMES.join(", ")} with -s`,
-    );
-  const found = fileTypeNamed(name.toLowerCase());
-  return (
-    found ??
-    fail(
-      "usage",
-      `scheme ${name} is not one of GGUF's${didYouMean(name, FILE_TYPE_NAMES)} (known: ${FILE_TYPE_NAMES.join(", ")})`,
-    )
-  );
-}
-
-const escaped = (name: string): string => name.replaceAll(/[.*+?^${}()|[\]\\]/g, "\\$&");
-
-function keepPattern(rule: KeepRule): RegExp {
-  if (rule.kind === "regex") return rule.pattern;
-  if (rule.kind === "node") return new RegExp(`^${escaped(rule.name)}$`);
-  return fail("usage", `--keep op:${rule.name} has no meaning for GGUF, which holds no ops; name tensors by a REGEX`);
-}
-
-function overrideOf({ pattern, type }: { readonly pattern: RegExp; readonly type: string }): TypeOverride {
-  const name = type.toLowerCase();
-  if (isGgmlFormat(name)) return { pattern, type: name };
-  return fail(
-    "usage",
-    `--tensor-type ${pattern.source}=${type}: there is no type ${type} that tensors can be written in`,
-  );
 }
 
 /** Importance stays in its file until a tensor wants it, so the file stays open too. */
@@ -103,16 +66,8 @@ async function openImportance(path: string | undefined) {
   }
 }
 
-function planOptions(request: QuantizeRequest, importance: NamedImportance | undefined): PlanWeightsOptions {
-  const { tensorTypes = [], pure = false, requantize = false } = request.ggml ?? {};
-  return {
-    ...{ pure, requantize, keep: request.keep.map(keepPattern), overrides: tensorTypes.map(overrideOf) },
-    ...(importance && { importance }),
-  };
-}
-
 /** "model.gguf" and the first of its shards become "model.NAME.gguf" beside it. */
-function outputOf({ model, output }: QuantizeRequest, name: FileTypeName): string {
+export function weightsOutput({ model, output }: Pick<QuantizeRequest, "model" | "output">, name: string): string {
   if (output !== undefined) return output;
   const whole = parseShardName(basename(model))?.name ?? basename(model);
   return join(dirname(model), `${whole.replace(/\.gguf$/i, "")}.${name}.gguf`);
@@ -122,7 +77,7 @@ interface Opened {
   readonly opened: OpenedWeights;
   readonly plan: WeightsPlan;
   readonly importance: NamedImportance | undefined;
-  readonly head: Pick<WeightsQuantizeReport, "kind" | "model" | "scheme">;
+  readonly head: Pick<WeightsQuantizeReport, "kind" | "model" | "scheme" | "bitsPerWeight" | "target">;
 }
 
 async function sizeOf(files: readonly string[]): Promise<number> {
@@ -131,22 +86,25 @@ async function sizeOf(files: readonly string[]): Promise<number> {
 }
 
 /** Opens and plans, hands both to `use`, and closes. */
-async function withPlan<T>(request: QuantizeRequest, use: (opened: Opened) => Promise<T>): Promise<T> {
+async function withPlan<T>(request: QuantizeRequest, hooks: Hooks, use: (opened: Opened) => Promise<T>): Promise<T> {
   checkRequest(request);
-  const name = schemeOf(request);
+  weightsName(request);
   const opened = await openWeights(request.model);
   const importance = await openImportance(request.ggml?.imatrix).catch(async (error) => {
     await opened.close();
     throw error;
   });
   try {
-    const plan = planWeights(opened.weights, name, planOptions(request, importance.importance));
+    const { plan, name } = await planRequest(request, opened.weights, importance.importance, hooks);
     const model = {
       name: basename(resolve(request.model)),
       files: opened.files.length,
       size: await sizeOf(opened.files),
     };
-    const head = { kind: "quantize-weights", model, scheme: name } as const;
+    const head = {
+      ...({ kind: "quantize-weights", model, scheme: name, bitsPerWeight: bitsPerWeight(plan.tensors) } as const),
+      ...("target" in plan && { target: { size: plan.target, error: plan.error, bound: plan.bound } }),
+    };
     return await use({ opened, plan, importance: importance.importance, head });
   } finally {
     await opened.close();
@@ -156,10 +114,10 @@ async function withPlan<T>(request: QuantizeRequest, use: (opened: Opened) => Pr
 
 const ratioOf = (before: number, after: number) => ({ before, after, ratio: before / after });
 
-/** What a GGUF model would become; nothing is read but the header, and the size is exact. */
-export const planWeightsFile = (request: QuantizeRequest): Promise<WeightsQuantizeReport> => {
+/** What a GGUF model would become; the size is exact. Nothing is read but the header, and samples where a size is asked for. */
+export const planWeightsFile = (request: QuantizeRequest, hooks: Hooks): Promise<WeightsQuantizeReport> => {
   const began = performance.now();
-  return withPlan(request, async ({ plan, head }) => ({
+  return withPlan(request, hooks, async ({ plan, head }) => ({
     ...head,
     files: [],
     size: ratioOf(head.model.size, plan.size),
@@ -185,13 +143,16 @@ function megabytes(step: ProgressStep): (bytes: number, tensor: string) => void 
 /** Quantizes a GGUF model to a new file, written whole or not at all. */
 export function quantizeWeightsFile(request: QuantizeRequest, hooks: Hooks): Promise<WeightsQuantizeReport> {
   const began = performance.now();
-  return withPlan(request, async ({ opened, plan, importance, head }) => {
-    const output = outputOf(request, plan.fileType);
+  return withPlan(request, hooks, async ({ opened, plan, importance, head }) => {
+    const output = weightsOutput(request, head.scheme);
     const total = plan.tensors.reduce((sum, { before }) => sum + before, 0);
-    const step = hooks.progress.step(`quantizing to ${plan.fileType}, MB`, Math.max(1, Math.floor(total / MEGABYTE)));
+    const step = hooks.progress.step(`quantizing to ${head.scheme}, MB`, Math.max(1, Math.floor(total / MEGABYTE)));
     const options = { onBytes: megabytes(step), ...(importance && { importance }) };
     const { file, errors } = await quantizeWeights(opened.weights, plan, options);
-    const written = await writeWeights(file, output, { signal: hooks.signal }).finally(() => step.done());
+    const written = await writeWeights(file, output, {
+      signal: hooks.signal,
+      ...(request.ggml?.maxShardBytes !== undefined && { maxBytes: request.ggml.maxShardBytes }),
+    }).finally(() => step.done());
     const after = written.reduce((sum, { size }) => sum + size, 0);
     return {
       ...head,

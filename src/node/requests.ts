@@ -4,6 +4,7 @@
  */
 
 import type { InputOutput } from "../ir/plan.ts";
+import type { SizeTarget } from "../pipeline/weights/index.ts";
 import type { GroupSize } from "../recipes/tune.ts";
 
 /** How images of a folder become the model's input: `--image size=224,layout=nchw,mean=..,std=..`. */
@@ -59,6 +60,14 @@ export interface GgmlRequest {
   readonly pure?: boolean;
   /** Quantize what is quantized already. */
   readonly requantize?: boolean;
+  /** Types chosen by measured errors so that the file takes no more; in place of schemes. */
+  readonly target?: SizeTarget;
+  /** Names of the types that a target chooses from. */
+  readonly types?: readonly string[];
+  /** Which rows are measured for a target. */
+  readonly seed?: number;
+  /** Most bytes of one file; larger models become several. */
+  readonly maxShardBytes?: number;
 }
 
 /** `fewbit quantize`. */
@@ -90,7 +99,7 @@ export interface QuantizeRequest extends EngineRequest {
   /** Samples that a TFLite model with an open batch takes at a time from now on; left open unless told. */
   readonly batch?: number;
   readonly ggml?: GgmlRequest;
-  /** Read calibration statistics from this file when it exists, else write them there. */
+  /** Read calibration statistics, or the errors measured for a target size, from this file when it exists, else write them there. */
   readonly stats?: string;
   /** The command line for the report, without absolute paths. */
   readonly command: string;

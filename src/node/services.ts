@@ -61,7 +61,7 @@ function refuseGgml({ ggml, model }: QuantizeRequest): void {
   if (ggml !== undefined)
     fail(
       "usage",
-      `--imatrix, --tensor-type, --pure and --requantize are for GGUF files, and ${model} is none; leave them out`,
+      `--imatrix, --tensor-type, --pure, --requantize, --target-bpw, --target-size, --target-types and --max-shard-size are for GGUF files, and ${model} is none; leave them out`,
     );
 }
 
@@ -82,7 +82,7 @@ export const quantize = async (
 
 /** What `quantize` would do, without doing it. */
 export const plan = async (request: QuantizeRequest, hooks: Hooks): Promise<DryRun | WeightsQuantizeReport> =>
-  (await isWeights(request.model)) ? planWeightsFile(request) : planGraph(request, hooks);
+  (await isWeights(request.model)) ? planWeightsFile(request, hooks) : planGraph(request, hooks);
 
 /** What `quantizeModel` would do with a model file. */
 export async function planGraph(request: QuantizeRequest, hooks: Hooks): Promise<DryRun> {

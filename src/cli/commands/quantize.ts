@@ -6,7 +6,9 @@ import type { GroupSize } from "../../recipes/tune.ts";
 import { type Command, type Context, EXIT, type OptionRow } from "../command.ts";
 import { writeJson } from "../json.ts";
 import {
+  byteSize,
   dataRequest,
+  decimal,
   ENGINE_OPTIONS,
   type EngineFlags,
   EVALUATION_OPTIONS,
@@ -55,6 +57,10 @@ interface QuantizeFlags extends EngineFlags, EvaluationFlags {
   readonly tensorType?: readonly TensorType[];
   readonly pure?: boolean;
   readonly requantize?: boolean;
+  readonly targetBpw?: number;
+  readonly targetSize?: number;
+  readonly targetTypes?: readonly string[];
+  readonly maxShardSize?: number;
   readonly dryRun?: boolean;
   /** false with --no-report. */
   readonly report?: string | false;
@@ -114,7 +120,31 @@ const OPTIONS: readonly OptionRow[] = [
   },
   { flags: "--pure", summary: "GGUF: the same type for all tensors, as far as it fits" },
   { flags: "--requantize", summary: "GGUF: quantize what is quantized already, which costs accuracy twice" },
-  { flags: "--stats <file>", summary: "read calibration statistics from this file, or save them there" },
+  {
+    flags: "--target-bpw <bits>",
+    summary: "GGUF: instead of a scheme, types by measured error so that tensors take so many bits for each weight",
+    parse: decimal(1, 32),
+    conflicts: "targetSize",
+  },
+  {
+    flags: "--target-size <size>",
+    summary: "GGUF: the same for the size of the whole file: 4.2GB, 900MB, 3GiB",
+    parse: byteSize,
+  },
+  {
+    flags: "--target-types <names>",
+    summary: "GGUF: the types that a target chooses from, with commas: q4_k,q5_k,q6_k",
+    parse: names,
+  },
+  {
+    flags: "--max-shard-size <size>",
+    summary: "GGUF: most bytes of one file; larger models become NAME-00001-of-00003.gguf, ...",
+    parse: byteSize,
+  },
+  {
+    flags: "--stats <file>",
+    summary: "read calibration statistics, or what was measured for a target, from this file, or save them there",
+  },
   ...SAMPLE_OPTIONS,
   ...ENGINE_OPTIONS,
   { flags: "--report <file.html>", summary: "where the report goes; beside the output by default", parse: htmlFile },
@@ -122,8 +152,15 @@ const OPTIONS: readonly OptionRow[] = [
 ];
 
 /** What was asked of GGUF alone; undefined where nothing was. */
-function ggmlRequest({ imatrix, tensorType, pure, requantize }: QuantizeFlags): GgmlRequest | undefined {
-  const asked = present({ imatrix, tensorTypes: tensorType, pure, requantize });
+function ggmlRequest(flags: QuantizeFlags): GgmlRequest | undefined {
+  const { imatrix, tensorType, pure, requantize, targetBpw, targetSize, targetTypes, maxShardSize } = flags;
+  const size = targetSize === undefined ? undefined : { bytes: targetSize };
+  const target = targetBpw === undefined ? size : { bitsPerWeight: targetBpw };
+  const seed = target === undefined ? undefined : flags.seed;
+  const asked = present({
+    ...{ imatrix, tensorTypes: tensorType, pure, requantize, target, types: targetTypes, seed },
+    maxShardBytes: maxShardSize,
+  });
   return Object.keys(asked).length === 0 ? undefined : asked;
 }
 
@@ -189,6 +226,10 @@ export const quantize: Command = {
     ["quantize model.tflite -s w8a8 -c samples.npy --io int8", "full integer TFLite, as accelerators want it"],
     ["quantize ./my-model -s q8,q4,q4f16", "a transformers.js folder: files in onnx/ under the names it expects"],
     ["quantize model.gguf -s q4_k_m", "the file that llama-quantize writes: model.q4_k_m.gguf"],
+    [
+      "quantize model.gguf --target-size 4.2GB --imatrix imatrix.gguf",
+      "the best file of that size: types by measured error",
+    ],
     ["quantize model.onnx -s w8a8 --keep op:Softmax --keep '^head' --dry-run", "only show what would happen"],
   ],
   details:

@@ -1,4 +1,7 @@
 /** Quantizing models without a graph: plan, do, report. */
+export { bitsPerWeight, sizeLabel } from "./bits.ts";
+export { type MeasuredErrors, sampledRows, type TypeErrors } from "./errors.ts";
+export { formatErrors, MAX_ERRORS_CHARACTERS, parseErrors } from "./errors-json.ts";
 export {
   type NamedImportance,
   type PlanWeightsOptions,
@@ -14,3 +17,4 @@ export {
   type WeightsQuantizeReport,
   writtenFindings,
 } from "./report.ts";
+export { type PlanTargetOptions, planTarget, type SizeTarget, type TargetPlan } from "./target.ts";

@@ -34,6 +34,8 @@ export interface PlanWeightsOptions extends ChooseOptions {
   readonly importance?: NamedImportance;
   /** Allow tensors that are quantized already to be quantized again. */
   readonly requantize?: boolean;
+  /** Most bytes of one file; the model becomes several where it is larger. */
+  readonly maxBytes?: number;
 }
 
 /** What one tensor becomes. */
@@ -60,7 +62,7 @@ export interface WeightsPlan {
   /** In the order of the new file. */
   readonly tensors: readonly TensorPlan[];
   readonly metadata: ReadonlyMap<string, MetadataValue>;
-  /** Exact bytes of the new file. */
+  /** Exact bytes of the new file, or of all of them. */
   readonly size: number;
 }
 
@@ -138,9 +140,9 @@ function metadataOf(file: TensorFile, name: FileTypeName, importance: NamedImpor
 
 const unread = (size: number) => ({ size, read: () => fail("format", "a planned tensor has no bytes yet") });
 
-/** Bytes of the file that a plan leads to. */
-function sizeOf(file: TensorFile): number {
-  return encodeGguf(file).reduce((sum, { size }) => sum + size, 0);
+/** Bytes of the files that a plan leads to. */
+function sizeOf(file: TensorFile, maxBytes: number | undefined): number {
+  return encodeGguf(file, maxBytes === undefined ? {} : { maxBytes }).reduce((sum, { size }) => sum + size, 0);
 }
 
 /**
@@ -148,17 +150,38 @@ function sizeOf(file: TensorFile): number {
  * other containers and types that don't fit.
  */
 export function planWeights(file: TensorFile, name: FileTypeName, options: PlanWeightsOptions = {}): WeightsPlan {
-  if (file.container !== "gguf")
-    fail("unsupported", `scheme ${name} is for GGUF, and these weights are ${file.container}; convert them first`);
-  const ordered = [...file.tensors.values()].sort(tensorOrder);
+  refuseOthers(file, `scheme ${name}`);
+  const ordered = orderedTensors(file);
   const facts = options.pure ? NO_FACTS : factsOf(file, options.importance !== undefined);
-  const choices = chooseTypes(name, ordered, facts, options);
-  const tensors = ordered.map((tensor, i) => planTensor(tensor, choices[i]!, name, options));
+  return planChoices(file, name, chooseTypes(name, ordered, facts, options), options);
+}
+
+/** Throws for containers other than GGUF. */
+export function refuseOthers({ container }: TensorFile, what: string): void {
+  if (container !== "gguf")
+    fail("unsupported", `${what} is for GGUF, and these weights are ${container}; convert them first`);
+}
+
+/** Tensors in the order of the new file. */
+export const orderedTensors = ({ tensors }: TensorFile): readonly StoredTensor[] =>
+  [...tensors.values()].sort(tensorOrder);
+
+/** The plan of choices that were made for `orderedTensors`; `name` is the file type that the new file calls itself. */
+export function planChoices(
+  file: TensorFile,
+  name: FileTypeName,
+  choices: readonly Choice[],
+  options: PlanWeightsOptions,
+): WeightsPlan {
+  const tensors = orderedTensors(file).map((tensor, i) => planTensor(tensor, choices[i]!, name, options));
   const metadata = metadataOf(file, name, options.importance);
   const planned = tensors.map(({ name: own, to, shape, after }) => [
     own,
     { name: own, type: to, shape, data: unread(after) },
   ]);
-  const size = sizeOf({ ...file, formatVersion: 3, metadata, tensors: new Map(planned as [string, StoredTensor][]) });
+  const size = sizeOf(
+    { ...file, formatVersion: 3, metadata, tensors: new Map(planned as [string, StoredTensor][]) },
+    options.maxBytes,
+  );
   return { fileType: name, tensors, metadata, size };
 }

@@ -23,7 +23,7 @@ export interface QuantizeWeightsOptions {
 }
 
 /** Importance of a tensor; embeddings do without one of another size, which llama-imatrix never measures right. */
-async function importanceFor(tensor: StoredTensor, importance: NamedImportance | undefined) {
+export async function importanceFor(tensor: StoredTensor, importance: NamedImportance | undefined) {
   const entry = importance?.matrix.entries.get(tensor.name);
   if (importance === undefined || entry === undefined) return undefined;
   const columns = tensor.shape.at(-1) ?? 1;

@@ -23,7 +23,12 @@ export interface TensorReport {
 export interface WeightsQuantizeReport {
   readonly kind: "quantize-weights";
   readonly model: { readonly name: string; readonly files: number; readonly size: number };
+  /** A file type, or the size that was asked for: "q4_k_m", "4.5bpw". */
   readonly scheme: string;
+  /** Of all tensors, without headers. */
+  readonly bitsPerWeight: number;
+  /** Where a size was asked for: the most bytes, the mean noise over signal, and what no choice of types can be below. */
+  readonly target?: { readonly size: number; readonly error: number; readonly bound: number };
   /** Absent in a dry run. */
   readonly output?: string;
   readonly files: readonly { readonly name: string; readonly size: number; readonly sha256: string }[];

@@ -138,6 +138,7 @@ const wordsOf: { readonly [C in Category]: string } = {
   other: "other matrices",
 };
 
+/** Throws where an override or a rule to keep tensors matches nothing that can be quantized. */
 function checkUsed(options: ChooseOptions, tensors: readonly NamedShape[]): void {
   const free = tensors.filter(({ name, shape }) => keptBecause(name, shape) === undefined);
   const unused = (pattern: RegExp) => !free.some(({ name }) => pattern.test(name));
@@ -150,6 +151,27 @@ function checkUsed(options: ChooseOptions, tensors: readonly NamedShape[]): void
   const keep = options.keep?.find(unused);
   if (keep !== undefined)
     fail("usage", `--keep ${keep.source} matches no tensor that would be quantized; see fewbit inspect for the names`);
+}
+
+/** What holds for a tensor before any rule: it can't be quantized, is kept, or has a type of its own. */
+function decidedFor({ name, shape }: NamedShape, { keep, overrides }: ChooseOptions): Choice | undefined {
+  const kept = keptBecause(name, shape);
+  if (kept !== undefined) return { reason: kept };
+  if (keep?.some((pattern) => pattern.test(name))) return { reason: "--keep" };
+  const override = overrides?.find(({ pattern }) => pattern.test(name));
+  return override && { type: override.type, reason: `--tensor-type ${override.pattern.source}` };
+}
+
+/**
+ * What is decided on tensors beside a file type, in the order given; undefined where a type is still to be found. Fails
+ * as `chooseTypes` does.
+ */
+export function decidedTypes(tensors: readonly NamedShape[], options: ChooseOptions): readonly (Choice | undefined)[] {
+  checkUsed(options, tensors);
+  return tensors.map((tensor) => {
+    const decided = decidedFor(tensor, options);
+    return decided && fitting(tensor, decided);
+  });
 }
 
 /**
@@ -170,11 +192,8 @@ export function chooseTypes(
   const isPlain = GGML_FORMATS[row.type].block === 1;
 
   const choose = (tensor: NamedShape): Choice => {
-    const kept = keptBecause(tensor.name, tensor.shape);
-    if (kept !== undefined) return { reason: kept };
-    if (options.keep?.some((pattern) => pattern.test(tensor.name))) return { reason: "--keep" };
-    const override = options.overrides?.find(({ pattern }) => pattern.test(tensor.name));
-    if (override !== undefined) return { type: override.type, reason: `--tensor-type ${override.pattern.source}` };
+    const decided = decidedFor(tensor, options);
+    if (decided !== undefined) return decided;
     if (isPlain || options.pure) return { type: row.type, reason: `type of ${name}` };
     const type = ruled(tensor, row, facts, count, counters);
     const reason = type === row.type ? `type of ${name}` : `${name} for ${wordsOf[categoryOf(tensor.name)]}`;
