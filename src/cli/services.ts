@@ -22,7 +22,7 @@ import type {
   WeightsReport,
 } from "../pipeline/result.ts";
 
-import type { WeightsQuantizeReport } from "../pipeline/weights/index.ts";
+import type { SeveralWeightsReport, WeightsQuantizeReport } from "../pipeline/weights/index.ts";
 
 /** Names a user can type, for checks and suggestions before anything is opened. */
 export interface Vocabulary {
@@ -37,9 +37,12 @@ export interface Vocabulary {
 export interface Services {
   readonly names: Vocabulary;
   /** Everything from reading to writing the models; the report files are written by the command. */
-  quantize(request: QuantizeRequest, hooks: Hooks): Promise<QuantizeReport | WeightsQuantizeReport>;
+  quantize(
+    request: QuantizeRequest,
+    hooks: Hooks,
+  ): Promise<QuantizeReport | WeightsQuantizeReport | SeveralWeightsReport>;
   /** The plans of the same request; nothing is calibrated or written. */
-  plan(request: QuantizeRequest, hooks: Hooks): Promise<DryRun | WeightsQuantizeReport>;
+  plan(request: QuantizeRequest, hooks: Hooks): Promise<DryRun | WeightsQuantizeReport | SeveralWeightsReport>;
   inspect(request: { readonly model: string }, hooks: Hooks): Promise<InspectReport | WeightsReport>;
   compare(request: CompareRequest, hooks: Hooks): Promise<CompareReport>;
   bench(request: BenchRequest, hooks: Hooks): Promise<BenchReport>;

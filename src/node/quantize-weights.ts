@@ -1,7 +1,6 @@
 /** fewbit quantize for GGUF files: plan, write in place of nothing or all, report. */
 import { open, stat } from "node:fs/promises";
-import { basename, dirname, join, resolve } from "node:path";
-import { parseShardName } from "../containers/gguf/index.ts";
+import { basename, resolve } from "node:path";
 import { readImatrix } from "../containers/imatrix/index.ts";
 import { fail } from "../numeric/errors.ts";
 import type { Hooks, ProgressStep } from "../pipeline/progress.ts";
@@ -64,13 +63,6 @@ async function openImportance(path: string | undefined) {
     await source.close();
     throw error;
   }
-}
-
-/** "model.gguf" and the first of its shards become "model.NAME.gguf" beside it. */
-export function weightsOutput({ model, output }: Pick<QuantizeRequest, "model" | "output">, name: string): string {
-  if (output !== undefined) return output;
-  const whole = parseShardName(basename(model))?.name ?? basename(model);
-  return join(dirname(model), `${whole.replace(/\.gguf$/i, "")}.${name}.gguf`);
 }
 
 interface Opened {
@@ -141,10 +133,13 @@ function megabytes(step: ProgressStep): (bytes: number, tensor: string) => void 
 }
 
 /** Quantizes a GGUF model to a new file, written whole or not at all. */
-export function quantizeWeightsFile(request: QuantizeRequest, hooks: Hooks): Promise<WeightsQuantizeReport> {
+export function quantizeWeightsFile(
+  request: QuantizeRequest & { readonly output: string },
+  hooks: Hooks,
+): Promise<WeightsQuantizeReport> {
   const began = performance.now();
   return withPlan(request, hooks, async ({ opened, plan, importance, head }) => {
-    const output = weightsOutput(request, head.scheme);
+    const { output } = request;
     const total = plan.tensors.reduce((sum, { before }) => sum + before, 0);
     const step = hooks.progress.step(`quantizing to ${head.scheme}, MB`, Math.max(1, Math.floor(total / MEGABYTE)));
     const options = { onBytes: megabytes(step), ...(importance && { importance }) };

@@ -19,7 +19,7 @@ import type {
   WeightsReport,
 } from "../pipeline/result.ts";
 import { METRICS } from "../pipeline/verify/outputs.ts";
-import type { WeightsQuantizeReport } from "../pipeline/weights/index.ts";
+import type { SeveralWeightsReport, WeightsQuantizeReport } from "../pipeline/weights/index.ts";
 import { FILE_TYPE_NAMES } from "../recipes/ggml/index.ts";
 import { SCHEME_NAMES } from "../recipes/schemes.ts";
 import { OPTIMIZERS } from "../train/optimizers.ts";
@@ -27,7 +27,8 @@ import { ENGINE_NAMES } from "./engines.ts";
 import { isWeightsPath, openWeights } from "./open-weights.ts";
 import { planFile, quantizeFile } from "./quantize.ts";
 import { quantizeFolder } from "./quantize-folder.ts";
-import { isGguf, planWeightsFile, quantizeWeightsFile } from "./quantize-weights.ts";
+import { isGguf } from "./quantize-weights.ts";
+import { planWeightsFiles, quantizeWeightsFiles } from "./quantize-weights-several.ts";
 import type { QuantizeRequest } from "./requests.ts";
 import { openLegalSource } from "./surroundings.ts";
 import { TRAIN_MODES } from "./train-modes.ts";
@@ -77,12 +78,15 @@ const isWeights = async (path: string): Promise<boolean> => !(await isFolder(pat
 export const quantize = async (
   request: QuantizeRequest,
   hooks: Hooks,
-): Promise<QuantizeReport | WeightsQuantizeReport> =>
-  (await isWeights(request.model)) ? quantizeWeightsFile(request, hooks) : quantizeModel(request, hooks);
+): Promise<QuantizeReport | WeightsQuantizeReport | SeveralWeightsReport> =>
+  (await isWeights(request.model)) ? quantizeWeightsFiles(request, hooks) : quantizeModel(request, hooks);
 
 /** What `quantize` would do, without doing it. */
-export const plan = async (request: QuantizeRequest, hooks: Hooks): Promise<DryRun | WeightsQuantizeReport> =>
-  (await isWeights(request.model)) ? planWeightsFile(request, hooks) : planGraph(request, hooks);
+export const plan = async (
+  request: QuantizeRequest,
+  hooks: Hooks,
+): Promise<DryRun | WeightsQuantizeReport | SeveralWeightsReport> =>
+  (await isWeights(request.model)) ? planWeightsFiles(request, hooks) : planGraph(request, hooks);
 
 /** What `quantizeModel` would do with a model file. */
 export async function planGraph(request: QuantizeRequest, hooks: Hooks): Promise<DryRun> {

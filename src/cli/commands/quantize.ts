@@ -1,7 +1,7 @@
 /** fewbit quantize: the main job. */
 
 import type { GgmlRequest, KeepRule, QuantizeRequest } from "../../node/requests.ts";
-import type { WeightsQuantizeReport } from "../../pipeline/weights/index.ts";
+import type { SeveralWeightsReport, WeightsQuantizeReport } from "../../pipeline/weights/index.ts";
 import type { GroupSize } from "../../recipes/tune.ts";
 import { type Command, type Context, EXIT, type OptionRow } from "../command.ts";
 import { writeJson } from "../json.ts";
@@ -30,6 +30,7 @@ import {
 import { printPlans } from "../print/plan.ts";
 import { printQuantized } from "../print/quantized.ts";
 import { printQuantizedWeights } from "../print/quantized-weights.ts";
+import { printSeveralWeights } from "../print/several-weights.ts";
 import { exitCode, quantizeJson } from "../quantized.ts";
 import { writeReport } from "../report-files.ts";
 import { knownName } from "../suggest.ts";
@@ -196,17 +197,20 @@ function request(model: string, flags: QuantizeFlags, { services, command }: Con
   };
 }
 
-async function dryRun(wish: QuantizeRequest, context: Context): Promise<number> {
-  const plans = await context.services.plan(wish, { progress: context.progress, signal: context.io.signal });
-  if (context.json) writeJson(context.io, plans);
-  else if ("kind" in plans) printQuantizedWeights(context.io, plans);
-  else printPlans(context.io, plans);
+type WeightsReports = WeightsQuantizeReport | SeveralWeightsReport;
+
+function weightsResult(report: WeightsReports, { io, json }: Context): number {
+  if (json) writeJson(io, report);
+  else if (report.kind === "quantize-weights") printQuantizedWeights(io, report);
+  else printSeveralWeights(io, report);
   return EXIT.done;
 }
 
-function weightsResult(report: WeightsQuantizeReport, { io, json }: Context): number {
-  if (json) writeJson(io, report);
-  else printQuantizedWeights(io, report);
+async function dryRun(wish: QuantizeRequest, context: Context): Promise<number> {
+  const plans = await context.services.plan(wish, { progress: context.progress, signal: context.io.signal });
+  if ("kind" in plans) return weightsResult(plans, context);
+  if (context.json) writeJson(context.io, plans);
+  else printPlans(context.io, plans);
   return EXIT.done;
 }
 
@@ -238,7 +242,7 @@ export const quantize: Command = {
     const wish = request(String(model), flags, context);
     if (flags.dryRun) return dryRun(wish, context);
     const report = await context.services.quantize(wish, { progress: context.progress, signal: context.io.signal });
-    if (report.kind === "quantize-weights") return weightsResult(report, context);
+    if (report.kind !== "quantize") return weightsResult(report, context);
     const page = await writeReport(report, flags.report, context.services);
     if (context.json) writeJson(context.io, quantizeJson(report, page));
     else printQuantized(context.io, report, page);

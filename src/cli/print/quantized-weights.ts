@@ -1,5 +1,5 @@
 /** What quantizing a GGUF file did, for people: types with sizes and errors, then the tensors that differ. */
-import { bytes, count, decibels, percent, printable, shorten } from "../../pipeline/report/format.ts";
+import { bytes, count, decibels, digits, percent, printable, shorten } from "../../pipeline/report/format.ts";
 import type { TensorReport, WeightsQuantizeReport } from "../../pipeline/weights/index.ts";
 import type { Io } from "../io.ts";
 import { type Column, printTable } from "../table.ts";
@@ -7,6 +7,11 @@ import { printFindings } from "./findings.ts";
 
 const NAME_LENGTH = 40;
 const REASON_LENGTH = 60;
+/** Differences below this are not worth a word. */
+const NEAR = 1e-3;
+
+/** A share that may be far below one percent. */
+const share = (value: number): string => `${digits(100 * value)} %`;
 
 const COLUMNS: readonly Column[] = [
   { title: "tensor" },
@@ -26,6 +31,15 @@ const line = ({ name, from, to, size, sqnr, insteadOf, reason }: TensorReport): 
   shorten(printable(insteadOf === undefined ? reason : `not ${insteadOf}: ${reason}`), REASON_LENGTH),
 ];
 
+/** How good the types are that were chosen for a size. */
+function printTarget(io: Io, { target, bitsPerWeight }: WeightsQuantizeReport): void {
+  if (target === undefined) return;
+  const gap = target.error > target.bound * (1 + NEAR) ? `, at least ${share(target.bound)} by any other choice` : "";
+  io.stdout.write(
+    `at most ${target.size} bytes: ${digits(bitsPerWeight)} bits for each weight, mean error ${share(target.error)}${gap}\n`,
+  );
+}
+
 /** All tensors but those that stay as they are, which are counted. */
 export function printQuantizedWeights(io: Io, report: WeightsQuantizeReport): void {
   const { tensors, findings, output, size, scheme } = report;
@@ -34,6 +48,7 @@ export function printQuantizedWeights(io: Io, report: WeightsQuantizeReport): vo
   printTable(io, COLUMNS, changed.map(line));
   io.stdout.write(`${count(tensors.length - changed.length, "tensor")} more stay as they are\n`);
   printFindings(io, findings);
+  printTarget(io, report);
   const sizes = `${bytes(size.after)}, ${percent(size.after / size.before)} of ${bytes(size.before)}`;
   if (output === undefined)
     io.stdout.write(`${scheme} would take ${size.after} bytes: ${sizes}; nothing was written\n`);

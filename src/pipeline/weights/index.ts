@@ -12,6 +12,7 @@ export {
 export { type QuantizedWeights, type QuantizeWeightsOptions, quantizeWeights } from "./quantize.ts";
 export {
   planFindings,
+  type SeveralWeightsReport,
   type TensorReport,
   tensorReports,
   type WeightsQuantizeReport,

@@ -1,5 +1,6 @@
 /** What quantizing a file of weights did, or would do. */
 import type { StorageType } from "../../ir/tensor-file.ts";
+import type { ErrorCode } from "../../numeric/errors.ts";
 import { type ErrorSums, sqnr } from "../../numeric/metrics.ts";
 import type { BeforeAfter, Finding } from "../result.ts";
 import type { TensorPlan, WeightsPlan } from "./plan.ts";
@@ -36,6 +37,16 @@ export interface WeightsQuantizeReport {
   readonly size: BeforeAfter & { readonly ratio: number };
   readonly tensors: readonly TensorReport[];
   readonly findings: readonly Finding[];
+  readonly seconds: number;
+}
+
+/** What `fewbit quantize` found out about a model without a graph and several schemes. */
+export interface SeveralWeightsReport {
+  readonly kind: "quantize-weights-several";
+  readonly model: WeightsQuantizeReport["model"];
+  readonly candidates: readonly WeightsQuantizeReport[];
+  /** Schemes that could not be made, and why. */
+  readonly refused: readonly { readonly scheme: string; readonly code: ErrorCode; readonly reason: string }[];
   readonly seconds: number;
 }
 

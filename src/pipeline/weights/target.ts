@@ -8,6 +8,7 @@ import { isBlockType } from "../../numeric/ggml-types.ts";
 import { type Allocation, allocate, type KnapsackOption, smallestSize } from "../../numeric/knapsack.ts";
 import { type Choice, candidateTypes, decidedTypes, errorWeight, nearestFileType } from "../../recipes/ggml/index.ts";
 import { type Hooks, noHooks, stopIfAborted } from "../progress.ts";
+import { bitsPerWeight } from "./bits.ts";
 import { digestOf, type MeasuredErrors, measureErrors, readSample, type TypeErrors } from "./errors.ts";
 import {
   formatOf,
@@ -62,7 +63,8 @@ function typesFor(tensor: StoredTensor, options: PlanTargetOptions): readonly Gg
   if (isBlockType(tensor.type) && options.requantize !== true) return [own];
   const hasImportance = options.importance?.matrix.entries.has(tensor.name) ?? false;
   const kind = { name: tensor.name, columns: tensor.shape.at(-1) ?? 1, hasImportance };
-  return [...new Set([...candidateTypes(kind, options.types), ...(options.types ? [] : [own])])];
+  // the type it has comes first, so that it wins among equals
+  return [...new Set([...(options.types ? [] : [own]), ...candidateTypes(kind, options.types)])];
 }
 
 async function errorsOf(tensor: StoredTensor, types: readonly GgmlFormatName[], options: PlanTargetOptions) {
@@ -120,7 +122,7 @@ async function measureAll(
   return open;
 }
 
-const percent = (error: number): string => `error ${(100 * error).toPrecision(3)} %`;
+const percent = (error: number): string => (error === 0 ? "exact" : `error ${(100 * error).toPrecision(3)} %`);
 
 function choiceOf({ tensor, types, options, weight }: Open, index: number): Choice {
   const type = types[index]!;
@@ -142,14 +144,26 @@ function mostFrequent(open: readonly Open[], choices: readonly number[]): GgmlFo
 const parametersOf = ({ tensors }: TensorFile): number =>
   [...tensors.values()].reduce((sum, { shape }) => sum + elementCount(shape), 0);
 
-function unreachable(target: number, least: WeightsPlan, options: PlanTargetOptions, parameters: number): never {
-  const bits = ((8 * least.size) / parameters).toFixed(2);
-  const imatrix =
-    options.importance === undefined ? " give an importance matrix, which allows types of fewer bits," : "";
-  const requantize = options.requantize ? "" : " allow --requantize where tensors are quantized already,";
+/** What would make smaller files possible. */
+function remedies({ importance, requantize, types }: PlanTargetOptions, { tensors }: WeightsPlan): readonly string[] {
+  const isQuantized = tensors.some(({ from, to }) => isBlockType(from) && from === to);
+  return [
+    ...(types === undefined && importance === undefined
+      ? ["give an importance matrix, which allows types of fewer bits"]
+      : []),
+    ...(types === undefined ? [] : ["allow smaller types"]),
+    ...(isQuantized && !requantize ? ["allow --requantize for what is quantized already"] : []),
+    "choose a larger size",
+  ];
+}
+
+function unreachable(target: number, least: WeightsPlan, options: PlanTargetOptions): never {
+  const bits = bitsPerWeight(least.tensors).toFixed(2);
+  const [last, ...others] = [...remedies(options, least)].reverse();
+  const remedy = others.length === 0 ? last : `${others.reverse().join(", ")}, or ${last}`;
   return fail(
     "usage",
-    `a file of ${target} bytes can't be made: the smallest has ${least.size} bytes (${bits} bits for each weight);${imatrix}${requantize} or choose a larger size`,
+    `a file of ${target} bytes can't be made: the smallest has ${least.size} bytes, ${bits} bits for each weight; ${remedy}`,
   );
 }
 
@@ -201,7 +215,7 @@ export async function planTarget(
   const stored = least.tensors.reduce((sum, { after }) => sum + aligned(after, alignment), 0);
   const most =
     "bytes" in target ? target.bytes : least.size - stored + Math.floor((target.bitsPerWeight * parameters) / 8);
-  if (least.size > most) unreachable(most, least, options, parameters);
+  if (least.size > most) unreachable(most, least, options);
 
   let budget = most - fixed;
   for (let tries = 0; tries < MAX_TRIES; tries++) {
