@@ -1,6 +1,6 @@
 /** fewbit quantize for GGUF files: plan, write in place of nothing or all, report. */
 import { open, stat } from "node:fs/promises";
-import { basename, resolve } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { readImatrix } from "../containers/imatrix/index.ts";
 import { fail } from "../numeric/errors.ts";
 import type { Hooks, ProgressStep } from "../pipeline/progress.ts";
@@ -151,7 +151,8 @@ export function quantizeWeightsFile(
     const after = written.reduce((sum, { size }) => sum + size, 0);
     return {
       ...head,
-      output,
+      // of several files the first, by which the model is opened
+      output: join(dirname(output), basename(written[0]!.path)),
       files: written.map(({ path, size, sha256 }) => ({ name: basename(path), size, sha256 })),
       size: ratioOf(head.model.size, after),
       tensors: tensorReports(plan, errors),

@@ -2,6 +2,7 @@
 import { stat } from "node:fs/promises";
 import { basename, resolve } from "node:path";
 import { ALGORITHMS } from "../algorithms/index.ts";
+import type { TensorFile } from "../ir/tensor-file.ts";
 import { fail } from "../numeric/errors.ts";
 import { OBSERVERS } from "../observers/index.ts";
 import { findBadWeights } from "../pipeline/bad-weights.ts";
@@ -19,7 +20,7 @@ import type {
   WeightsReport,
 } from "../pipeline/result.ts";
 import { METRICS } from "../pipeline/verify/outputs.ts";
-import type { SeveralWeightsReport, WeightsQuantizeReport } from "../pipeline/weights/index.ts";
+import { listFileTypes, type SeveralWeightsReport, type WeightsQuantizeReport } from "../pipeline/weights/index.ts";
 import { FILE_TYPE_NAMES } from "../recipes/ggml/index.ts";
 import { SCHEME_NAMES } from "../recipes/schemes.ts";
 import { OPTIMIZERS } from "../train/optimizers.ts";
@@ -99,13 +100,16 @@ export async function planGraph(request: QuantizeRequest, hooks: Hooks): Promise
     : planFile(request, hooks);
 }
 
-async function inspectFiles(path: string): Promise<WeightsReport> {
+/** Weights without a graph, and what reports say of their files. */
+async function withWeights<T>(
+  path: string,
+  use: (weights: TensorFile, model: WeightsReport["model"]) => T,
+): Promise<T> {
   const { weights, files, close } = await openWeights(path);
   try {
     const sizes = await Promise.all(files.map(async (file) => (await stat(file)).size));
     const size = sizes.reduce((sum, own) => sum + own, 0);
-    const model = { name: basename(resolve(path)), files: files.length, size };
-    return { kind: "weights", model, ...inspectWeights(weights) };
+    return use(weights, { name: basename(resolve(path)), files: files.length, size });
   } finally {
     await close();
   }
@@ -116,7 +120,8 @@ export async function inspect(
   { model: path }: { readonly model: string },
   _hooks: Hooks,
 ): Promise<InspectReport | WeightsReport> {
-  if (isWeightsPath(path) || (await isFolder(path))) return inspectFiles(path);
+  if (isWeightsPath(path) || (await isFolder(path)))
+    return withWeights(path, (weights, model) => ({ kind: "weights", model, ...inspectWeights(weights) }));
   const source = await openLegalSource(path);
   try {
     const findings: readonly Finding[] = (await findBadWeights(source.model)).map((message) => ({
@@ -133,7 +138,9 @@ export async function inspect(
 
 /** All schemes; with a model, those that fit it. */
 export async function schemes({ model: path }: { readonly model?: string }, _hooks: Hooks): Promise<SchemesReport> {
-  if (path === undefined) return { kind: "schemes", schemes: listSchemes() };
+  if (path === undefined) return { kind: "schemes", schemes: [...listSchemes(), ...listFileTypes()] };
+  if (await isWeights(path))
+    return withWeights(path, (weights, model) => ({ kind: "schemes", model, schemes: listFileTypes(weights) }));
   const source = await openLegalSource(path);
   try {
     return { kind: "schemes", model: source.summary, schemes: listSchemes(await takeGrids(source.model)) };

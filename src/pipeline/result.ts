@@ -349,7 +349,7 @@ export interface WeightsReport {
   readonly metadata: readonly { readonly key: string; readonly type: string; readonly value: string }[];
 }
 
-/** One scheme as `fewbit schemes` lists it; the last three fields only for a given model. */
+/** One scheme as `fewbit schemes` lists it; from `fits` on only for a given model. */
 export interface SchemeSummary {
   readonly name: string;
   /** What models it is for. */
@@ -359,11 +359,17 @@ export interface SchemeSummary {
   readonly fits?: boolean;
   readonly bytes?: number;
   readonly reason?: string;
+  /** GGUF: no file without an importance matrix. */
+  readonly needsImportance?: boolean;
+  /** GGUF: of all tensors, without headers. */
+  readonly bitsPerWeight?: number;
+  /** GGUF: tensors that get another type because blocks don't fit their rows. */
+  readonly fallbacks?: number;
 }
 
 /** Everything `fewbit schemes` found out. */
 export interface SchemesReport {
   readonly kind: "schemes";
-  readonly model?: ModelSummary;
+  readonly model?: ModelSummary | WeightsReport["model"];
   readonly schemes: readonly SchemeSummary[];
 }

@@ -42,7 +42,7 @@ function printTarget(io: Io, { target, bitsPerWeight }: WeightsQuantizeReport): 
 
 /** All tensors but those that stay as they are, which are counted. */
 export function printQuantizedWeights(io: Io, report: WeightsQuantizeReport): void {
-  const { tensors, findings, output, size, scheme } = report;
+  const { tensors, findings, output, size, scheme, files } = report;
   const changed = tensors.filter(({ from, to }) => from !== to);
   io.stdout.write("\n");
   printTable(io, COLUMNS, changed.map(line));
@@ -50,7 +50,8 @@ export function printQuantizedWeights(io: Io, report: WeightsQuantizeReport): vo
   printFindings(io, findings);
   printTarget(io, report);
   const sizes = `${bytes(size.after)}, ${percent(size.after / size.before)} of ${bytes(size.before)}`;
+  const others = files.length > 1 ? ` and ${count(files.length - 1, "file")} more` : "";
   if (output === undefined)
     io.stdout.write(`${scheme} would take ${size.after} bytes: ${sizes}; nothing was written\n`);
-  else io.stdout.write(`wrote ${printable(output)} (${sizes})\n`);
+  else io.stdout.write(`wrote ${printable(output)}${others} (${sizes})\n`);
 }

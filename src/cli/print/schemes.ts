@@ -1,5 +1,5 @@
 /** The list of schemes for people. */
-import { bytes, times } from "../../pipeline/report/format.ts";
+import { bytes, digits, times } from "../../pipeline/report/format.ts";
 import type { SchemeSummary, SchemesReport } from "../../pipeline/result.ts";
 import type { Io } from "../io.ts";
 import { type Column, printTable } from "../table.ts";
@@ -9,7 +9,9 @@ const COLUMNS: readonly Column[] = [
   { title: "for" },
   { title: "size", align: "right" },
   { title: "smaller", align: "right" },
+  { title: "bits/weight", align: "right" },
   { title: "data" },
+  { title: "other types", align: "right" },
   { title: "what it does" },
 ];
 
@@ -18,7 +20,9 @@ const row = (scheme: SchemeSummary, original: number | undefined): (string | und
   scheme.container,
   scheme.bytes === undefined ? undefined : bytes(scheme.bytes),
   scheme.bytes === undefined || original === undefined ? undefined : times(original / scheme.bytes),
-  scheme.needsData ? "needed" : "not needed",
+  scheme.bitsPerWeight === undefined ? undefined : digits(scheme.bitsPerWeight),
+  scheme.needsImportance ? "importance" : scheme.needsData ? "needed" : "not needed",
+  scheme.fallbacks ? String(scheme.fallbacks) : undefined,
   scheme.fits === false ? `does not fit: ${scheme.reason ?? "nothing to quantize"}` : scheme.summary,
 ];
 

@@ -2,6 +2,7 @@
 export { bitsPerWeight, sizeLabel } from "./bits.ts";
 export { type MeasuredErrors, sampledRows, type TypeErrors } from "./errors.ts";
 export { formatErrors, MAX_ERRORS_CHARACTERS, parseErrors } from "./errors-json.ts";
+export { listFileTypes } from "./list.ts";
 export {
   type NamedImportance,
   type PlanWeightsOptions,
