@@ -5,11 +5,17 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { encodeGguf } from "../src/containers/gguf/index.ts";
+import { collect } from "../src/ir/source.ts";
+import { planTarget, planWeights, quantizeWeights } from "../src/pipeline/weights/index.ts";
+import { MODELS } from "../src/pipeline/weights/models.case.ts";
 import { chromiumPath, openPage } from "./chromium.case.ts";
 
 const ROOT = resolve(import.meta.dirname, "..");
 const folder = mkdtempSync(join(tmpdir(), "fewbit-examples-"));
 const run = promisify(execFile);
+/** Wide enough a mix that 4.5 bits can be had: short rows and norms weigh little. */
+const GGUF = MODELS.large!;
 
 /** What an example prints. */
 async function output(name: string, ...args: string[]): Promise<string> {
@@ -114,6 +120,42 @@ describe("the browser example", () => {
           `fetch(document.getElementById("download").href).then((r) => r.arrayBuffer()).then((b) => b.byteLength)`,
         );
         expect(text).toContain(`-> ${size} bytes`);
+      } finally {
+        await page.close();
+      }
+    },
+  );
+
+  test.skipIf(chromium === undefined)(
+    `quantizes a GGUF model inside a page to the bytes of Node${chromium ? "" : " (skipped: no Chromium here; set CHROME_PATH)"}`,
+    { timeout: 120_000 },
+    async () => {
+      const page = await openPage(chromium!, await serve());
+      try {
+        await page.until(`document.querySelectorAll("#scheme option").length > 10`);
+        const bytes = await collect(encodeGguf(GGUF)[0]!);
+        for (const [choice, plan] of [
+          ["q4_k_m", planWeights(GGUF, "q4_k_m")],
+          ["4.5 bits", await planTarget(GGUF, { bitsPerWeight: 4.5 })],
+        ] as const) {
+          await page.evaluate(`(() => {
+            const bytes = Uint8Array.from(atob("${Buffer.from(bytes).toString("base64")}"), (c) => c.charCodeAt(0));
+            const chosen = new DataTransfer();
+            chosen.items.add(new File([bytes], "made-up.gguf"));
+            document.getElementById("scheme").value = "${choice}";
+            const input = document.getElementById("file");
+            input.files = chosen.files;
+            input.dispatchEvent(new Event("change"));
+          })()`);
+          await page.until(`document.body.dataset.done === "yes"`);
+          const made = await page.evaluate(
+            `fetch(document.getElementById("download").href).then((r) => r.arrayBuffer())
+              .then((b) => btoa(Array.from(new Uint8Array(b), (x) => String.fromCharCode(x)).join("")))`,
+          );
+          const { file } = await quantizeWeights(GGUF, plan);
+          const expected = Buffer.from(await collect(encodeGguf(file)[0]!));
+          expect(Buffer.from(String(made), "base64").equals(expected), choice).toBe(true);
+        }
       } finally {
         await page.close();
       }

@@ -16,6 +16,7 @@ import {
 } from "fewbit";
 import { sha256, webHost } from "fewbit/web";
 import { learn } from "./learn.js";
+import { GGUF_CHOICES, quantizeGguf } from "./weights.js";
 
 /** @param {string} id */
 const element = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
@@ -24,6 +25,7 @@ const choice = /** @type {HTMLSelectElement} */ (element("scheme"));
 const say = (line) => element("log").append(`${line}\n`);
 
 for (const { name, summary } of listSchemes()) choice.append(new Option(`${name}: ${summary}`, name));
+for (const name of GGUF_CHOICES) choice.append(new Option(`${name} (GGUF)`, name));
 
 /**
  * Samples: drawn characters for the demo's model, made-up values for others, which say nothing about accuracy.
@@ -63,17 +65,27 @@ async function quantize(name, bytes, isDemo) {
   for (const output of outputs) say(`${output.name}: cosine ${output.cosine.toFixed(6)}`);
   if (metrics.top1) say(`top-1 ${metrics.top1.before} -> ${metrics.top1.after}`);
   for (const { severity, message } of findings) say(`${severity}: ${message}`);
-  offer(staged.files[0]?.name ?? name, /** @type {import("fewbit/web").StagedBytes} */ (staged).place.bytes);
+  const { bytes: content } = /** @type {import("fewbit/web").StagedBytes} */ (staged).place;
+  offer(staged.files[0]?.name ?? name, new Blob([/** @type {Uint8Array<ArrayBuffer>} */ (content)]));
+}
+
+/** @param {File} file */
+async function quantizeWeightsOf(file) {
+  const wish = GGUF_CHOICES.includes(choice.value) ? choice.value : "q4_k_m";
+  const name = file.name.replace(/\.gguf$/, `.${wish.replace(" ", "")}.gguf`);
+  const { plan, blob } = await quantizeGguf(file, wish, name);
+  say(`${wish}: ${file.size} -> ${blob.size} bytes, ${plan.tensors.length} tensors`);
+  offer(name, blob);
 }
 
 /**
  * @param {string} name
- * @param {Uint8Array} bytes
+ * @param {Blob} blob
  */
-function offer(name, bytes) {
+function offer(name, blob) {
   const link = /** @type {HTMLAnchorElement} */ (element("download"));
   URL.revokeObjectURL(link.href);
-  link.href = URL.createObjectURL(new Blob([/** @type {Uint8Array<ArrayBuffer>} */ (bytes)]));
+  link.href = URL.createObjectURL(blob);
   link.download = name;
   link.textContent = `Download ${name}`;
   link.hidden = false;
@@ -96,7 +108,8 @@ const bytesOf = async (from) => new Uint8Array(await from.arrayBuffer());
 
 element("file").addEventListener("change", (event) => {
   const file = /** @type {HTMLInputElement} */ (event.target).files?.[0];
-  if (file) start(async () => quantize(file.name, await bytesOf(file), false));
+  if (file?.name.endsWith(".gguf")) start(() => quantizeWeightsOf(file));
+  else if (file) start(async () => quantize(file.name, await bytesOf(file), false));
 });
 element("demo").addEventListener("click", () => {
   start(async () => quantize("characters.onnx", await bytesOf(await fetch("/demo/characters.onnx")), true));

@@ -22,6 +22,7 @@ export {
   type TrainFilesOptions,
   train,
 } from "./library.ts";
+export { planWeights, type QuantizeWeightsFileOptions, quantizeWeights } from "./library-weights.ts";
 export { type OnnxRequest, openAsOnnx } from "./open-as-onnx.ts";
 export { type OpenedModel, openModelFile } from "./open-model.ts";
 export { type OpenedWeights, openWeights } from "./open-weights.ts";

@@ -10,7 +10,10 @@ import { planWeightsFile, quantizeWeightsFile } from "./quantize-weights.ts";
 import type { QuantizeRequest } from "./requests.ts";
 
 /** What is done with one scheme, and where its file goes. */
-type One = (request: QuantizeRequest & { readonly output: string }, hooks: Hooks) => Promise<WeightsQuantizeReport>;
+type One = (request: OneRequest, hooks: Hooks) => Promise<WeightsQuantizeReport>;
+
+/** A request for one file. */
+type OneRequest = QuantizeRequest & { readonly output: string };
 
 /** "model.gguf" and the first of its shards become "model.NAME.gguf". */
 function fileName(model: string, name: string): string {
@@ -21,7 +24,7 @@ function fileName(model: string, name: string): string {
 const isFile = (output: string): boolean => output.toLowerCase().endsWith(".gguf");
 
 /** Requests for one scheme each, with their output: the file that was named, or one in that folder, or beside the model. */
-function requestsFor(request: QuantizeRequest): ReadonlyMap<string, QuantizeRequest & { readonly output: string }> {
+function requestsFor(request: QuantizeRequest): ReadonlyMap<string, OneRequest> {
   const { output, model, schemes } = request;
   const each = schemes.length === 0 ? [[]] : schemes.map((scheme) => [scheme]);
   const named = new Map(each.map((own) => [weightsName({ ...request, schemes: own }), own]));

@@ -11,7 +11,13 @@ export type { Dataset } from "../containers/data.ts";
 export { type ArraySource, memoryArray } from "../containers/data-arrays.ts";
 export { type Column, type RowsOptions, rowsDataset } from "../containers/data-rows.ts";
 export { type EncodeGgufOptions, encodeGguf, type ReadGgufOptions, readGguf } from "../containers/gguf/index.ts";
-export { type ImportanceEntry, type ImportanceMatrix, importanceOf, readImatrix } from "../containers/imatrix/index.ts";
+export {
+  type ImportanceEntry,
+  type ImportanceMatrix,
+  imatrixFile,
+  importanceOf,
+  readImatrix,
+} from "../containers/imatrix/index.ts";
 export { openNpy, readNpy } from "../containers/npy.ts";
 export { npzDataset, openNpz } from "../containers/npz.ts";
 // 1. Reading, and at the end writing.
@@ -92,6 +98,7 @@ export {
 export { type ByteSource, bytesSource, computedSource, readAll, sliceSource } from "../ir/source.ts";
 export { binWidth, HISTOGRAM_BINS, type Histogram, type Stats, type ValueStats } from "../ir/stats.ts";
 export type { MetadataArray, MetadataValue, StorageType, StoredTensor, TensorFile, Text } from "../ir/tensor-file.ts";
+export { decodeGgml, encodeGgml, type GgmlFormatName, type GgmlRows, ggmlBytes } from "../kernels/ggml/index.ts";
 // 3. Planning: schemes, recipes, forms.
 export type { FormRow, LowerContext, Site, WeightFit } from "../lowering/form.ts";
 export { FORMS } from "../lowering/index.ts";
@@ -115,6 +122,7 @@ export {
   stripQdq,
   type ValueType,
 } from "../passes/index.ts";
+export { FILE_TYPE_NAMES, type FileTypeName, fileTypeNamed } from "../recipes/ggml/index.ts";
 export type { NamedScheme, StaticGrids, Step } from "../recipes/named-scheme.ts";
 export {
   DEFAULT_OBSERVER,
@@ -175,3 +183,26 @@ export {
   type Run,
 } from "./verify/outputs.ts";
 export { type Reference, type Verified, type VerifyInput, verify } from "./verify.ts";
+// Weights without a graph (GGUF): planned by a file type or a size, and quantized while they are written.
+export {
+  formatErrors,
+  listFileTypes,
+  type MeasuredErrors,
+  type NamedImportance,
+  type PlanTargetOptions,
+  type PlanWeightsOptions,
+  parseErrors,
+  planTarget,
+  planWeights,
+  type QuantizedWeights,
+  type QuantizeWeightsOptions,
+  quantizeWeights,
+  type SeveralWeightsReport,
+  type SizeTarget,
+  type TargetPlan,
+  type TensorPlan,
+  type TensorReport,
+  tensorReports,
+  type WeightsPlan,
+  type WeightsQuantizeReport,
+} from "./weights/index.ts";

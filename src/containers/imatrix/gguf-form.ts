@@ -1,8 +1,8 @@
 /** The form that llama-imatrix writes since 2025: GGUF with sums of squares and counts for each tensor. */
-import { readAll } from "../../ir/source.ts";
-import type { StoredTensor, TensorFile } from "../../ir/tensor-file.ts";
+import { bytesSource, computedSource, readAll } from "../../ir/source.ts";
+import type { MetadataValue, StoredTensor, TensorFile } from "../../ir/tensor-file.ts";
 import { numberOf } from "../../ir/tensor-file.ts";
-import { typedView } from "../../numeric/convert.ts";
+import { bytesOf, typedView } from "../../numeric/convert.ts";
 import { elementCount } from "../../numeric/dtypes.ts";
 import { fail } from "../../numeric/errors.ts";
 import type { ImportanceEntry, ImportanceMatrix } from "./importance.ts";
@@ -11,6 +11,9 @@ const SUMS = ".in_sum2";
 const COUNTS = ".counts";
 const DATASETS_KEY = "imatrix.datasets";
 const CHUNKS_KEY = "imatrix.chunk_count";
+const CHUNK_SIZE_KEY = "imatrix.chunk_size";
+/** Tokens of a piece of text, where nothing else is known: llama-imatrix's own choice. */
+const CHUNK_SIZE = 512;
 
 async function floats({ name, type, data }: StoredTensor): Promise<Float32Array> {
   if (type !== "float32") fail("format", `imatrix: "${name}" is ${type}, expected float32; the file is damaged`);
@@ -65,4 +68,33 @@ export function fromGguf(file: TensorFile): ImportanceMatrix {
     fail("format", `imatrix: the GGUF file has no tensor that ends in "${SUMS}"; it is no importance matrix`);
   const chunks = numberOf(file, CHUNKS_KEY);
   return { datasets: datasetsOf(file), ...(chunks !== undefined && { chunks }), entries };
+}
+
+/** Means as sums of one: the two tensors of an entry. */
+function tensorsOf(name: string, { length, matrices, read }: ImportanceEntry): readonly StoredTensor[] {
+  const bytes = async () => bytesOf(await read());
+  const sums = computedSource(length * Float32Array.BYTES_PER_ELEMENT, bytes);
+  const counts = bytesSource(bytesOf(new Float32Array(matrices).fill(1)));
+  return [
+    { name: name + SUMS, type: "float32", shape: [matrices, length / matrices], data: sums },
+    { name: name + COUNTS, type: "float32", shape: [matrices, 1], data: counts },
+  ];
+}
+
+/**
+ * An importance matrix in llama-imatrix's form, for `encodeGguf`. llama-quantize reads the same numbers from it: each mean is
+ * written as the sum of one sample.
+ */
+export function imatrixFile({ datasets, chunks = 1, entries }: ImportanceMatrix): TensorFile {
+  const metadata: readonly (readonly [string, MetadataValue])[] = [
+    ["general.type", { type: "string", value: "imatrix" }],
+    [DATASETS_KEY, { type: "array", of: "string", value: datasets }],
+    [CHUNKS_KEY, { type: "uint32", value: chunks }],
+    [CHUNK_SIZE_KEY, { type: "uint32", value: CHUNK_SIZE }],
+  ];
+  const tensors = [...entries].flatMap(([name, entry]) => tensorsOf(name, entry));
+  return {
+    ...{ container: "gguf", formatVersion: 3, metadata: new Map(metadata) },
+    tensors: new Map(tensors.map((tensor) => [tensor.name, tensor])),
+  };
 }

@@ -5,6 +5,7 @@ import { readDat } from "./dat-form.ts";
 import { fromGguf } from "./gguf-form.ts";
 import type { ImportanceMatrix } from "./importance.ts";
 
+export { imatrixFile } from "./gguf-form.ts";
 export { type ImportanceEntry, type ImportanceMatrix, importanceOf } from "./importance.ts";
 
 const isGguf = async (source: ByteSource): Promise<boolean> =>
