@@ -2,16 +2,20 @@
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { encodeGguf, readGguf } from "../containers/gguf/index.ts";
 import { imatrixFile } from "../containers/imatrix/index.ts";
 import { bytesSource, collect } from "../ir/source.ts";
 import { noHooks } from "../pipeline/progress.ts";
+import { planTarget, quantizeWeights as quantizeTensors } from "../pipeline/weights/index.ts";
 import { importanceFor, MODELS } from "../pipeline/weights/models.case.ts";
 import type { SeveralWeightsReport, WeightsQuantizeReport } from "../pipeline/weights/report.ts";
-import { inspect, openWeights, planWeights, quantizeWeights, schemes } from "./index.ts";
+import { blobSource, outputBlob, outputStream } from "../web/blob.ts";
+import { planWeights, quantizeWeights } from "./library-weights.ts";
+import { openWeights } from "./open-weights.ts";
 import type { QuantizeRequest } from "./requests.ts";
-import { plan, quantize } from "./services.ts";
+import { inspect, plan, quantize, schemes } from "./services.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "fewbit-target-"));
 const model = join(folder, "model.gguf");
@@ -99,7 +103,7 @@ test("one file can't be several, and where no scheme works the first reason is t
 });
 
 test("schemes tells of each file type what a dry run tells", async () => {
-  const listed = await schemes(model);
+  const listed = await schemes({ model }, noHooks);
   expect(listed.model).toMatchObject({ name: "model.gguf", files: 1 });
   for (const { name, fits, bytes, needsImportance } of listed.schemes) {
     expect(fits, name).toBe(true);
@@ -130,7 +134,7 @@ test("larger models become several files, which are read as one", async () => {
   for (const [name, { data }] of one.tensors)
     expect(await opened.weights.tensors.get(name)!.data.read(0, data.size)).toEqual(await data.read(0, data.size));
   await opened.close();
-  expect(await inspect(first!)).toMatchObject({ kind: "weights", tensors: one.tensors.size });
+  expect(await inspect({ model: first! }, noHooks)).toMatchObject({ kind: "weights", tensors: one.tensors.size });
 });
 
 test("an importance matrix that was written is read as it was, and allows types below 3 bits", async () => {
@@ -139,4 +143,35 @@ test("an importance matrix that was written is read as it was, and allows types 
   const { metadata } = await readGguf(bytesSource(readFileSync(output!)));
   expect(metadata.get("quantize.imatrix.file")?.value).toBe(imatrix);
   expect(metadata.get("quantize.imatrix.dataset")?.value).toBe("made up.txt");
+});
+
+describe("docs/gguf.md", () => {
+  const paper = readFileSync(fileURLToPath(new URL("../../docs/gguf.md", import.meta.url)), "utf8");
+  const [files, page] = [...paper.matchAll(/^```js\n([\s\S]*?)^```/gm)].map(([, code]) =>
+    code!.replaceAll(/^import .*\n/gm, ""),
+  );
+  const AsyncFunction = (async () => {}).constructor as new (...parts: string[]) => (...values: unknown[]) => unknown;
+
+  test("its example for files writes what it says", async () => {
+    const said: unknown[][] = [];
+    const log = (...words: unknown[]) => void said.push(words);
+    const code = files!.replace('"model.gguf"', JSON.stringify(model));
+    await new AsyncFunction("planWeights", "quantizeWeights", "console", code)(planWeights, quantizeWeights, { log });
+    const [[planned], [output, bits]] = said as [[number], [string, number]];
+    expect(statSync(output).size).toBeLessThan(planned);
+    expect(bits).toBeLessThanOrEqual(6);
+  });
+
+  test("its example for pages makes a file of the size it asks for", async () => {
+    const steps = { planTarget, quantizeWeights: quantizeTensors };
+    const named = { encodeGguf, ...steps, readGguf, blobSource, outputBlob };
+    const code = `${page!.replace("900e6", "30_000")}; return blob;`;
+    const file = new Blob([readFileSync(model)]);
+    const blob = await new AsyncFunction("file", ...Object.keys(named), code)(file, ...Object.values(named));
+    const bytes = new Uint8Array(await (blob as Blob).arrayBuffer());
+    expect(bytes.length).toBeLessThanOrEqual(30_000);
+    expect((await readGguf(bytesSource(bytes))).tensors.size).toBe(MODELS.shared!.tensors.size);
+    const streamed = await new Response(outputStream(encodeGguf(await readGguf(blobSource(file)))[0]!)).arrayBuffer();
+    expect(Buffer.from(streamed).equals(readFileSync(model))).toBe(true);
+  });
 });
