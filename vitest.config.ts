@@ -6,5 +6,6 @@ export default defineConfig({
     testTimeout: 60_000,
     hookTimeout: 60_000,
     pool: "forks",
+    execArgv: ["--import", new URL("./scripts/typescript.js", import.meta.url).href],
   },
 });

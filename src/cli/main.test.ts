@@ -146,6 +146,7 @@ describe("quantize", () => {
         observer: "entropy",
         algorithm: "mse",
         threads: 2,
+        encoders: 2,
         engine: "ort-web",
         command: expect.stringContaining("fewbit quantize m.onnx -s W8A8,w4 -s w8"),
       },

@@ -153,12 +153,17 @@ export function imageOptions(text: string): ImageOptions {
 const MAX_THREADS = 1024;
 const MAX_SAMPLES = 1e9;
 
+/** A number of threads. */
+export const threadCount = integer(1, MAX_THREADS);
+
+export const ENGINE: OptionRow = {
+  flags: "--engine <name>",
+  summary: "engine: ort-node (native) or ort-web (WebAssembly); litert or reference for TFLite",
+};
+
 export const ENGINE_OPTIONS: readonly OptionRow[] = [
-  {
-    flags: "--engine <name>",
-    summary: "engine: ort-node (native) or ort-web (WebAssembly); litert or reference for TFLite",
-  },
-  { flags: "--threads <n>", summary: "threads inside one operator", parse: integer(1, MAX_THREADS), otherwise: 1 },
+  ENGINE,
+  { flags: "--threads <n>", summary: "threads inside one operator", parse: threadCount, otherwise: 1 },
 ];
 
 export const SAMPLE_OPTIONS: readonly OptionRow[] = [

@@ -26,6 +26,15 @@ describe("on a terminal", () => {
     expect(io.err.join("")).not.toContain("\n");
   });
 
+  it("names the unit where there is one", () => {
+    const io = fakeIo({ isTTY: true });
+    const time = clock();
+    const step = createProgress(io, { now: time.now }).step("quantizing", 1000, "MB");
+    time.time = 2000;
+    step.tick(500);
+    expect(io.err.at(-1)).toMatch(/50 % {2}250 MB\/s {2}2.0 s left$/);
+  });
+
   it("never writes a line as wide as the terminal", () => {
     for (const columns of [5, 20, 38, 60]) {
       const io = fakeIo({ isTTY: true, columns });

@@ -23,6 +23,8 @@ export function duration(seconds: number): string {
 interface State {
   readonly title: string;
   readonly total: number | undefined;
+  /** With a space before it. */
+  readonly unit: string;
   readonly begun: number;
   done: number;
   shownAt: number;
@@ -36,7 +38,7 @@ function pace(state: State, now: number): readonly string[] {
   const elapsed = now - state.begun;
   if (elapsed < RATE_AFTER_MS || state.done === 0) return [];
   const rate = (state.done * 1000) / elapsed;
-  const texts = [`${rate >= 10 ? compact(Math.round(rate)) : rate.toFixed(1)}/s`];
+  const texts = [`${rate >= 10 ? compact(Math.round(rate)) : rate.toFixed(1)}${state.unit}/s`];
   if (state.total !== undefined && state.done < state.total)
     texts.push(`${duration((state.total - state.done) / rate)} left`);
   return texts;
@@ -61,8 +63,8 @@ function drawn(io: Io, state: State, now: number): string {
 }
 
 function logged(state: State, now: number): string {
-  const { title, total, done } = state;
-  const where = total === undefined ? compact(done) : `${Math.floor(share(state) * 100)} %`;
+  const { title, total, done, unit } = state;
+  const where = total === undefined ? `${compact(done)}${unit}` : `${Math.floor(share(state) * 100)} %`;
   return [title, where, ...(state.said === "" ? [] : [state.said]), ...pace(state, now)].join(", ");
 }
 
@@ -93,14 +95,17 @@ export function createProgress(io: Io, options: { quiet?: boolean; now?: () => n
     line(logged(state, time));
   };
 
-  const step = (title: string, total?: number): ProgressStep => {
+  const step = (title: string, total?: number, unit?: string): ProgressStep => {
     const begun = now();
-    const state: State = { title: printable(title), total, begun, done: 0, shownAt: begun, shownShare: 0, said: "" };
+    const state: State = {
+      ...{ title: printable(title), total, unit: unit === undefined ? "" : ` ${unit}` },
+      ...{ begun, done: 0, shownAt: begun, shownShare: 0, said: "" },
+    };
     const outer = current;
     clear();
     current = state;
     if (io.isTTY) redraw(state);
-    else write(`${state.title}${total === undefined || total < 2 ? "" : ` (${compact(total)})`}\n`);
+    else write(`${state.title}${total === undefined || total < 2 ? "" : ` (${compact(total)}${state.unit})`}\n`);
     return {
       tick(units = 1, said = "") {
         state.done += units;

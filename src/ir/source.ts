@@ -1,3 +1,9 @@
+/** Where in a file on disk bytes begin. */
+export interface FilePlace {
+  readonly path: string;
+  readonly offset: number;
+}
+
 /** Bytes that are fetched when asked for: a file, a part of one, a buffer, or something computed on demand. */
 export interface ByteSource {
   readonly size: number;
@@ -5,6 +11,8 @@ export interface ByteSource {
   readonly seekable?: true;
   /** The whole, where it is in memory anyway; must not be written to. */
   readonly bytes?: Uint8Array;
+  /** Where they lie on disk, for threads that read them by themselves. */
+  readonly place?: FilePlace;
   /** The whole in order, for what is computed piece by piece; writers prefer it to `read`. */
   chunks?(): AsyncIterable<Uint8Array>;
   /** Bytes [offset, offset + length); a range outside [0, size] is an error. The result must not be written to. */
@@ -36,6 +44,7 @@ export const sliceSource = (parent: ByteSource, offset: number, size: number): B
     size,
     ...(parent.seekable && { seekable: true }),
     ...(parent.bytes && { bytes: parent.bytes.subarray(offset, offset + size) }),
+    ...(parent.place && { place: { path: parent.place.path, offset: parent.place.offset + offset } }),
     read(start, length) {
       inRange(this, start, length);
       return parent.read(offset + start, length);

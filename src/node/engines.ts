@@ -7,15 +7,12 @@ import { tfliteReference } from "../engines/tflite-reference.ts";
 import type { ContainerName } from "../ir/model.ts";
 import { fail } from "../numeric/errors.ts";
 import { captured } from "./captured.ts";
+import { ENGINE_NAMES, type EngineName, type OrtEngineName } from "./engine-names.ts";
 import { readModel } from "./external.ts";
 import { loadLitert, readTfliteFile } from "./litert.ts";
 import { tempScratch } from "./scratch.ts";
 
-/** The engines of ONNX Runtime. */
-export type OrtEngineName = "ort-node" | "ort-web";
-
-/** Engines by the names that --engine takes. */
-export type EngineName = OrtEngineName | "litert" | "reference";
+export { ENGINE_NAMES, type EngineName, type OrtEngineName } from "./engine-names.ts";
 
 /** Which engine is wanted, and how. */
 export interface EngineWish {
@@ -65,9 +62,6 @@ const PREFERENCE: Readonly<Partial<Record<ContainerName, readonly EngineName[]>>
   onnx: ORT_ENGINES,
   tflite: ["litert", "reference"],
 };
-
-/** Names that `EngineWish.prefer` and FEWBIT_ENGINE take. */
-export const ENGINE_NAMES = Object.keys(ENGINES) as readonly EngineName[];
 
 const either = (names: readonly string[]): string =>
   names.length < 2 ? names.join("") : `${names.slice(0, -1).join(", ")} or ${names.at(-1)}`;

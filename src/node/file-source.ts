@@ -23,6 +23,9 @@ const reading = new Map<string, number>();
 
 const identity = ({ dev, ino, birthtimeNs }: BigIntStats): string => `${dev}:${ino}:${birthtimeNs}`;
 
+/** Changes with the content: size and time of the last change. */
+export const stampOf = ({ size, mtimeNs }: BigIntStats): string => `${size}:${mtimeNs}`;
+
 function hold(key: string): () => void {
   reading.set(key, (reading.get(key) ?? 0) + 1);
   let held = true;
@@ -76,6 +79,7 @@ export function fileSource(path: string): Promise<FileSource> {
     return {
       size,
       seekable: true,
+      place: { path, offset: 0 },
       read(offset, length) {
         return withIoErrors("read", path, async () => {
           checkRange(path, size, offset, length);
@@ -98,6 +102,7 @@ export function reopeningSource(path: string): Promise<FileSource> {
     return {
       size,
       seekable: true,
+      place: { path, offset: 0 },
       read(offset, length) {
         return withIoErrors("read", path, async () => {
           checkRange(path, size, offset, length);

@@ -1,10 +1,17 @@
-/** Making folders, and taking back those that stayed empty. */
+/** Folders: whether there is one, making them, and taking back those that stayed empty. */
 import { mkdir, rmdir, stat } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { fail } from "../numeric/errors.ts";
 import { withIoErrors } from "./io-errors.ts";
 
 const NOT_THERE = new Set(["ENOENT", "ENOTDIR"]);
+
+/** Whether there is a folder of that name. */
+export const isFolder = (path: string): Promise<boolean> =>
+  stat(path).then(
+    (found) => found.isDirectory(),
+    () => false,
+  );
 
 /** The folders that must be made for `path` to be one, topmost first. */
 async function missing(path: string): Promise<readonly string[]> {

@@ -1,12 +1,11 @@
 /** Opens a model by its path, whatever its container, with the data files that belong to it. */
-import { realpath } from "node:fs/promises";
-import { dirname, isAbsolute, join, relative, sep } from "node:path";
+import { dirname, join } from "node:path";
 import { type ReadOptions, readOnnx } from "../containers/onnx/index.ts";
-import { safeLocation } from "../containers/safe-path.ts";
 import { containerOf, looksLike, SNIFF_BYTES } from "../containers/sniff.ts";
 import { readTflite } from "../containers/tflite/index.ts";
 import type { ContainerName, Model } from "../ir/model.ts";
-import { type ErrorCode, FewbitError, fail } from "../numeric/errors.ts";
+import { type ErrorCode, FewbitError } from "../numeric/errors.ts";
+import { externalPath } from "./external-path.ts";
 import { type FileSource, fileSource, reopeningSource } from "./file-source.ts";
 import { withIoErrors } from "./io-errors.ts";
 
@@ -21,32 +20,6 @@ export interface OpenedModel {
 
 /** Data files kept open at a time; systems allow some 1,000 open files, and some exporters write one per tensor. */
 const MAX_OPEN_FILES = 64;
-
-const isInside = (folder: string, path: string): boolean => {
-  const way = relative(folder, path);
-  return way !== "" && way !== ".." && !way.startsWith(`..${sep}`) && !isAbsolute(way);
-};
-
-/**
- * Path of an external data file of the model at `modelPath`. Symbolic links are followed, and the file must then lie in
- * the model's folder, or in the folder that the model file itself is linked from (as in the Hugging Face cache).
- */
-export async function externalPath(modelPath: string, location: string): Promise<string> {
-  const path = join(dirname(modelPath), safeLocation(location, `"${modelPath}"`));
-  const real = await realpath(path).catch((error: unknown) => {
-    const missing = error instanceof Error && "code" in error && error.code === "ENOENT";
-    if (missing)
-      fail("usage", `"${modelPath}" keeps weights in "${location}", which is missing; put that file beside the model`);
-    throw error;
-  });
-  const folders = [await realpath(dirname(modelPath)), dirname(await realpath(modelPath))];
-  if (!folders.some((folder) => isInside(folder, real)))
-    fail(
-      "format",
-      `"${modelPath}": external data "${location}" is a link to outside the model's folder; copy it there`,
-    );
-  return path;
-}
 
 /** The codes of errors that may mean "this was never an ONNX file". */
 const DOUBTFUL = new Set<ErrorCode>(["format", "limit"]);

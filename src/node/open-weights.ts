@@ -7,9 +7,9 @@ import { looksLike, SNIFF_BYTES } from "../containers/sniff.ts";
 import type { ByteSource } from "../ir/source.ts";
 import type { TensorFile } from "../ir/tensor-file.ts";
 import { type ErrorCode, FewbitError, fail } from "../numeric/errors.ts";
+import { externalPath } from "./external-path.ts";
 import { type FileSource, fileSource, reopeningSource } from "./file-source.ts";
 import { withIoErrors } from "./io-errors.ts";
-import { externalPath } from "./open-model.ts";
 
 /** Tensors that are read from open files. */
 export interface OpenedWeights {

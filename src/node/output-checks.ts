@@ -17,7 +17,7 @@ export async function checkTarget(path: string): Promise<void> {
 }
 
 /** The disk has room for all files; old ones of the same names count as staying. */
-export async function checkSpace(folder: string, files: readonly OutputFile[]): Promise<void> {
+export async function checkSpace(folder: string, files: readonly Pick<OutputFile, "size">[]): Promise<void> {
   const needed = files.reduce((sum, { size }) => sum + size, 0);
   const { bavail, bsize, blocks } = await statfs(folder);
   const free = bavail * bsize;

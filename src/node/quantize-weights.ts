@@ -1,41 +1,24 @@
 /** fewbit quantize for GGUF files: plan, write in place of nothing or all, report. */
-import { open, stat } from "node:fs/promises";
+import { stat } from "node:fs/promises";
+import { availableParallelism } from "node:os";
 import { basename, dirname, join, resolve } from "node:path";
-import { readImatrix } from "../containers/imatrix/index.ts";
 import { fail } from "../numeric/errors.ts";
 import type { Hooks, ProgressStep } from "../pipeline/progress.ts";
 import {
   bitsPerWeight,
   type NamedImportance,
   planFindings,
-  quantizeWeights,
   tensorReports,
   type WeightsPlan,
   type WeightsQuantizeReport,
   writtenFindings,
 } from "../pipeline/weights/index.ts";
-import { fileSource } from "./file-source.ts";
-import { withIoErrors } from "./io-errors.ts";
+import { encodeFiles } from "./encode-files.ts";
+import { usefulThreads } from "./encode-threads.ts";
+import { openImportance } from "./open-importance.ts";
 import { type OpenedWeights, openWeights } from "./open-weights.ts";
 import { planRequest, weightsName } from "./plan-weights.ts";
 import type { QuantizeRequest } from "./requests.ts";
-import { writeWeights } from "./write-weights.ts";
-
-const MAGIC = "GGUF";
-
-/** Whether a file begins like GGUF, or is named so. */
-export async function isGguf(path: string): Promise<boolean> {
-  if (path.toLowerCase().endsWith(".gguf")) return true;
-  return withIoErrors("read", path, async () => {
-    const handle = await open(path);
-    try {
-      const { buffer, bytesRead } = await handle.read(Buffer.alloc(MAGIC.length));
-      return bytesRead === MAGIC.length && buffer.toString("latin1") === MAGIC;
-    } finally {
-      await handle.close();
-    }
-  });
-}
 
 /** What has no meaning without a graph that runs. */
 const MEANINGLESS: Partial<Record<keyof QuantizeRequest, string>> = {
@@ -50,19 +33,6 @@ function checkRequest(request: QuantizeRequest): void {
     if (request[key as keyof QuantizeRequest] !== undefined)
       fail("usage", `${flag} has no meaning for GGUF, which holds weights without a graph; leave it out`);
   if (request.embeddings) fail("usage", "--embeddings has no meaning for GGUF; its schemes decide on embeddings");
-}
-
-/** Importance stays in its file until a tensor wants it, so the file stays open too. */
-async function openImportance(path: string | undefined) {
-  if (path === undefined) return { close: async () => {} };
-  const source = await withIoErrors("read", path, () => fileSource(path));
-  try {
-    const importance: NamedImportance = { path, matrix: await readImatrix(source) };
-    return { importance, close: () => source.close() };
-  } catch (error) {
-    await source.close();
-    throw error;
-  }
 }
 
 interface Opened {
@@ -82,12 +52,14 @@ async function withPlan<T>(request: QuantizeRequest, hooks: Hooks, use: (opened:
   checkRequest(request);
   weightsName(request);
   const opened = await openWeights(request.model);
-  const importance = await openImportance(request.ggml?.imatrix).catch(async (error) => {
+  const imatrix = request.ggml?.imatrix;
+  const found = await (imatrix === undefined ? undefined : openImportance(imatrix))?.catch(async (error) => {
     await opened.close();
     throw error;
   });
+  const importance = found?.importance;
   try {
-    const { plan, name } = await planRequest(request, opened.weights, importance.importance, hooks);
+    const { plan, name } = await planRequest(request, opened.weights, importance, hooks);
     const model = {
       name: basename(resolve(request.model)),
       files: opened.files.length,
@@ -97,10 +69,10 @@ async function withPlan<T>(request: QuantizeRequest, hooks: Hooks, use: (opened:
       ...({ kind: "quantize-weights", model, scheme: name, bitsPerWeight: bitsPerWeight(plan.tensors) } as const),
       ...("target" in plan && { target: { size: plan.target, error: plan.error, bound: plan.bound } }),
     };
-    return await use({ opened, plan, importance: importance.importance, head });
+    return await use({ opened, plan, importance, head });
   } finally {
     await opened.close();
-    await importance.close();
+    await found?.close();
   }
 }
 
@@ -121,18 +93,26 @@ export const planWeightsFile = (request: QuantizeRequest, hooks: Hooks): Promise
 
 const MEGABYTE = 1e6;
 
-/** Ticks whole megabytes, so that the rate reads as MB/s. */
-function megabytes(step: ProgressStep): (bytes: number, tensor: string) => void {
+/** More are for those who ask: each takes some 20 MB, and the sums over the file are made by one. */
+const MOST_THREADS = 16;
+
+const defaultThreads = (): number => Math.min(MOST_THREADS, availableParallelism());
+
+/** Ticks whole megabytes. */
+function megabytes(step: ProgressStep): (bytes: number) => void {
   let done = 0;
-  return (bytes, tensor) => {
+  return (bytes) => {
     const before = Math.floor(done / MEGABYTE);
     done += bytes;
     const more = Math.floor(done / MEGABYTE) - before;
-    if (more > 0) step.tick(more, tensor);
+    if (more > 0) step.tick(more);
   };
 }
 
-/** Quantizes a GGUF model to a new file, written whole or not at all. */
+const resumed = (share: number, name: string): string =>
+  `going on with a run that was killed; ${Math.floor(100 * share)} % of ${name} is there`;
+
+/** Quantizes a GGUF model to a new file, or several of a size, written whole or not at all. */
 export function quantizeWeightsFile(
   request: QuantizeRequest & { readonly output: string },
   hooks: Hooks,
@@ -141,12 +121,13 @@ export function quantizeWeightsFile(
   return withPlan(request, hooks, async ({ opened, plan, importance, head }) => {
     const { output } = request;
     const total = plan.tensors.reduce((sum, { before }) => sum + before, 0);
-    const step = hooks.progress.step(`quantizing to ${head.scheme}, MB`, Math.max(1, Math.floor(total / MEGABYTE)));
-    const options = { onBytes: megabytes(step), ...(importance && { importance }) };
-    const { file, errors } = await quantizeWeights(opened.weights, plan, options);
-    const written = await writeWeights(file, output, {
-      signal: hooks.signal,
-      ...(request.ggml?.maxShardBytes !== undefined && { maxBytes: request.ggml.maxShardBytes }),
+    const maxBytes = request.ggml?.maxShardBytes;
+    const step = hooks.progress.step(`quantizing to ${head.scheme}`, Math.max(1, Math.floor(total / MEGABYTE)), "MB");
+    const { written, errors } = await encodeFiles(opened.weights, plan, {
+      ...{ path: output, threads: usefulThreads(request.encoders ?? defaultThreads(), total), signal: hooks.signal },
+      ...{ onBytes: megabytes(step), onResume: (share, name) => hooks.progress.note(resumed(share, name)) },
+      ...(importance && { importance }),
+      ...(maxBytes !== undefined && { maxBytes }),
     }).finally(() => step.done());
     const after = written.reduce((sum, { size }) => sum + size, 0);
     return {

@@ -6,6 +6,7 @@
 import type { InputOutput } from "../ir/plan.ts";
 import type { SizeTarget } from "../pipeline/weights/index.ts";
 import type { GroupSize } from "../recipes/tune.ts";
+import type { TrainMode } from "./train-mode-names.ts";
 
 /** How images of a folder become the model's input: `--image size=224,layout=nchw,mean=..,std=..`. */
 export interface ImageOptions {
@@ -99,6 +100,8 @@ export interface QuantizeRequest extends EngineRequest {
   /** Samples that a TFLite model with an open batch takes at a time from now on; left open unless told. */
   readonly batch?: number;
   readonly ggml?: GgmlRequest;
+  /** Threads that encode a GGUF model; one for each core by default, 16 at most. */
+  readonly encoders?: number;
   /** Read calibration statistics, or the errors measured for a target size, from this file when it exists, else write them there. */
   readonly stats?: string;
   /** The command line for the report, without absolute paths. */
@@ -182,8 +185,7 @@ export interface TrainRequest extends EngineRequest {
   readonly command: string;
 }
 
-/** Ways to train. */
-export type TrainMode = "float" | "qat" | "low-precision";
+export type { TrainMode };
 
 /** `fewbit demo`. */
 export interface DemoRequest extends EngineRequest {

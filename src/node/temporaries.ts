@@ -3,7 +3,7 @@ import { createHash, randomBytes } from "node:crypto";
 import { rmSync } from "node:fs";
 import { readdir, rm } from "node:fs/promises";
 import { hostname } from "node:os";
-import { join } from "node:path";
+import { basename, dirname, join } from "node:path";
 
 const temporaries = new Set<string>();
 
@@ -13,6 +13,12 @@ const MACHINE = createHash("sha256").update(hostname()).digest("hex").slice(0, 8
 /** Begin of the names of temporary folders and files: whose they are. */
 export const OWN_PREFIX = `fewbit-${MACHINE}-${process.pid}-`;
 
+/** End of the names of files that can be gone on with. */
+const PART = ".part";
+
+/** Which file an unfinished one is to become. */
+const targetKey = (target: string): string => createHash("sha256").update(basename(target)).digest("hex").slice(0, 16);
+
 const OWNED = /^\.?fewbit-([0-9a-f]{8})-([1-9]\d*)-/;
 
 /** A new name in `folder` for a file or a folder, remembered until it is renamed or removed. */
@@ -20,6 +26,24 @@ export function temporaryPath(folder: string): string {
   const path = join(folder, `.${OWN_PREFIX}${randomBytes(8).toString("hex")}.tmp`);
   temporaries.add(path);
   return path;
+}
+
+/** A name like `temporaryPath`'s for a file that the next process may go on with, should this one be killed. */
+export function resumablePath(target: string): string {
+  const path = join(dirname(target), `.${OWN_PREFIX}${targetKey(target)}-${randomBytes(4).toString("hex")}${PART}`);
+  temporaries.add(path);
+  return path;
+}
+
+/** Names of unfinished files of `target` that processes of this machine have left which are no longer there. */
+export async function abandonedFor(target: string): Promise<readonly string[]> {
+  const folder = dirname(target);
+  const end = new RegExp(`-${targetKey(target)}-[0-9a-f]{8}\\${PART}$`);
+  const entries = await readdir(folder, { withFileTypes: true });
+  return entries
+    .filter((entry) => entry.isFile() && end.test(entry.name))
+    .map(({ name }) => join(folder, name))
+    .filter((path) => !temporaries.has(path) && isStale(basename(path), true));
 }
 
 /** The file or folder has its final name now, or never came to be. */
@@ -55,9 +79,10 @@ function hasEnded(id: number): boolean {
   }
 }
 
-const isStale = (name: string): boolean => {
+/** In containers the next process often has the number of the last: `ownToo` where names can't be those of this one. */
+const isStale = (name: string, ownToo = false): boolean => {
   const [, machine, id] = OWNED.exec(name) ?? [];
-  return machine === MACHINE && hasEnded(Number(id));
+  return machine === MACHINE && (hasEnded(Number(id)) || (ownToo && Number(id) === process.pid));
 };
 
 const swept = new Set<string>();

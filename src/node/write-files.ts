@@ -16,11 +16,15 @@ export interface WrittenFile {
   readonly sha256: string;
 }
 
-/** One file on its way: written under a temporary name, then renamed. */
-interface Job {
-  readonly file: OutputFile;
+/** A file under a temporary name, and its own. */
+export interface Replacement {
   readonly target: string;
   readonly temporary: string;
+}
+
+/** One file on its way: written under a temporary name, then renamed. */
+interface Job extends Replacement {
+  readonly file: OutputFile;
 }
 
 async function writeChunks(
@@ -44,7 +48,7 @@ async function writeOne(job: Job, signal: AbortSignal | undefined): Promise<Writ
 }
 
 /** Gives a file its name; the result takes that back. A hard link keeps what was there before until all is done. */
-async function replace({ temporary, target }: Job, backups: string[]): Promise<() => Promise<void>> {
+async function replace({ temporary, target }: Replacement, backups: string[]): Promise<() => Promise<void>> {
   const existed = await stat(target).then(
     () => true,
     () => false,
@@ -63,7 +67,8 @@ async function replace({ temporary, target }: Job, backups: string[]): Promise<(
   return existed ? async () => {} : () => rm(target, { force: true });
 }
 
-async function replaceAll(jobs: readonly Job[]): Promise<void> {
+/** Gives files their names, all or none. */
+export async function replaceAll(jobs: readonly Replacement[]): Promise<void> {
   const undo: (() => Promise<void>)[] = [];
   const backups: string[] = [];
   try {

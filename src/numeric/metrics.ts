@@ -110,7 +110,7 @@ export const mergeErrors = (a: ErrorSums, b: ErrorSums): ErrorSums => ({
 });
 
 /** Signal to quantization noise ratio, 10 log10(sum r^2 / sum (c - r)^2), in dB; Infinity when nothing differs. */
-export const sqnr = ({ signal, noise }: ErrorSums): number =>
+export const sqnr = ({ signal, noise }: Pick<ErrorSums, "signal" | "noise">): number =>
   noise === 0 ? Number.POSITIVE_INFINITY : 10 * Math.log10(signal / noise);
 
 /** Cosine of the angle between the two; two all-zero sides count as equal, one as orthogonal. */

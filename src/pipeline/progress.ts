@@ -11,8 +11,8 @@ export interface ProgressStep {
 
 /** Somebody who wants to know how far things are. */
 export interface Progress {
-  /** Begins a step, named as an activity ("calibrating"); `total` units when that is known. */
-  step(title: string, total?: number): ProgressStep;
+  /** Begins a step, named as an activity ("calibrating"); `total` units when that is known, called `unit` ("MB"). */
+  step(title: string, total?: number, unit?: string): ProgressStep;
   /** A sentence for people, at once. */
   note(sentence: string): void;
 }

@@ -9,7 +9,7 @@ import {
   byteSize,
   dataRequest,
   decimal,
-  ENGINE_OPTIONS,
+  ENGINE,
   type EngineFlags,
   EVALUATION_OPTIONS,
   type EvaluationFlags,
@@ -26,6 +26,7 @@ import {
   SAMPLE_OPTIONS,
   type TensorType,
   tensorTypes,
+  threadCount,
 } from "../option.ts";
 import { printPlans } from "../print/plan.ts";
 import { printQuantized } from "../print/quantized.ts";
@@ -35,7 +36,8 @@ import { exitCode, quantizeJson } from "../quantized.ts";
 import { writeReport } from "../report-files.ts";
 import { knownName } from "../suggest.ts";
 
-interface QuantizeFlags extends EngineFlags, EvaluationFlags {
+interface QuantizeFlags extends Omit<EngineFlags, "threads">, EvaluationFlags {
+  readonly threads?: number;
   readonly scheme?: readonly string[];
   readonly calibrate?: string;
   readonly output?: string;
@@ -147,7 +149,13 @@ const OPTIONS: readonly OptionRow[] = [
     summary: "read calibration statistics, or what was measured for a target, from this file, or save them there",
   },
   ...SAMPLE_OPTIONS,
-  ...ENGINE_OPTIONS,
+  ENGINE,
+  {
+    flags: "--threads <n>",
+    summary:
+      "threads inside one operator, 1 by default; GGUF: threads that encode, one for each core by default, 16 at most",
+    parse: threadCount,
+  },
   { flags: "--report <file.html>", summary: "where the report goes; beside the output by default", parse: htmlFile },
   { flags: "--no-report", summary: "write no report" },
 ];
@@ -182,11 +190,12 @@ function request(model: string, flags: QuantizeFlags, { services, command }: Con
     stats: flags.stats,
     reduceRange: flags.reduceRange,
     ggml: ggmlRequest(flags),
+    encoders: flags.threads,
     io: flags.io,
     batch: flags.batch,
   });
   return {
-    ...engineRequest(flags, services),
+    ...engineRequest({ ...flags, threads: flags.threads ?? 1 }, services),
     ...optional,
     model,
     command,

@@ -3,4 +3,4 @@ export { aligned, alignmentOf } from "./header-read.ts";
 export { MAX_SHARDS } from "./limits.ts";
 export { type ReadGgufOptions, readGguf } from "./read.ts";
 export { parseShardName, shardName } from "./split.ts";
-export { type EncodeGgufOptions, encodeGguf } from "./write.ts";
+export { type EncodeGgufOptions, encodeGguf, type GgufLayout, layoutGguf } from "./write.ts";

@@ -29,17 +29,41 @@ function checkTensor({ name, type, shape, data }: StoredTensor): void {
 /** Zeros up to the next multiple of the alignment. */
 const padding = (size: number, alignment: number): Uint8Array => new Uint8Array(aligned(size, alignment) - size);
 
-function encodeOne(name: string, file: TensorFile, alignment: number): OutputFile {
-  let offset = 0;
+/** One of the files that a model is written to. */
+interface Part {
+  readonly name: string;
+  readonly file: TensorFile;
+}
+
+/** Where everything lies in one file. */
+export interface GgufLayout {
+  readonly name: string;
+  /** The header and the padding behind it. */
+  readonly head: Uint8Array;
+  /** Byte of the file at which the data of each tensor begins, in their order. */
+  readonly offsets: readonly number[];
+  /** Bytes of the file. */
+  readonly size: number;
+}
+
+function layoutOf({ name, file }: Part, alignment: number): GgufLayout {
+  let end = 0;
   const tensors = [...file.tensors.values()].map((tensor) => {
-    const placed = { tensor, offset };
-    offset += aligned(tensor.data.size, alignment);
+    const placed = { tensor, offset: end };
+    end += aligned(tensor.data.size, alignment);
     return placed;
   });
   const header = encodeHeader({ version: versionOf(file), metadata: file.metadata, tensors });
-  const pieces: Piece[] = [header, padding(header.length, alignment)];
-  for (const { tensor } of tensors) pieces.push(tensor.data, padding(tensor.data.size, alignment));
-  return pieceFile(name, aligned(header.length, alignment) + offset, pieces);
+  const head = new Uint8Array(aligned(header.length, alignment));
+  head.set(header);
+  return { name, head, offsets: tensors.map(({ offset }) => head.length + offset), size: head.length + end };
+}
+
+function encodeOne(part: Part, alignment: number): OutputFile {
+  const { name, head, size } = layoutOf(part, alignment);
+  const pieces: Piece[] = [head];
+  for (const { data } of part.file.tensors.values()) pieces.push(data, padding(data.size, alignment));
+  return pieceFile(name, size, pieces);
 }
 
 /** Files of other containers become version 3. */
@@ -77,9 +101,9 @@ function laterMetadata(file: TensorFile, no: number, count: number): TensorFile[
   ]);
 }
 
-function shards(name: string, file: TensorFile, alignment: number, maxBytes: number): readonly OutputFile[] {
+function shards(name: string, file: TensorFile, alignment: number, maxBytes: number): readonly Part[] {
   const parts = groups(file, alignment, maxBytes);
-  if (parts.length === 1) return [encodeOne(name, file, alignment)];
+  if (parts.length === 1) return [{ name, file }];
   if (parts.length > MAX_SHARDS)
     fail(
       "usage",
@@ -91,8 +115,30 @@ function shards(name: string, file: TensorFile, alignment: number, maxBytes: num
         ? new Map([...file.metadata, ...splitKeys(0, parts.length, file.tensors.size)])
         : laterMetadata(file, no, parts.length);
     const tensors = new Map(part.map((tensor) => [tensor.name, tensor]));
-    return encodeOne(shardName(name, no, parts.length), { ...file, tensors, metadata }, alignment);
+    return { name: shardName(name, no, parts.length), file: { ...file, tensors, metadata } };
   });
+}
+
+function partsOf(file: TensorFile, { name = "model.gguf", maxBytes = Number.POSITIVE_INFINITY }: EncodeGgufOptions) {
+  for (const tensor of file.tensors.values()) checkTensor(tensor);
+  const clean: TensorFile = { ...file, metadata: withoutSplit(file.metadata) };
+  const alignment = alignmentOf(clean.metadata);
+  return { parts: shards(name, clean, alignment, maxBytes), alignment };
+}
+
+function checkBytes({ maxBytes = Number.POSITIVE_INFINITY }: EncodeGgufOptions): number {
+  if (maxBytes > 0) return maxBytes;
+  return fail("usage", `gguf: files of at most ${maxBytes} bytes can't hold anything; give a size above 0`);
+}
+
+/**
+ * Where the bytes of `encodeGguf`'s files lie, for those who write tensors by themselves: a layout for each file, their
+ * tensors in order. Fails like it.
+ */
+export function layoutGguf(file: TensorFile, options: EncodeGgufOptions = {}): readonly GgufLayout[] {
+  checkBytes(options);
+  const { parts, alignment } = partsOf(file, options);
+  return parts.map((part) => layoutOf(part, alignment));
 }
 
 /**
@@ -101,12 +147,10 @@ function shards(name: string, file: TensorFile, alignment: number, maxBytes: num
  * the map. Fails with code "unsupported" for elements ggml does not have, "format" for data that does not fit its shape.
  */
 export function encodeGguf(file: TensorFile, options: EncodeGgufOptions = {}): readonly OutputFile[] {
-  const { name = "model.gguf", maxBytes = Number.POSITIVE_INFINITY } = options;
-  if (!(maxBytes > 0))
-    fail("usage", `gguf: files of at most ${maxBytes} bytes can't hold anything; give a size above 0`);
+  const maxBytes = checkBytes(options);
   const source = file.container === "gguf" ? sourceOf(file) : undefined;
-  if (source !== undefined && source.size <= maxBytes) return [pieceFile(name, source.size, [source])];
-  for (const tensor of file.tensors.values()) checkTensor(tensor);
-  const clean: TensorFile = { ...file, metadata: withoutSplit(file.metadata) };
-  return shards(name, clean, alignmentOf(clean.metadata), maxBytes);
+  if (source !== undefined && source.size <= maxBytes)
+    return [pieceFile(options.name ?? "model.gguf", source.size, [source])];
+  const { parts, alignment } = partsOf(file, options);
+  return parts.map((part) => encodeOne(part, alignment));
 }

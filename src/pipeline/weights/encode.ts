@@ -1,96 +1,148 @@
-/** One tensor as blocks: rows are read, decoded, encoded and handed on in pieces, so memory follows the piece. */
+/** Pieces of tensors as blocks; memory follows the piece. */
 import type { ByteSource } from "../../ir/source.ts";
-import type { StoredTensor } from "../../ir/tensor-file.ts";
 import { decodeGgml, encodeGgml, type GgmlFormatName, ggmlBytes } from "../../kernels/ggml/index.ts";
-import { typedView } from "../../numeric/convert.ts";
 import { fail } from "../../numeric/errors.ts";
-import { addErrors, type ErrorSums, noErrors } from "../../numeric/metrics.ts";
+import type { ErrorSums } from "../../numeric/metrics.ts";
+import { ggmlBuffers } from "./buffers.ts";
+import { columnsOf, type Encoding, type Piece, piecesOf, type TensorWork } from "./cut.ts";
 
-/** Values of a piece, 4 MB of float32; a longer row is a piece of its own. */
-const PIECE_VALUES = 1 << 20;
-/** Values of a tensor that the error is measured on, spread over its pieces: the decibels of more differ in the second digit behind the point. */
-const MEASURED_VALUES = 1 << 18;
+/** Values of a tensor that the error is measured on, spread over its pieces: more change the decibels by some hundredths. */
+const MEASURED_VALUES = 1 << 16;
+/** The longest block of any type. */
+const LONGEST_BLOCK = 256;
 
-/** What is encoded into what. */
-export interface Encoding {
-  readonly tensor: StoredTensor;
-  readonly from: GgmlFormatName;
-  readonly to: GgmlFormatName;
-  /** One weight per column for each matrix, where known. */
-  readonly importance?: Float32Array;
-  readonly allowsNoImportance: boolean;
+/** Squares of the values that were measured, and of their errors. */
+export type Noise = Pick<ErrorSums, "signal" | "noise">;
+
+/** Nothing was measured. */
+export const silence: Noise = { signal: 0, noise: 0 };
+
+/** Both together. */
+export const addNoise = (a: Noise, b: Noise): Noise => ({ signal: a.signal + b.signal, noise: a.noise + b.noise });
+
+/** A tensor whose rows are encoded. */
+export interface EncodedWork extends TensorWork {
+  readonly encoding: Encoding;
 }
 
-/** Told of each piece: bytes of the source that are done, and errors of the rows that were measured. */
-export type OnPiece = (bytes: number, errors: ErrorSums) => void;
-
-/** Rows that one call may encode: not beyond a matrix, since each has its importance. */
-interface Piece {
-  readonly row: number;
-  readonly rows: number;
-  readonly matrix: number;
+/** What a piece became; the bytes hold until the next piece is encoded. */
+export interface EncodedPiece {
+  readonly bytes: Uint8Array;
+  readonly noise: Noise;
 }
 
-function* piecesOf(columns: number, rowsOfMatrix: number, matrices: number): Iterable<Piece> {
-  const most = Math.max(1, Math.floor(PIECE_VALUES / columns));
-  for (let matrix = 0; matrix < matrices; matrix++)
-    for (let row = 0; row < rowsOfMatrix; row += most)
-      yield { row: matrix * rowsOfMatrix + row, rows: Math.min(most, rowsOfMatrix - row), matrix };
+/** Encodes pieces one after the other, in memory of its own. */
+export interface PieceEncoder {
+  /** Where the bytes that the piece has in the source are to be put. */
+  source(work: EncodedWork, piece: Piece): Uint8Array;
+  /** Encodes what was put there; errors of the data name the tensor and the index. */
+  encode(work: EncodedWork, piece: Piece, importance: Float32Array | undefined): EncodedPiece;
 }
 
-function decode(bytes: Uint8Array, from: GgmlFormatName, count: number, name: string): Float32Array {
-  if (from === "f32") return typedView(bytes, "float32") as Float32Array;
-  const out = new Float32Array(count);
-  decodeGgml(from, bytes, out, name);
-  return out;
+const valuesOf = (work: EncodedWork, piece: Piece): number => piece.units * columnsOf(work);
+
+const bytesOfFloats = ({ buffer, byteOffset }: Float32Array, length: number): Uint8Array =>
+  new Uint8Array(buffer, byteOffset, length);
+
+/** The bytes of a float32 source are its values; others are decoded. */
+function sourceRoom(work: EncodedWork, piece: Piece): Uint8Array {
+  const { input, values } = ggmlBuffers(valuesOf(work, piece));
+  const length = piece.units * work.cut.before;
+  return work.encoding.from === "f32" ? bytesOfFloats(values, length) : input.subarray(0, length);
 }
 
-/** Columns, rows of one matrix, and matrices of a shape. */
-function lengthsOf(shape: readonly number[]): readonly [number, number, number] {
-  const product = (lengths: readonly number[]) => lengths.reduce((so, length) => so * length, 1);
-  return [shape.at(-1) ?? 1, shape.at(-2) ?? 1, product(shape.slice(0, -2))];
+/** Of a piece with so many values: whole blocks from its beginning. */
+function measuredCount({ cut, shape }: TensorWork, count: number): number {
+  const all = cut.matrices * cut.units * columnsOf({ shape });
+  const share = Math.min(1, MEASURED_VALUES / Math.max(1, all));
+  return Math.min(count, Math.ceil((count * share) / LONGEST_BLOCK) * LONGEST_BLOCK);
 }
 
-function measure(to: GgmlFormatName, values: Float32Array, blocks: Uint8Array, count: number, name: string): ErrorSums {
-  const back = new Float32Array(count);
-  decodeGgml(to, blocks.subarray(0, ggmlBytes(to, count)), back, name);
-  return addErrors(noErrors, values.subarray(0, count), back);
+function noiseOf(values: Float32Array, back: Float32Array): Noise {
+  let signal = 0;
+  let noise = 0;
+  for (let i = 0; i < back.length; i++) {
+    const value = values[i]!;
+    const error = back[i]! - value;
+    signal += value * value;
+    noise += error * error;
+  }
+  return { signal, noise };
 }
 
-async function encodePiece(encoding: Encoding, columns: number, { row, rows, matrix }: Piece, share: number) {
-  const { tensor, from, to, importance, allowsNoImportance } = encoding;
-  const { name, data } = tensor;
-  const [first, count] = [row * columns, rows * columns];
-  const source = await data.read(ggmlBytes(from, first), ggmlBytes(from, count));
-  const values = decode(source, from, count, name);
-  const blocks = new Uint8Array(ggmlBytes(to, count));
-  const own = importance?.subarray(matrix * columns, (matrix + 1) * columns);
-  encodeGgml(to, values, blocks, { name, rows, columns, first, allowsNoImportance, ...(own && { importance: own }) });
-  const measured = Math.ceil(rows * share) * columns;
-  return { blocks, read: source.length, errors: measure(to, values, blocks, measured, name) };
+/** Decodes the beginning of the blocks again and compares. */
+function measure(
+  to: GgmlFormatName,
+  values: Float32Array,
+  blocks: Uint8Array,
+  back: Float32Array,
+  name: string,
+): Noise {
+  decodeGgml(to, blocks.subarray(0, ggmlBytes(to, back.length)), back, name);
+  return noiseOf(values, back);
 }
 
-async function* encodeAll(encoding: Encoding, onPiece: OnPiece): AsyncIterable<Uint8Array> {
-  const [columns, rows, matrices] = lengthsOf(encoding.tensor.shape);
-  const share = Math.min(1, MEASURED_VALUES / Math.max(1, columns * rows * matrices));
-  for (const piece of piecesOf(columns, rows, matrices)) {
-    const { blocks, read, errors } = await encodePiece(encoding, columns, piece, share);
-    onPiece(read, errors);
-    yield blocks;
+/** An encoder whose pieces lie where the kernels work. */
+export function pieceEncoder(): PieceEncoder {
+  let measured = new Float32Array(0);
+  return {
+    source: sourceRoom,
+    encode(work, piece, importance) {
+      const { name, encoding, cut } = work;
+      const { from, to, allowsNoImportance } = encoding;
+      const [columns, count] = [columnsOf(work), valuesOf(work, piece)];
+      const buffers = ggmlBuffers(count);
+      const values = buffers.values.subarray(0, count);
+      if (from !== "f32") decodeGgml(from, sourceRoom(work, piece), values, name);
+      const bytes = buffers.output.subarray(0, piece.units * cut.after);
+      const own = importance?.subarray(piece.matrix * columns, (piece.matrix + 1) * columns);
+      const rows = { name, rows: piece.units, columns, first: piece.first * columns, allowsNoImportance };
+      encodeGgml(to, values, bytes, { ...rows, ...(own && { importance: own }) });
+      const some = measuredCount(work, count);
+      if (measured.length < some) measured = new Float32Array(some);
+      return { bytes, noise: measure(to, values, bytes, measured.subarray(0, some), name) };
+    },
+  };
+}
+
+/** Told of each piece: bytes of the source that are done, and the noise of what was measured. */
+export type OnPiece = (bytes: number, noise: Noise) => void;
+
+async function* encodeAll(
+  work: EncodedWork,
+  data: ByteSource,
+  importance: Float32Array | undefined,
+  onPiece: OnPiece,
+): AsyncIterable<Uint8Array> {
+  const { before } = work.cut;
+  const encoder = pieceEncoder();
+  for (const piece of piecesOf(work.cut)) {
+    const source = await data.read(piece.first * before, piece.units * before);
+    encoder.source(work, piece).set(source);
+    const { bytes, noise } = encoder.encode(work, piece, importance);
+    onPiece(source.length, noise);
+    yield bytes.slice();
   }
 }
 
-/** A tensor's blocks, made when the file is written; errors of the data name the tensor and the index. */
-export function encodedSource(size: number, encoding: Encoding, onPiece: OnPiece): ByteSource {
+/** A tensor's blocks, made when the file is written. */
+export function encodedSource(
+  work: EncodedWork,
+  data: ByteSource,
+  importance: Float32Array | undefined,
+  onPiece: OnPiece,
+): ByteSource {
+  const { matrices, units, after } = work.cut;
+  const size = matrices * units * after;
   return {
     size,
-    chunks: () => encodeAll(encoding, onPiece),
+    chunks: () => encodeAll(work, data, importance, onPiece),
     async read(offset, length) {
       if (offset < 0 || length < 0 || offset + length > size)
         fail("format", `bytes ${offset} to ${offset + length} lie outside a tensor of ${size} bytes`);
       const all = new Uint8Array(size);
       let at = 0;
-      for await (const piece of encodeAll(encoding, () => {})) {
+      for await (const piece of encodeAll(work, data, importance, () => {})) {
         all.set(piece, at);
         at += piece.length;
       }

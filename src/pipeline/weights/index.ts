@@ -1,9 +1,13 @@
 /** Quantizing models without a graph: plan, do, report. */
 export { bitsPerWeight, sizeLabel } from "./bits.ts";
+export { checkCopied } from "./copied.ts";
+export { countPieces, type Piece, pieceOf, type TensorWork } from "./cut.ts";
+export { addNoise, type Noise, silence } from "./encode.ts";
 export { type MeasuredErrors, sampledRows, type TypeErrors } from "./errors.ts";
 export { formatErrors, MAX_ERRORS_CHARACTERS, parseErrors } from "./errors-json.ts";
 export { listFileTypes } from "./list.ts";
 export {
+  layoutOf,
   type NamedImportance,
   type PlanWeightsOptions,
   planWeights,
@@ -20,3 +24,4 @@ export {
   writtenFindings,
 } from "./report.ts";
 export { type PlanTargetOptions, planTarget, type SizeTarget, type TargetPlan } from "./target.ts";
+export { checkAllImportance, importanceFor, type PlannedTensor, plannedTensors } from "./work.ts";

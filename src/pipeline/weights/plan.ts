@@ -1,5 +1,5 @@
 /** Plans the quantization of a GGUF model: which tensor becomes what and why, and the exact size of the file. */
-import { encodeGguf } from "../../containers/gguf/index.ts";
+import { type EncodeGgufOptions, type GgufLayout, layoutGguf } from "../../containers/gguf/index.ts";
 import type { ImportanceMatrix } from "../../containers/imatrix/index.ts";
 import {
   type MetadataValue,
@@ -140,9 +140,17 @@ function metadataOf(file: TensorFile, name: FileTypeName, importance: NamedImpor
 
 const unread = (size: number) => ({ size, read: () => fail("format", "a planned tensor has no bytes yet") });
 
-/** Bytes of the files that a plan leads to. */
-function sizeOf(file: TensorFile, maxBytes: number | undefined): number {
-  return encodeGguf(file, maxBytes === undefined ? {} : { maxBytes }).reduce((sum, { size }) => sum + size, 0);
+/** Where everything lies in the files that a plan leads to. */
+export function layoutOf(
+  file: TensorFile,
+  { metadata, tensors }: Pick<WeightsPlan, "metadata" | "tensors">,
+  options: EncodeGgufOptions = {},
+): readonly GgufLayout[] {
+  const planned = tensors.map(({ name, to, shape, after }): [string, StoredTensor] => [
+    name,
+    { name, type: to, shape, data: unread(after) },
+  ]);
+  return layoutGguf({ ...file, formatVersion: 3, metadata, tensors: new Map(planned) }, options);
 }
 
 /**
@@ -175,13 +183,7 @@ export function planChoices(
 ): WeightsPlan {
   const tensors = orderedTensors(file).map((tensor, i) => planTensor(tensor, choices[i]!, name, options));
   const metadata = metadataOf(file, name, options.importance);
-  const planned = tensors.map(({ name: own, to, shape, after }) => [
-    own,
-    { name: own, type: to, shape, data: unread(after) },
-  ]);
-  const size = sizeOf(
-    { ...file, formatVersion: 3, metadata, tensors: new Map(planned as [string, StoredTensor][]) },
-    options.maxBytes,
-  );
-  return { fileType: name, tensors, metadata, size };
+  const { maxBytes } = options;
+  const layouts = layoutOf(file, { metadata, tensors }, maxBytes === undefined ? {} : { maxBytes });
+  return { fileType: name, tensors, metadata, size: layouts.reduce((sum, { size }) => sum + size, 0) };
 }

@@ -1,18 +1,17 @@
 /** Carries out the plan of a GGUF model: the new model's tensors are computed while it is written. */
-import { importanceOf } from "../../containers/imatrix/index.ts";
 import type { ByteSource } from "../../ir/source.ts";
 import type { StoredTensor, TensorFile } from "../../ir/tensor-file.ts";
-import { fail } from "../../numeric/errors.ts";
-import { type ErrorSums, mergeErrors, noErrors } from "../../numeric/metrics.ts";
-import { isFree } from "../../recipes/ggml/index.ts";
-import { type Encoding, encodedSource } from "./encode.ts";
-import { formatOf, type NamedImportance, type TensorPlan, type WeightsPlan } from "./plan.ts";
+import { checkCopied } from "./copied.ts";
+import { piecesOf } from "./cut.ts";
+import { addNoise, type EncodedWork, encodedSource, type Noise, silence } from "./encode.ts";
+import type { NamedImportance, WeightsPlan } from "./plan.ts";
+import { importanceFor, type PlannedTensor, plannedTensors } from "./work.ts";
 
 /** The new model; `errors` fills while its tensors are read. */
 export interface QuantizedWeights {
   readonly file: TensorFile;
-  /** By name: the difference that encoding made, on rows spread over the tensor. */
-  readonly errors: ReadonlyMap<string, ErrorSums>;
+  /** By name: the difference that encoding made, on values spread over the tensor. */
+  readonly errors: ReadonlyMap<string, Noise>;
 }
 
 /** How the work is watched. */
@@ -22,37 +21,41 @@ export interface QuantizeWeightsOptions {
   readonly onBytes?: (bytes: number, tensor: string) => void;
 }
 
-/** Importance of a tensor; embeddings do without one of another size, which llama-imatrix never measures right. */
-export async function importanceFor(tensor: StoredTensor, importance: NamedImportance | undefined) {
-  const entry = importance?.matrix.entries.get(tensor.name);
-  if (importance === undefined || entry === undefined) return undefined;
-  const columns = tensor.shape.at(-1) ?? 1;
-  if (isFree(tensor.name) && tensor.name !== "output.weight" && entry.length !== columns) return undefined;
-  return importanceOf(importance.matrix, tensor);
+type OnBytes = NonNullable<QuantizeWeightsOptions["onBytes"]>;
+
+/** The bytes as they are, once they were seen to be finite. */
+async function* copied({ tensor, work }: PlannedTensor, onBytes: OnBytes): AsyncIterable<Uint8Array> {
+  const { name, type, data } = tensor;
+  for (const { first, units } of piecesOf(work.cut)) {
+    const bytes = await data.read(first, units);
+    checkCopied(name, type, bytes, first);
+    onBytes(units, name);
+    yield bytes;
+  }
 }
 
-/** Copies with a count of bytes; what is not finite stays where it is not quantized. */
-function counted({ name, data }: StoredTensor, onBytes: (bytes: number, tensor: string) => void): ByteSource {
-  const read = async (offset: number, length: number) => {
-    const bytes = await data.read(offset, length);
-    onBytes(length, name);
-    return bytes;
+function copiedSource(planned: PlannedTensor, onBytes: OnBytes): ByteSource {
+  const { data } = planned.tensor;
+  return {
+    size: data.size,
+    chunks: () => copied(planned, onBytes),
+    read: (offset, length) => data.read(offset, length),
   };
-  return { size: data.size, ...(data.seekable && { seekable: true }), read };
 }
 
-type Watch = Required<Pick<QuantizeWeightsOptions, "onBytes">> & { readonly errors: Map<string, ErrorSums> };
-
-function sourceFor(tensor: StoredTensor, plan: TensorPlan, importance: Float32Array | undefined, watch: Watch) {
-  const { name } = tensor;
-  if (plan.format === undefined) return counted(tensor, watch.onBytes);
-  const encoding: Encoding = {
-    ...{ tensor, from: formatOf(tensor), to: plan.format, allowsNoImportance: isFree(name) },
-    ...(importance && { importance }),
-  };
-  return encodedSource(plan.after, encoding, (bytes, errors) => {
-    watch.errors.set(name, mergeErrors(watch.errors.get(name) ?? noErrors, errors));
-    watch.onBytes(bytes, name);
+function sourceFor(
+  planned: PlannedTensor,
+  importance: Float32Array | undefined,
+  onBytes: OnBytes,
+  errors: Map<string, Noise>,
+): ByteSource {
+  const { work, tensor } = planned;
+  const { name, encoding } = work;
+  if (encoding === undefined) return copiedSource(planned, onBytes);
+  const encoded: EncodedWork = { ...work, encoding };
+  return encodedSource(encoded, tensor.data, importance, (bytes, noise) => {
+    errors.set(name, addNoise(errors.get(name) ?? silence, noise));
+    onBytes(bytes, name);
   });
 }
 
@@ -65,15 +68,13 @@ export async function quantizeWeights(
   plan: WeightsPlan,
   { importance, onBytes = () => {} }: QuantizeWeightsOptions = {},
 ): Promise<QuantizedWeights> {
-  const errors = new Map<string, ErrorSums>();
+  const errors = new Map<string, Noise>();
   const tensors = new Map<string, StoredTensor>();
-  for (const tensorPlan of plan.tensors) {
-    const { name, missing } = tensorPlan;
-    if (missing !== undefined) fail("usage", `tensor "${name}": ${missing}`);
-    const tensor = file.tensors.get(name) ?? fail("format", `tensor "${name}" is planned, but the model has none`);
-    const weights = tensorPlan.format === undefined ? undefined : await importanceFor(tensor, importance);
-    const data = sourceFor(tensor, tensorPlan, weights, { onBytes, errors });
-    tensors.set(name, { name, type: tensorPlan.to, shape: tensor.shape, data });
+  for (const planned of plannedTensors(file, plan)) {
+    const { work, plan: own } = planned;
+    const { name, shape } = work;
+    const weights = work.encoding && (await importanceFor(work, importance));
+    tensors.set(name, { name, type: own.to, shape, data: sourceFor(planned, weights, onBytes, errors) });
   }
   return { file: { ...file, formatVersion: 3, metadata: plan.metadata, tensors }, errors };
 }

@@ -1,8 +1,9 @@
 /** What quantizing a file of weights did, or would do. */
 import type { StorageType } from "../../ir/tensor-file.ts";
 import type { ErrorCode } from "../../numeric/errors.ts";
-import { type ErrorSums, sqnr } from "../../numeric/metrics.ts";
+import { sqnr } from "../../numeric/metrics.ts";
 import type { BeforeAfter, Finding } from "../result.ts";
+import type { Noise } from "./encode.ts";
 import type { TensorPlan, WeightsPlan } from "./plan.ts";
 
 /** One tensor before and after. */
@@ -50,7 +51,7 @@ export interface SeveralWeightsReport {
   readonly seconds: number;
 }
 
-function tensorReport(plan: TensorPlan, errors: ErrorSums | undefined): TensorReport {
+function tensorReport(plan: TensorPlan, errors: Noise | undefined): TensorReport {
   const { name, shape, from, to, before, after, reason, insteadOf } = plan;
   const ratio = errors === undefined ? undefined : sqnr(errors);
   return {
@@ -60,7 +61,7 @@ function tensorReport(plan: TensorPlan, errors: ErrorSums | undefined): TensorRe
   };
 }
 
-export const tensorReports = (plan: WeightsPlan, errors: ReadonlyMap<string, ErrorSums>): readonly TensorReport[] =>
+export const tensorReports = (plan: WeightsPlan, errors: ReadonlyMap<string, Noise>): readonly TensorReport[] =>
   plan.tensors.map((tensor) => tensorReport(tensor, errors.get(tensor.name)));
 
 const NOT_RUN: Finding = {

@@ -19,7 +19,7 @@ import {
   storageOf,
   type WeightsPlan,
 } from "./plan.ts";
-import { importanceFor } from "./quantize.ts";
+import { importanceFor } from "./work.ts";
 
 /** The most that a file may take: bytes of all of it, or bits of its tensors for each weight. */
 export type SizeTarget = { readonly bytes: number } | { readonly bitsPerWeight: number };

@@ -1,0 +1,120 @@
+/** What threads share while they encode a model: the work as plain data, and one memory for who does what and what is done. */
+import { crc32 } from "node:zlib";
+import type { TensorWork } from "../pipeline/weights/cut.ts";
+import type { Noise } from "../pipeline/weights/encode.ts";
+
+/** One tensor: what is done, and where its bytes lie. */
+export interface PlacedWork extends TensorWork {
+  /** Number of the source file. */
+  readonly file: number;
+  /** Byte of the source, and of the new file, at which the tensor begins. */
+  readonly source: number;
+  readonly target: number;
+  /** Number of its first piece, counted over all tensors. */
+  readonly start: number;
+}
+
+/** A file that is read; `stamp` tells whether it is still as it was when the work was planned. */
+export interface SourceFile {
+  readonly path: string;
+  readonly stamp: string;
+}
+
+/** Everything a thread needs. */
+export interface EncodeJob {
+  readonly works: readonly PlacedWork[];
+  readonly files: readonly SourceFile[];
+  /** File descriptor of the new file: threads of a process share them. */
+  readonly output: number;
+  /** Byte at which the first entry of the journal lies. */
+  readonly journal: number;
+  /** File of the importance matrix. */
+  readonly imatrix?: string;
+  readonly pieces: number;
+  readonly shared: SharedArrayBuffer;
+}
+
+/** Bytes of one entry of the journal: signal and noise as float64, checksum of the piece and of the entry as uint32. */
+export const ENTRY_BYTES = 24;
+const CONTROL_BYTES = 16;
+
+/** Places of `control`. */
+export const [NEXT, STOP] = [0, 1];
+
+/** What a piece is: to be done, done according to the journal of a process that was killed, or done. */
+export const [OPEN, CLAIMED, DONE] = [0, 1, 2];
+
+/** Views of the shared memory. */
+export interface Shared {
+  /** Number of the next piece that nobody works on, and whether all should stop. */
+  readonly control: Int32Array;
+  /** The journal: one entry per piece. */
+  readonly entries: Uint8Array;
+  /** The same memory as numbers. */
+  readonly numbers: Float64Array;
+  readonly words: Uint32Array;
+  readonly states: Uint8Array;
+}
+
+/** Memory for so many pieces. */
+export const sharedBuffer = (pieces: number): SharedArrayBuffer =>
+  new SharedArrayBuffer(CONTROL_BYTES + pieces * (ENTRY_BYTES + 1));
+
+/** Views of a job's memory. */
+export function sharedViews({ shared, pieces }: Pick<EncodeJob, "shared" | "pieces">): Shared {
+  return {
+    control: new Int32Array(shared, 0, CONTROL_BYTES / 4),
+    entries: new Uint8Array(shared, CONTROL_BYTES, pieces * ENTRY_BYTES),
+    numbers: new Float64Array(shared, CONTROL_BYTES, (pieces * ENTRY_BYTES) / 8),
+    words: new Uint32Array(shared, CONTROL_BYTES, (pieces * ENTRY_BYTES) / 4),
+    states: new Uint8Array(shared, CONTROL_BYTES + pieces * ENTRY_BYTES, pieces),
+  };
+}
+
+/** The next piece, or -1 where there is none or all should stop. */
+export function claim({ control }: Shared, pieces: number): number {
+  if (Atomics.load(control, STOP) !== 0) return -1;
+  const piece = Atomics.add(control, NEXT, 1);
+  return piece < pieces ? piece : -1;
+}
+
+/** The place of a piece: its tensor, searched from `near` on, where the last one was. */
+export function workAt(works: readonly PlacedWork[], piece: number, near: number): number {
+  let at = near;
+  while (at + 1 < works.length && works[at + 1]!.start <= piece) at++;
+  return at;
+}
+
+/** The entry of a piece. */
+export const entryOf = ({ entries }: Shared, piece: number): Uint8Array =>
+  entries.subarray(piece * ENTRY_BYTES, (piece + 1) * ENTRY_BYTES);
+
+/** What was measured of a piece that is done. */
+export const noiseOf = ({ numbers }: Shared, piece: number): Noise => ({
+  signal: numbers[3 * piece]!,
+  noise: numbers[3 * piece + 1]!,
+});
+
+const PIECE_SUM = 4;
+const ENTRY_SUM = 5;
+const WORDS = 6;
+
+/** Sum over an entry but itself. Memory of threads is copied first: not everything of Node takes it. */
+const sumOf = (shared: Shared, piece: number): number =>
+  crc32(Uint8Array.from(entryOf(shared, piece).subarray(0, ENTRY_SUM * 4)));
+
+/** Fills the entry of a piece that was written. */
+export function enter(shared: Shared, piece: number, { signal, noise }: Noise, bytes: Uint8Array): void {
+  shared.numbers[3 * piece] = signal;
+  shared.numbers[3 * piece + 1] = noise;
+  shared.words[WORDS * piece + PIECE_SUM] = crc32(bytes);
+  shared.words[WORDS * piece + ENTRY_SUM] = sumOf(shared, piece);
+}
+
+/** Whether an entry of the journal is whole; of a piece that was never written it is not. */
+export const isEntered = (shared: Shared, piece: number): boolean =>
+  shared.words[WORDS * piece + ENTRY_SUM] === sumOf(shared, piece);
+
+/** Whether these are the bytes that an entry was made for. */
+export const isOf = (shared: Shared, piece: number, bytes: Uint8Array): boolean =>
+  shared.words[WORDS * piece + PIECE_SUM] === crc32(bytes);

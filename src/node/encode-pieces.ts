@@ -1,0 +1,173 @@
+/** What one thread does: takes pieces of the source, encodes them and writes them to their places in the new file. */
+import { closeSync, fstatSync, openSync, readSync, writeSync } from "node:fs";
+import { FewbitError, fail } from "../numeric/errors.ts";
+import { checkCopied } from "../pipeline/weights/copied.ts";
+import { type Piece, pieceOf } from "../pipeline/weights/cut.ts";
+import { type EncodedPiece, type PieceEncoder, pieceEncoder, silence } from "../pipeline/weights/encode.ts";
+import type { NamedImportance } from "../pipeline/weights/plan.ts";
+import {
+  CLAIMED,
+  DONE,
+  ENTRY_BYTES,
+  type EncodeJob,
+  enter,
+  entryOf,
+  isOf,
+  type PlacedWork,
+  type Shared,
+  sharedViews,
+  workAt,
+} from "./encode-job.ts";
+import { stampOf } from "./file-source.ts";
+import { ioError } from "./io-errors.ts";
+
+/** Works on one piece after the other; numbers must rise. */
+export interface PieceRunner {
+  /** Bytes of the source that the piece has. */
+  run(piece: number): Promise<number>;
+  close(): void;
+}
+
+/** Reads as many bytes as `into` holds; files end before that only when they are changed. */
+export function readFullySync(fd: number, path: string, into: Uint8Array, offset: number): void {
+  for (let done = 0; done < into.length; ) {
+    const read = readSync(fd, into, done, into.length - done, offset + done);
+    if (read === 0) fail("io", `"${path}" became shorter while it was read; do not change a model that is in use`);
+    done += read;
+  }
+}
+
+/** Writes all bytes. */
+export function writeFullySync(fd: number, bytes: Uint8Array, offset: number): void {
+  for (let done = 0; done < bytes.length; ) done += writeSync(fd, bytes, done, bytes.length - done, offset + done);
+}
+
+/** Bytes that are kept from piece to piece. */
+function byteRoom(): (count: number) => Uint8Array {
+  let room = Buffer.allocUnsafeSlow(0);
+  return (count) => {
+    if (room.length < count) room = Buffer.allocUnsafeSlow(count);
+    return room.subarray(0, count);
+  };
+}
+
+/** The file that is being read; each thread opens it by itself, and only one at a time. */
+function sourceReader(job: EncodeJob) {
+  let [file, fd] = [-1, -1];
+  const close = (): void => {
+    if (fd >= 0) closeSync(fd);
+    fd = -1;
+  };
+  const open = (next: number): void => {
+    close();
+    const { path, stamp } = job.files[next]!;
+    fd = openSync(path, "r");
+    file = next;
+    if (stampOf(fstatSync(fd, { bigint: true })) !== stamp)
+      fail("io", `"${path}" was changed since it was opened; do not change a model that is in use`);
+  };
+  const read = (next: number, into: Uint8Array, offset: number): void => {
+    const { path } = job.files[next]!;
+    try {
+      if (file !== next) open(next);
+      readFullySync(fd, path, into, offset);
+    } catch (error) {
+      throw ioError(error, "read", path);
+    }
+  };
+  return { read, close };
+}
+
+/** Importance of the tensor that is worked on; the file is opened when it is first wanted. */
+function importanceReader({ imatrix }: EncodeJob) {
+  let importance: NamedImportance | undefined;
+  let close = async (): Promise<void> => {};
+  return {
+    async read(work: PlacedWork): Promise<Float32Array | undefined> {
+      if (imatrix === undefined || work.encoding === undefined) return undefined;
+      const { importanceFor } = await import("../pipeline/weights/work.ts");
+      const { openImportance } = await import("./open-importance.ts");
+      if (importance === undefined) ({ importance, close } = await openImportance(imatrix));
+      return importanceFor(work, importance);
+    },
+    close: () => close(),
+  };
+}
+
+/** Where pieces are worked on: those that are encoded where the kernels are, others anywhere. */
+interface Rooms {
+  readonly bytes: (count: number) => Uint8Array;
+  readonly encoder: PieceEncoder;
+}
+
+/** Reads a piece by `read` and makes what it becomes, with the error of what was measured of it. */
+function convert(
+  work: PlacedWork,
+  piece: Piece,
+  read: (into: Uint8Array) => void,
+  importance: Float32Array | undefined,
+  { bytes, encoder }: Rooms,
+): EncodedPiece {
+  const { encoding, name, type } = work;
+  if (encoding === undefined) {
+    const copied = bytes(piece.units);
+    read(copied);
+    checkCopied(name, type, copied, piece.first);
+    return { bytes: copied, noise: silence };
+  }
+  const encoded = { ...work, encoding };
+  read(encoder.source(encoded, piece));
+  return encoder.encode(encoded, piece, importance);
+}
+
+/** Whether a piece of a process that was killed is in its place; what is not gets done again. */
+function isThere(job: EncodeJob, shared: Shared, number: number, bytes: Uint8Array, offset: number): boolean {
+  if (shared.states[number] !== CLAIMED) return false;
+  readFullySync(job.output, "the unfinished file", bytes, offset);
+  return isOf(shared, number, bytes);
+}
+
+/** Names the tensor in what the system says: a full disk, a file that can't be read. */
+const named = (error: unknown, tensor: string): FewbitError => {
+  const { code, message, cause } = ioError(error, "write", "the unfinished file");
+  return new FewbitError(code, message.includes(tensor) ? message : `tensor "${tensor}": ${message}`, { cause });
+};
+
+/** A runner with files and room of its own. Errors are `FewbitError`s that name the tensor. */
+export function pieceRunner(job: EncodeJob): PieceRunner {
+  const shared = sharedViews(job);
+  const [source, importance] = [sourceReader(job), importanceReader(job)];
+  const rooms: Rooms = { bytes: byteRoom(), encoder: pieceEncoder() };
+  let [at, weighted] = [0, -1];
+  let weights: Float32Array | undefined;
+  const work = async (number: number): Promise<number> => {
+    const own = job.works[at]!;
+    const { cut, start, target, file } = own;
+    const piece = pieceOf(cut, number - start);
+    const [size, offset] = [piece.units * cut.before, target + piece.first * cut.after];
+    if (isThere(job, shared, number, rooms.bytes(piece.units * cut.after), offset)) return size;
+    if (weighted !== at) [weights, weighted] = [await importance.read(own), at];
+    const read = (into: Uint8Array): void => source.read(file, into, own.source + piece.first * cut.before);
+    const { bytes, noise } = convert(own, piece, read, weights, rooms);
+    writeFullySync(job.output, bytes, offset);
+    enter(shared, number, noise, bytes);
+    writeFullySync(job.output, Uint8Array.from(entryOf(shared, number)), job.journal + number * ENTRY_BYTES);
+    return size;
+  };
+  return {
+    async run(number) {
+      at = workAt(job.works, number, at);
+      try {
+        const bytes = await work(number);
+        Atomics.store(shared.states, number, DONE);
+        return bytes;
+      } catch (error) {
+        throw named(error, job.works[at]!.name);
+      }
+    },
+    close() {
+      source.close();
+      void importance.close();
+    },
+  };
+}
