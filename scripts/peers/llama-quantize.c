@@ -1,4 +1,4 @@
-/* llama-quantize for tests/golden/gguf/quantize.json: IN OUT FILE_TYPE THREADS [im=FILE] [kvs=KEY=TEXT] [kvi=KEY=NUMBER].
+/* llama-quantize for tests/golden/gguf/quantize.json: IN OUT FILE_TYPE THREADS [pure] [im=FILE] [kvs=KEY=TEXT] [kvi=KEY=NUMBER].
    FILE of importance: lines "NAME COUNT", each with COUNT floats behind it. Built by llama-quantize.sh. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -49,7 +49,9 @@ int main(int argc, char **argv) {
   params.ftype = atoi(argv[3]);
   params.nthread = atoi(argv[4]);
   for (int i = 5; i < argc; i++) {
-    if (strncmp(argv[i], "im=", 3) == 0) {
+    if (strcmp(argv[i], "pure") == 0) {
+      params.pure = 1;
+    } else if (strncmp(argv[i], "im=", 3) == 0) {
       if (read_importance(argv[i] + 3, entries) < 0) return 2;
       params.imatrix = entries;
     } else if (n_keys < MAX_KEYS) {

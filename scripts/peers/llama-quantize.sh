@@ -11,7 +11,7 @@ npm pack --silent "node-llama-cpp@$version" "@node-llama-cpp/linux-x64@$version"
 mkdir -p headers library
 tar xzf "node-llama-cpp-$version.tgz" -C headers
 tar xzf "node-llama-cpp-linux-x64-$version.tgz" -C library
-git clone --quiet headers/package/llama/gitRelease.bundle llama.cpp
+git -c advice.detachedHead=false clone --quiet headers/package/llama/gitRelease.bundle llama.cpp
 bins=$PWD/library/package/bins/linux-x64
 cc -O2 -Illama.cpp/include -Illama.cpp/ggml/include "$here/llama-quantize.c" -o llama-quantize \
   -L"$bins" -Wl,-rpath,"$bins" -l:libllama.v0.5.0.so -l:libggml.v0.5.0.so -l:libggml-base.so

@@ -15,15 +15,19 @@ export interface QuantizeWeightsFileOptions extends Omit<GgmlRequest, "target"> 
   readonly keep?: readonly RegExp[];
   /** A file that ends in .gguf, or a folder; beside the model by default. */
   readonly output?: string;
+  /** Threads that encode, this one among them; one for each core by default, 16 at most. */
+  readonly threads?: number;
   /** Keeps the errors measured for a target, so that they are measured once. */
   readonly stats?: string;
 }
 
-function requestOf({ model, scheme, keep = [], output, stats, ...ggml }: QuantizeWeightsFileOptions): QuantizeRequest {
+function requestOf(options: QuantizeWeightsFileOptions): QuantizeRequest {
+  const { model, scheme, keep = [], output, stats, threads, ...ggml } = options;
   return {
     ...{ model, schemes: scheme === undefined ? [] : [scheme], ggml },
     ...{ force: false, embeddings: false, threads: 1, command: "quantizeWeights()" },
     keep: keep.map((pattern) => ({ kind: "regex", pattern })),
+    ...(threads !== undefined && { encoders: threads }),
     ...(output !== undefined && { output }),
     ...(stats !== undefined && { stats }),
   };
