@@ -24,6 +24,16 @@ declare const WebAssembly: {
 /** Exports of `assembly/index.ts`; `weights` is 0 where there are none. */
 export interface Program {
   readonly memory: { readonly buffer: ArrayBuffer; grow(pages: number): number };
+  encodeHalf(src: number, dst: number, count: number): void;
+  encodeBfloat(src: number, dst: number, count: number): void;
+  decodeHalf(src: number, dst: number, count: number): void;
+  decodeBfloat(src: number, dst: number, count: number): void;
+  firstBadFloat(src: number, count: number): number;
+  firstBadHalf(src: number, count: number, exponent: number): number;
+  encodeQ1(src: number, dst: number, blocks: number): void;
+  encodeQ2(src: number, dst: number, blocks: number): void;
+  encodeTq1(src: number, dst: number, blocks: number): void;
+  encodeTq2(src: number, dst: number, blocks: number): void;
   encodeBytes(src: number, dst: number, blocks: number): void;
   encodeSigned(src: number, dst: number, blocks: number, bits: number): void;
   encodeAffine(src: number, dst: number, blocks: number, bits: number): void;
@@ -83,8 +93,13 @@ export function startMachine(tableBytes = 0): Machine {
   };
 }
 
+let runs: boolean | undefined;
+
 /** False where the runtime has no WebAssembly SIMD. */
-export const hasGgmlWasm = (): boolean => typeof WebAssembly === "object" && WebAssembly.validate(programBytes());
+export function hasGgmlWasm(): boolean {
+  runs ??= typeof WebAssembly === "object" && WebAssembly.validate(programBytes());
+  return runs;
+}
 
 let shared: Machine | undefined;
 
@@ -92,4 +107,35 @@ let shared: Machine | undefined;
 export function machine(): Machine {
   shared ??= startMachine();
   return shared;
+}
+
+/** Arrays in the memory of the shared machine: what lies there is encoded and decoded without being copied. */
+export interface GgmlBuffers {
+  /** Bytes of a source that is not float32. */
+  readonly input: Uint8Array<ArrayBuffer>;
+  /** Values; the bytes of a float32 source can be read right into them. */
+  readonly values: Float32Array<ArrayBuffer>;
+  /** Blocks. */
+  readonly output: Uint8Array<ArrayBuffer>;
+}
+
+const buffersOn = (memory: ArrayBuffer, at: number, values: number): GgmlBuffers => ({
+  input: new Uint8Array(memory, at, 4 * values),
+  values: new Float32Array(memory, at + 4 * values, values),
+  output: new Uint8Array(memory, at + 8 * values, 4 * values),
+});
+
+let buffers: GgmlBuffers | undefined;
+
+/**
+ * Room for so many values, the same on every call. Asking for more than ever before makes new arrays, and those
+ * handed out before become empty. Plain arrays where the runtime has no WebAssembly SIMD.
+ */
+export function ggmlBuffers(values: number): GgmlBuffers {
+  if (buffers !== undefined && buffers.values.length >= values) return buffers;
+  if (hasGgmlWasm()) {
+    shared = startMachine(12 * values);
+    buffers = buffersOn(shared.program.memory.buffer, TABLES_AT, values);
+  } else buffers = buffersOn(new ArrayBuffer(12 * values), 0, values);
+  return buffers;
 }

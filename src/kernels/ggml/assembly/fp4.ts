@@ -1,46 +1,62 @@
 /** Blocks of 4-bit floats: mxfp4 and nvfp4. AssemblyScript. */
-import { BYTES, narrow } from "./pack";
+import { joinNibbles, largest } from "./block";
 
-/** Largest magnitude of 4 n values. */
-function largest(src: usize, n: i32): f32 {
-  let most = f32x4.abs(v128.load(src));
-  for (let i = 1; i < n; i++) most = f32x4.max(most, f32x4.abs(v128.load(src + (i << 4))));
-  const half = f32x4.max(most, i8x16.shuffle(most, most, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7));
-  return max(f32x4.extract_lane(half, 0), f32x4.extract_lane(half, 1));
+/** The first code of least error of one value: twice e2m1 is 0 1 2 3 4 6 8 12; a sign adds 8, but not to 0. */
+function nearestCode(x: f32, d: f32): u32 {
+  const magnitude = abs(x);
+  let least = magnitude;
+  let code: u32 = 0;
+  for (let i: u32 = 1; i < 8; i++) {
+    const value: u32 = i < 5 ? i : i < 7 ? 2 * i - 4 : 12;
+    const error: f32 = abs(<f32>value * d - magnitude);
+    if (!(error < least)) continue;
+    least = error;
+    code = i;
+  }
+  return x < 0 && code > 0 ? code | 8 : code;
 }
 
-let least: v128 = i32x4.splat(0);
-let code: v128 = i32x4.splat(0);
-
-/** Takes code i, standing for `value`, where it is nearer than all before. */
-function offer(magnitude: v128, value: v128, i: i32): void {
-  const error = f32x4.abs(f32x4.sub(value, magnitude));
-  const nearer = f32x4.lt(error, least);
-  least = v128.bitselect(error, least, nearer);
-  code = v128.bitselect(i32x4.splat(i), code, nearer);
+/** Sixteen codes one by one, for values far beyond the largest code: there differences are rounded. */
+function slowCodes(src: usize, d: f32): v128 {
+  let codes = i8x16.splat(0);
+  for (let i = 15; i >= 0; i--) {
+    codes = i8x16.shuffle(codes, codes, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14);
+    codes = i8x16.replace_lane(codes, 0, <i8>nearestCode(load<f32>(src + (i << 2)), d));
+  }
+  return codes;
 }
 
-/** Codes of four values: twice e2m1 is 0 1 2 3 4 6 8 12; a sign adds 8, but not to 0. */
-function nearestCodes(src: usize, d: f32): v128 {
-  const x = v128.load(src);
-  const magnitude = f32x4.abs(x);
-  const step = f32x4.splat(d);
-  least = magnitude;
-  code = i32x4.splat(0);
-  offer(magnitude, step, 1);
-  offer(magnitude, f32x4.mul(step, f32x4.splat(2)), 2);
-  offer(magnitude, f32x4.mul(step, f32x4.splat(3)), 3);
-  offer(magnitude, f32x4.mul(step, f32x4.splat(4)), 4);
-  offer(magnitude, f32x4.mul(step, f32x4.splat(6)), 5);
-  offer(magnitude, f32x4.mul(step, f32x4.splat(8)), 6);
-  offer(magnitude, f32x4.mul(step, f32x4.splat(12)), 7);
-  const negative = v128.and(f32x4.lt(x, f32x4.splat(0)), i32x4.gt_s(code, i32x4.splat(0)));
-  return v128.or(code, v128.and(negative, i32x4.splat(8)));
+/** How many of the borders between codes four values have passed, as -1 each; a tie stays below. */
+// @inline
+function passed(x: v128, a: v128, b: v128, c: v128, d: v128, e: v128, f: v128, g: v128): v128 {
+  const m = f32x4.abs(x);
+  const ab = i32x4.add(f32x4.gt(m, a), f32x4.gt(m, b));
+  const cd = i32x4.add(f32x4.gt(m, c), f32x4.gt(m, d));
+  const ef = i32x4.add(f32x4.gt(m, e), f32x4.gt(m, f));
+  return i32x4.add(i32x4.add(ab, cd), i32x4.add(ef, f32x4.gt(m, g)));
 }
 
-/** Sixteen codes as bytes. */
-function sixteen(src: usize, d: f32): v128 {
-  return narrow(nearestCodes(src, d), nearestCodes(src + 16, d), nearestCodes(src + 32, d), nearestCodes(src + 48, d));
+/** Codes of 16 values, at most 24 d: differences of neighbours are exact, so borders decide. */
+// @inline
+function sixteen(src: usize, d: v128): v128 {
+  const a = f32x4.mul(d, f32x4.splat(0.5));
+  const b = f32x4.mul(d, f32x4.splat(1.5));
+  const c = f32x4.mul(d, f32x4.splat(2.5));
+  const e = f32x4.mul(d, f32x4.splat(3.5));
+  const f = f32x4.mul(d, f32x4.splat(5));
+  const g = f32x4.mul(d, f32x4.splat(7));
+  const h = f32x4.mul(d, f32x4.splat(10));
+  const v0 = v128.load(src);
+  const v1 = v128.load(src, 16);
+  const v2 = v128.load(src, 32);
+  const v3 = v128.load(src, 48);
+  const p01 = i16x8.narrow_i32x4_s(passed(v0, a, b, c, e, f, g, h), passed(v1, a, b, c, e, f, g, h));
+  const p23 = i16x8.narrow_i32x4_s(passed(v2, a, b, c, e, f, g, h), passed(v3, a, b, c, e, f, g, h));
+  const codes = i8x16.neg(i8x16.narrow_i16x8_s(p01, p23));
+  // Saturation keeps the signs of the words.
+  const signs = i8x16.narrow_i16x8_s(i16x8.narrow_i32x4_s(v0, v1), i16x8.narrow_i32x4_s(v2, v3));
+  const eight = i16x8.shr_u(v128.and(signs, i8x16.splat(-128)), 4);
+  return v128.or(codes, v128.and(eight, i8x16.ne(codes, i8x16.splat(0))));
 }
 
 /** floorf(log2f(x)): just below a power of two the float32 logarithm is that of the power itself. */
@@ -60,11 +76,11 @@ function halfPower(e: u32): f32 {
 
 export function encodeMxfp4(src: usize, dst: usize, blocks: i32): void {
   for (let i = 0; i < blocks; i++, src += 128, dst += 17) {
-    const most = largest(src, 8);
+    const most = f32x4.extract_lane(largest(src, 32), 0);
     const e: u32 = most > 0 ? (floorLog2(most) + 125) & 255 : 0;
-    const d = halfPower(e);
+    const d = f32x4.splat(halfPower(e));
     store<u8>(dst, <u8>e);
-    v128.store(dst + 1, v128.or(sixteen(src, d), i8x16.shl(sixteen(src + 64, d), 4)));
+    v128.store(dst, joinNibbles(sixteen(src, d), sixteen(src + 64, d)), 1);
   }
 }
 
@@ -88,9 +104,15 @@ function halfE4m3(bits: u32): f32 {
 export function encodeNvfp4(src: usize, dst: usize, blocks: i32): void {
   for (let i = 0; i < blocks; i++, dst += 36)
     for (let s = 0; s < 4; s++, src += 64) {
-      const bits = unsignedE4m3(largest(src, 4) / 6);
+      const most = f32x4.extract_lane(largest(src, 16), 0);
+      const bits = unsignedE4m3(most / 6);
+      const d = halfE4m3(bits);
       store<u8>(dst + s, <u8>bits);
-      v128.store(BYTES, sixteen(src, halfE4m3(bits)));
-      store<u64>(dst + 4 + (s << 3), load<u64>(BYTES) | (load<u64>(BYTES, 8) << 4));
+      const codes = most < 24 * d ? sixteen(src, f32x4.splat(d)) : slowCodes(src, d);
+      const pairs = v128.or(
+        codes,
+        i16x8.shl(i8x16.shuffle(codes, codes, 8, 9, 10, 11, 12, 13, 14, 15, 8, 9, 10, 11, 12, 13, 14, 15), 4),
+      );
+      v128.store64_lane(dst + 4 + (s << 3), pairs, 0);
     }
 }

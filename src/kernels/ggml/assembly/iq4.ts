@@ -1,7 +1,8 @@
 /** 4-bit codes of 16 uneven values: iq4_nl and iq4_xs. AssemblyScript. */
+import { narrow } from "./block";
 import { peakOf, sumOfSquares } from "./k-quants";
 import { gather, nearestInts, peaks, sumSquares, W, weighImportance, weighSquares, X } from "./lanes";
-import { BYTES, narrow, packBlock } from "./pack";
+import { BYTES, packBlock } from "./pack";
 import { EPSILON, storeHalf } from "./scalar";
 
 const FLOATS: usize = 128;

@@ -1,4 +1,5 @@
 /** Super-blocks of 256: q2_k q3_k q4_k q5_k q6_k. AssemblyScript. */
+import { narrow } from "./block";
 import {
   CODES,
   gather,
@@ -16,7 +17,7 @@ import {
   weighSquares,
   X,
 } from "./lanes";
-import { BYTES, narrow, packBits, packNibbles, packPairs } from "./pack";
+import { BYTES, packBits, packNibbles, packPairs } from "./pack";
 import { EPSILON, makeQp, nearest, ofHalf, storeHalf } from "./scalar";
 
 const SUPER_BYTES: usize = 1024;

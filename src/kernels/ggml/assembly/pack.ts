@@ -3,11 +3,6 @@
 /** 256 codes. */
 export const BYTES: usize = 4096;
 
-/** Four times four integers of [0, 255] as 16 bytes. */
-export function narrow(a: v128, b: v128, c: v128, d: v128): v128 {
-  return i8x16.narrow_i16x8_u(i16x8.narrow_i32x4_s(a, b), i16x8.narrow_i32x4_s(c, d));
-}
-
 /** Codes j and j + 16 of 32 share byte j. */
 export function packBlock(codes: usize, to: usize): void {
   const mask = i8x16.splat(15);

@@ -1,34 +1,15 @@
 /** Blocks of 32: q4_0 q4_1 q5_0 q5_1 q8_0. AssemblyScript. */
+import { highest, joinNibbles, largest, lowest, narrowWhole, reciprocals, spreadMax, spreadMin } from "./block";
 import { CODES, gather, makeQkx, makeQx, mins, scales, W, weighImportance, X } from "./lanes";
-import { BYTES, highBits, narrow, packBlock } from "./pack";
+import { BYTES, highBits, packBlock } from "./pack";
 import { storeHalf } from "./scalar";
 
 const FLOATS: usize = 128;
 
-function largestLane(a: v128): f32 {
-  const b = f32x4.max(a, i8x16.shuffle(a, a, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7));
-  return max(f32x4.extract_lane(b, 0), f32x4.extract_lane(b, 1));
-}
-
-function smallestLane(a: v128): f32 {
-  const b = f32x4.min(a, i8x16.shuffle(a, a, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7));
-  return min(f32x4.extract_lane(b, 0), f32x4.extract_lane(b, 1));
-}
-
-function largestMagnitude(src: usize): f32 {
-  let most = f32x4.abs(v128.load(src));
-  for (let at: usize = 16; at < FLOATS; at += 16) most = f32x4.max(most, f32x4.abs(v128.load(src + at)));
-  return largestLane(most);
-}
-
 /** The first value of magnitude `most`; 0 in a block of zeros. */
-function peakOf(src: usize, most: f32): f32 {
+function firstPeak(src: usize, most: f32): f32 {
   if (most === 0) return 0;
-  const wanted = f32x4.splat(most);
-  for (let at: usize = 0; at < FLOATS; at += 16) {
-    const found = i32x4.bitmask(f32x4.eq(f32x4.abs(v128.load(src + at)), wanted));
-    if (found !== 0) return load<f32>(src + at + <usize>(ctz(found) << 2));
-  }
+  for (let at: usize = 0; at < FLOATS; at += 4) if (abs(load<f32>(src + at)) === most) return load<f32>(src + at);
   return 0;
 }
 
@@ -38,70 +19,126 @@ function firstEqual(src: usize, value: f32): f32 {
   return value;
 }
 
-function reciprocal(d: f32): f32 {
-  return d === 0 ? 0 : 1 / d;
+/** The value of largest magnitude, the first of equals, in all lanes. */
+// @inline
+function peaks(src: usize): v128 {
+  const high = spreadMax(highest(src, 32));
+  const low = f32x4.neg(spreadMin(lowest(src, 32)));
+  if (f32x4.extract_lane(high, 0) === f32x4.extract_lane(low, 0))
+    return f32x4.splat(firstPeak(src, f32x4.extract_lane(high, 0)));
+  return v128.bitselect(high, f32x4.neg(low), f32x4.gt(high, low));
 }
 
-/** Codes trunc((x - min) * id + offset), at most `top`; an infinite id gives 0 everywhere. */
+/** Codes trunc((x - min) * id + offset), at most `top`, of blocks whose scale or its reciprocal is infinite. */
 function truncate(src: usize, least: f32, id: f32, offset: f32, top: i32): void {
-  if (!(abs(id) < Infinity)) {
-    memory.fill(BYTES, 0, 32);
-    return;
-  }
-  const m = f32x4.splat(least);
-  const factor = f32x4.splat(id);
-  const add = f32x4.splat(offset);
-  const high = i8x16.splat(<i8>top);
-  for (let half: usize = 0; half < 2; half++) {
-    const at = src + 64 * half;
-    const a = i32x4.trunc_sat_f32x4_s(f32x4.add(f32x4.mul(f32x4.sub(v128.load(at), m), factor), add));
-    const b = i32x4.trunc_sat_f32x4_s(f32x4.add(f32x4.mul(f32x4.sub(v128.load(at, 16), m), factor), add));
-    const c = i32x4.trunc_sat_f32x4_s(f32x4.add(f32x4.mul(f32x4.sub(v128.load(at, 32), m), factor), add));
-    const d = i32x4.trunc_sat_f32x4_s(f32x4.add(f32x4.mul(f32x4.sub(v128.load(at, 48), m), factor), add));
-    v128.store(BYTES + 16 * half, i8x16.min_u(narrow(a, b, c, d), high));
+  memory.fill(BYTES, 0, 32);
+  if (!(abs(id) < Infinity)) return;
+  for (let i = 0; i < 32; i++) {
+    const code = <i32>(<i8>(<i32>((load<f32>(src + (i << 2)) - least) * id + offset)));
+    store<u8>(BYTES + i, <u8>min(code, top));
   }
 }
 
-/** Writes the codes of `bits` bits; answers where the block ends. */
-function pack(codes: usize, to: usize, bits: i32): usize {
+/** Writes the codes in `BYTES`; answers where the block ends. */
+function pack(to: usize, bits: i32): usize {
   if (bits === 5) {
-    store<u32>(to, highBits(codes));
+    store<u32>(to, highBits(BYTES));
     to += 4;
   }
-  packBlock(codes, to);
+  packBlock(BYTES, to);
   return to + 16;
+}
+
+/** Codes of four values as float32, not above `top`. */
+// @inline
+function code(at: usize, affine: bool, least: v128, id: v128, offset: f32, top: f32): v128 {
+  const x = v128.load(at);
+  const scaled = f32x4.mul(affine ? f32x4.sub(x, least) : x, id);
+  return f32x4.pmin(f32x4.floor(f32x4.add(scaled, f32x4.splat(offset))), f32x4.splat(top));
+}
+
+/** Codes of four values and, times 16, those of the four that are 16 behind them. */
+// @inline
+function pair(at: usize, affine: bool, least: v128, id: v128, offset: f32, top: f32): v128 {
+  const high = code(at + 64, affine, least, id, offset, top);
+  return f32x4.add(code(at, affine, least, id, offset, top), f32x4.mul(high, f32x4.splat(16)));
+}
+
+/** Codes of 4 bits of a block. */
+// @inline
+function storeNibbles(src: usize, to: usize, affine: bool, least: v128, id: v128, offset: f32): void {
+  const a = pair(src, affine, least, id, offset, 15);
+  const b = pair(src + 16, affine, least, id, offset, 15);
+  const c = pair(src + 32, affine, least, id, offset, 15);
+  const d = pair(src + 48, affine, least, id, offset, 15);
+  v128.store(to, narrowWhole(a, b, c, d));
+}
+
+/** Sixteen codes of 5 bits. */
+// @inline
+function sixteen(at: usize, affine: bool, least: v128, id: v128, offset: f32): v128 {
+  const a = code(at, affine, least, id, offset, 31);
+  const b = code(at + 16, affine, least, id, offset, 31);
+  const c = code(at + 32, affine, least, id, offset, 31);
+  const d = code(at + 48, affine, least, id, offset, 31);
+  return narrowWhole(a, b, c, d);
+}
+
+/** Codes of 5 bits of a block. */
+// @inline
+function storeFive(src: usize, to: usize, affine: bool, least: v128, id: v128, offset: f32): void {
+  const a = sixteen(src, affine, least, id, offset);
+  const b = sixteen(src + 64, affine, least, id, offset);
+  const high = <u32>i8x16.bitmask(i16x8.shl(a, 3)) | ((<u32>i8x16.bitmask(i16x8.shl(b, 3))) << 16);
+  store<u32>(to, high);
+  v128.store(to, joinNibbles(a, b), 4);
+}
+
+// @inline
+function storeCodes(src: usize, to: usize, bits: i32, affine: bool, least: v128, id: v128, offset: f32): void {
+  if (bits === 4) storeNibbles(src, to, affine, least, id, offset);
+  else storeFive(src, to, affine, least, id, offset);
+}
+
+// @inline
+function signedBlock(src: usize, dst: usize, bits: i32): void {
+  const top: i32 = 1 << (bits - 1);
+  // Dividing by a power of two is multiplying by its inverse.
+  const d = f32x4.mul(peaks(src), f32x4.splat(-1 / <f32>top));
+  const id = reciprocals(d);
+  storeHalf(dst, f32x4.extract_lane(d, 0));
+  if (abs(f32x4.extract_lane(id, 0)) < Infinity) storeCodes(src, dst + 2, bits, false, d, id, <f32>top + 0.5);
+  else memory.fill(dst + 2, 0, bits === 4 ? 16 : 20);
 }
 
 /** q4_0 and q5_0 without importance. */
 export function encodeSigned(src: usize, dst: usize, blocks: i32, bits: i32): void {
-  const top: i32 = 1 << (bits - 1);
-  for (let i = 0; i < blocks; i++, src += FLOATS) {
-    const d: f32 = peakOf(src, largestMagnitude(src)) / <f32>-top;
-    storeHalf(dst, d);
-    truncate(src, 0, reciprocal(d), <f32>top + 0.5, 2 * top - 1);
-    dst = pack(BYTES, dst + 2, bits);
+  if (bits === 4) for (let i = 0; i < blocks; i++, src += FLOATS, dst += 18) signedBlock(src, dst, 4);
+  else for (let i = 0; i < blocks; i++, src += FLOATS, dst += 22) signedBlock(src, dst, 5);
+}
+
+// @inline
+function affineBlock(src: usize, dst: usize, bits: i32): void {
+  const top: i32 = (1 << bits) - 1;
+  const least = spreadMin(lowest(src, 32));
+  const d = f32x4.div(f32x4.sub(spreadMax(highest(src, 32)), least), f32x4.splat(<f32>top));
+  const id = reciprocals(d);
+  let low = f32x4.extract_lane(least, 0);
+  if (low === 0) low = firstEqual(src, 0);
+  storeHalf(dst, f32x4.extract_lane(d, 0));
+  storeHalf(dst + 2, low);
+  if (f32x4.extract_lane(id, 0) < Infinity && f32x4.extract_lane(d, 0) < Infinity)
+    storeCodes(src, dst + 4, bits, true, least, id, 0.5);
+  else {
+    truncate(src, low, f32x4.extract_lane(id, 0), 0.5, top);
+    pack(dst + 4, bits);
   }
 }
 
 /** q4_1 and q5_1 without importance. */
 export function encodeAffine(src: usize, dst: usize, blocks: i32, bits: i32): void {
-  const top: i32 = (1 << bits) - 1;
-  for (let i = 0; i < blocks; i++, src += FLOATS) {
-    let low = v128.load(src);
-    let high = low;
-    for (let at: usize = 16; at < FLOATS; at += 16) {
-      low = f32x4.min(low, v128.load(src + at));
-      high = f32x4.max(high, v128.load(src + at));
-    }
-    let least = smallestLane(low);
-    const most = largestLane(high);
-    if (least === 0) least = firstEqual(src, 0);
-    const d: f32 = most === least ? 0 : (most - least) / <f32>top;
-    storeHalf(dst, d);
-    storeHalf(dst + 2, least);
-    truncate(src, least, reciprocal(d), 0.5, top);
-    dst = pack(BYTES, dst + 4, bits);
-  }
+  if (bits === 4) for (let i = 0; i < blocks; i++, src += FLOATS, dst += 20) affineBlock(src, dst, 4);
+  else for (let i = 0; i < blocks; i++, src += FLOATS, dst += 24) affineBlock(src, dst, 5);
 }
 
 /** Lane `lane` of the float codes as bytes, `offset` added. */
@@ -137,7 +174,7 @@ export function encodeWeighted(
       storeHalf(dst, laneOf(scales, k));
       if (affine) storeHalf(dst + 2, -laneOf(mins, k));
       lanesToBytes(<usize>k, affine ? 0 : 1 << (bits - 1));
-      dst = pack(BYTES, dst + (affine ? 4 : 2), bits);
+      dst = pack(dst + (affine ? 4 : 2), bits);
     }
     src += FLOATS * <usize>count;
     weights += FLOATS * <usize>count;
@@ -145,35 +182,33 @@ export function encodeWeighted(
   }
 }
 
-/** Half away from zero: a quarter of a step lost by adding 0.5 would show. */
-function rounded(x: v128): v128 {
-  const whole = f32x4.trunc(x);
-  const away = f32x4.ge(f32x4.abs(f32x4.sub(x, whole)), f32x4.splat(0.5));
-  const one = v128.or(v128.and(x, i32x4.splat(i32.MIN_VALUE)), f32x4.splat(1));
-  return i32x4.trunc_sat_f32x4_s(f32x4.add(whole, v128.and(one, away)));
+/** Four values rounded half away from zero: the float32 below 0.5 is enough to carry what is half. */
+// @inline
+function rounded(at: usize, id: v128): v128 {
+  const x = f32x4.mul(v128.load(at), id);
+  const half = v128.or(v128.and(x, i32x4.splat(i32.MIN_VALUE)), f32x4.splat(0.49999997));
+  const magic = f32x4.splat(12582912);
+  return i32x4.sub(f32x4.add(f32x4.trunc(f32x4.add(x, half)), magic), magic);
 }
 
+// @inline
+function sixteenBytes(at: usize, id: v128): v128 {
+  const ab = i16x8.narrow_i32x4_s(rounded(at, id), rounded(at + 16, id));
+  const cd = i16x8.narrow_i32x4_s(rounded(at + 32, id), rounded(at + 48, id));
+  return i8x16.narrow_i16x8_s(ab, cd);
+}
+
+/** q8_0. */
 export function encodeBytes(src: usize, dst: usize, blocks: i32): void {
   for (let i = 0; i < blocks; i++, src += FLOATS, dst += 34) {
-    const d: f32 = largestMagnitude(src) / 127;
-    const id = reciprocal(d);
-    storeHalf(dst, d);
-    if (!(id < Infinity)) {
+    const d = f32x4.div(largest(src, 32), f32x4.splat(127));
+    const id = reciprocals(d);
+    storeHalf(dst, f32x4.extract_lane(d, 0));
+    if (!(f32x4.extract_lane(id, 0) < Infinity)) {
       memory.fill(dst + 2, 0, 32);
       continue;
     }
-    const factor = f32x4.splat(id);
-    for (let half: usize = 0; half < 2; half++) {
-      const at = src + 64 * half;
-      const ab = i16x8.narrow_i32x4_s(
-        rounded(f32x4.mul(v128.load(at), factor)),
-        rounded(f32x4.mul(v128.load(at, 16), factor)),
-      );
-      const cd = i16x8.narrow_i32x4_s(
-        rounded(f32x4.mul(v128.load(at, 32), factor)),
-        rounded(f32x4.mul(v128.load(at, 48), factor)),
-      );
-      v128.store(dst + 2 + 16 * half, i8x16.narrow_i16x8_s(ab, cd));
-    }
+    v128.store(dst, sixteenBytes(src, id), 2);
+    v128.store(dst, sixteenBytes(src + 64, id), 18);
   }
 }
