@@ -53,7 +53,7 @@ export interface Program {
   encodeNvfp4(src: number, dst: number, blocks: number): void;
   trySplitsS(sums: number): number;
   trySplitsM(sums: number): number;
-  setTables(coordinates: number, bits: number, levels: number, places: number, lists: number): void;
+  setTables(places: number, lists: number): void;
   setSearch(
     sub: number,
     top: number,

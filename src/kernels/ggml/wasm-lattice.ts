@@ -2,21 +2,19 @@
 
 import { SUPER } from "./format.ts";
 import type { GridName } from "./grids.ts";
-import { type Lattice, latticeOf } from "./lattice.ts";
+import { type Lattice, latticeOf, pointCode } from "./lattice.ts";
 import { found, type LatticeSearch, type SearchSuper } from "./lattice-search.ts";
 import { type Machine, startMachine, TABLES_AT, VALUES_AT, WEIGHTS_AT } from "./machine.ts";
 
 /** Where the program leaves what it found (`assembly/lattice.ts`). */
 const FOUND_AT = 6144;
 
-/** A codebook as the program reads it. */
+/** A codebook as the program reads it (`assembly/neighbours.ts`). */
 interface Tables {
-  /** Levels of the grid points times 32. */
-  readonly levels: Uint8Array;
   /** Grid index of every point's code, or -1 - where its list begins. */
   readonly places: Int32Array;
-  /** Of every point off the grid the number of its neighbours and their indices. */
-  readonly lists: Uint16Array;
+  /** The neighbours of all points off the grid. */
+  readonly lists: Uint8Array;
 }
 
 /** Whether each level of a point's code is one that the codebook has. */
@@ -25,33 +23,55 @@ function isPoint(code: number, { coordinates, bits }: Lattice, levels: number): 
   return true;
 }
 
-function tablesOf(lattice: Lattice): Tables {
+/** Codes of the points off the grid, in ascending order. */
+function* offGrid(lattice: Lattice): Iterable<number> {
   const levels = lattice.bits === 2 ? 3 : 8;
-  const places = new Int32Array(lattice.indexOf).fill(-1);
+  for (let code = 0; code < lattice.indexOf.length; code++)
+    if (lattice.indexOf[code]! < 0 && isPoint(code, lattice, levels)) yield code;
+}
+
+/** Lists of a count and so many codes; places count in 16 bits. */
+function listsOfCodes(lattice: Lattice): Tables {
+  const places = Int32Array.from(lattice.indexOf);
   const lists: number[] = [];
-  for (let code = 0; code < places.length; code++) {
-    const index = lattice.indexOf[code]!;
-    if (index >= 0) places[code] = index;
-    if (index >= 0 || !isPoint(code, lattice, levels)) continue;
+  for (const code of offGrid(lattice)) {
     places[code] = -1 - lists.length;
     const neighbours = lattice.neighbours(code);
-    lists.push(neighbours.length, ...neighbours);
+    lists.push(neighbours.length);
+    for (const index of neighbours) lists.push(pointCode(lattice, lattice.levels, index * lattice.coordinates));
   }
-  return { levels: lattice.levels.map((level) => level * 32), places, lists: Uint16Array.from(lists) };
+  return { places, lists: new Uint8Array(Uint16Array.from(lists).buffer) };
+}
+
+/** Lists of quads; places count in quads, their number in the lowest four bits. */
+function listsOfQuads(lattice: Lattice): Tables {
+  const { coordinates, levels } = lattice;
+  const places = Int32Array.from(lattice.indexOf);
+  const lists: number[] = [];
+  for (const code of offGrid(lattice)) {
+    const neighbours = lattice.neighbours(code);
+    const quads = Math.ceil(neighbours.length / 4);
+    places[code] = -1 - (lists.length | quads);
+    for (let quad = 0; quad < quads; quad++)
+      for (let i = 0; i < coordinates; i++)
+        for (let lane = 0; lane < 4; lane++) {
+          const index = neighbours[Math.min(4 * quad + lane, neighbours.length - 1)]!;
+          lists.push(2 * levels[index * coordinates + i]! + 1);
+        }
+  }
+  return { places, lists: Uint8Array.from(lists) };
 }
 
 /** A machine with the codebook in its memory; the codes of points come first, for their alignment. */
-function startLattice(name: GridName): Machine {
+export function startLattice(name: GridName): Machine {
   const lattice = latticeOf(name);
-  const { levels, places, lists } = tablesOf(lattice);
-  const machine = startMachine(places.byteLength + lists.byteLength + levels.byteLength);
+  const { places, lists } = lattice.bits === 2 ? listsOfCodes(lattice) : listsOfQuads(lattice);
+  const machine = startMachine(places.byteLength + lists.byteLength);
   const { memory } = machine.program;
   const listsAt = TABLES_AT + places.byteLength;
-  const levelsAt = listsAt + lists.byteLength;
   new Int32Array(memory.buffer, TABLES_AT).set(places);
-  new Uint16Array(memory.buffer, listsAt).set(lists);
-  new Uint8Array(memory.buffer, levelsAt).set(levels);
-  machine.program.setTables(lattice.coordinates, lattice.bits, levelsAt, TABLES_AT, listsAt);
+  new Uint8Array(memory.buffer, listsAt).set(lists);
+  machine.program.setTables(TABLES_AT, listsAt);
   return machine;
 }
 

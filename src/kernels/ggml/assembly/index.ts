@@ -4,7 +4,8 @@ export { encodeMxfp4, encodeNvfp4 } from "./fp4";
 export { trySplitsM, trySplitsS } from "./iq1";
 export { encodeIq4Nl, encodeIq4Xs } from "./iq4";
 export { encodeK } from "./k-quants";
-export { searchSuper, setSearch, setTables } from "./lattice";
+export { searchSuper, setSearch } from "./lattice";
+export { setTables } from "./neighbours";
 export {
   decodeBfloat,
   decodeHalf,

@@ -1,13 +1,14 @@
 /** Super-blocks of 256: q2_k q3_k q4_k q5_k q6_k. AssemblyScript. */
 import { narrow } from "./block";
 import {
-  CODES,
   gather,
   makeQ3,
   makeQkx,
+  makeQkxAbsolute,
   makeQx,
   mins,
   nearestInts,
+  SETS,
   scales,
   sumWeights,
   W,
@@ -29,18 +30,13 @@ const SUMS: usize = MINS + 64;
 /** Up to 16 bytes each. */
 const SCALE_CODES: usize = SUMS + 64;
 const MIN_CODES: usize = SCALE_CODES + 16;
+/** Of four groups of 16. */
+const GROUP_CODES: usize = MIN_CODES + 16;
 
 export function sumOfSquares(src: usize): f32 {
   let sum: f32 = 0;
   for (let at: usize = 0; at < SUPER_BYTES; at += 4) sum += load<f32>(src + at) * load<f32>(src + at);
   return sum;
-}
-
-/** Float codes of four groups of n, group `first` and up, as bytes. */
-function keepCodes(first: usize, n: usize, offset: i32): void {
-  for (let i: usize = 0; i < n; i++)
-    for (let lane: usize = 0; lane < 4; lane++)
-      store<u8>(BYTES + (first + lane) * n + i, <u8>(<i32>load<f32>(CODES + (i << 4) + (lane << 2)) + offset));
 }
 
 /** Codes again for the scale and minimum that the block holds; a scale of zero keeps them. */
@@ -92,18 +88,17 @@ function affineScales(src: usize, d: usize, weights: usize, kind: i32): void {
       gather(weights + at, n * 4, <i32>n, W);
       weighImportance(<i32>n, f32x4.splat(sigma2));
       v128.store(SUMS + (first << 2), sumWeights(<i32>n));
-      makeQkx(<i32>n, top, -0.9, 0.05, 36, false);
+      makeQkx(<i32>n, top, -0.9, 0.05, 36, BYTES + first * n);
     } else if (kind === 2) {
       weighMagnitudes(16);
-      makeQkx(16, 3, -0.5, 0.1, 15, true);
+      makeQkxAbsolute(16, 3, -0.5, 0.1, 15, BYTES + first * n);
     } else {
       weighRaised(32);
-      if (kind === 4) makeQkx(32, 15, -1, 0.1, 20, false);
-      else makeQkx(32, 31, -0.5, 0.1, 15, false);
+      if (kind === 4) makeQkx(32, 15, -1, 0.1, 20, BYTES + first * n);
+      else makeQkx(32, 31, -0.5, 0.1, 15, BYTES + first * n);
     }
     v128.store(SCALES + (first << 2), scales);
     v128.store(MINS + (first << 2), mins);
-    keepCodes(first, n, 0);
   }
   if (weights !== 0) {
     storeHalf(d, makeQp(groups, scaleTop, SCALES, SCALE_CODES, SUMS));
@@ -197,11 +192,15 @@ function signedScales(src: usize, weights: usize, kind: i32): void {
         v128.store(SUMS + (first << 2), sumWeights(16));
       }
     }
-    if (kind === 3 && weights === 0) makeQ3(16, 4);
-    else makeQx(16, top);
+    makeQx(16, top, BYTES + (first << 4));
     v128.store(SCALES + (first << 2), scales);
-    keepCodes(first, 16, top);
   }
+}
+
+/** Scales of the 16 groups of a q3_k block without weights. */
+function q3Groups(src: usize): void {
+  for (let first: usize = 0; first < 1024; first += 256) gather(src + first, 64, 16, SETS + first);
+  makeQ3(BYTES, SCALES);
 }
 
 /** d; the codes of the scales, -32 to 31, become signed bytes. */
@@ -210,8 +209,8 @@ function q3Scales(weights: usize): f32 {
     // The 16 scales are one group more: in lane 0, the others copies of it.
     gather(SCALES, 0, 16, X);
     gather(SUMS, 0, 16, W);
-    makeQx(16, 32);
-    for (let j: usize = 0; j < 16; j++) store<i8>(SCALE_CODES + j, <i8>load<f32>(CODES + (j << 4)));
+    makeQx(16, 32, GROUP_CODES);
+    v128.store(SCALE_CODES, i8x16.sub(v128.load(GROUP_CODES), i8x16.splat(32)));
     return f32x4.extract_lane(scales, 0);
   }
   const peak = peakOf(SCALES, 16);
@@ -240,7 +239,8 @@ function packQ3Scales(to: usize): void {
 }
 
 function encodeQ3(src: usize, dst: usize, weights: usize): void {
-  signedScales(src, weights, 3);
+  if (weights === 0) q3Groups(src);
+  else signedScales(src, weights, 3);
   const d = storeHalf(dst + 108, q3Scales(weights));
   packQ3Scales(dst + 96);
   for (let j: usize = 0; j < 16; j++) requantize(src, j << 4, 16, d * <f32>load<i8>(SCALE_CODES + j), -0.0, -4, 3);

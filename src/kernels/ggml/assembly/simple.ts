@@ -1,6 +1,6 @@
 /** Blocks of 32: q4_0 q4_1 q5_0 q5_1 q8_0. AssemblyScript. */
 import { highest, joinNibbles, largest, lowest, narrowWhole, reciprocals, spreadMax, spreadMin } from "./block";
-import { CODES, gather, makeQkx, makeQx, mins, scales, W, weighImportance, X } from "./lanes";
+import { gather, makeQkx, makeQx, mins, scales, W, weighImportance, X } from "./lanes";
 import { BYTES, highBits, packBlock } from "./pack";
 import { storeHalf } from "./scalar";
 
@@ -39,13 +39,13 @@ function truncate(src: usize, least: f32, id: f32, offset: f32, top: i32): void 
   }
 }
 
-/** Writes the codes in `BYTES`; answers where the block ends. */
-function pack(to: usize, bits: i32): usize {
+/** Writes 32 codes; answers where the block ends. */
+function pack(codes: usize, to: usize, bits: i32): usize {
   if (bits === 5) {
-    store<u32>(to, highBits(BYTES));
+    store<u32>(to, highBits(codes));
     to += 4;
   }
-  packBlock(BYTES, to);
+  packBlock(codes, to);
   return to + 16;
 }
 
@@ -131,7 +131,7 @@ function affineBlock(src: usize, dst: usize, bits: i32): void {
     storeCodes(src, dst + 4, bits, true, least, id, 0.5);
   else {
     truncate(src, low, f32x4.extract_lane(id, 0), 0.5, top);
-    pack(dst + 4, bits);
+    pack(BYTES, dst + 4, bits);
   }
 }
 
@@ -141,15 +141,9 @@ export function encodeAffine(src: usize, dst: usize, blocks: i32, bits: i32): vo
   else for (let i = 0; i < blocks; i++, src += FLOATS, dst += 24) affineBlock(src, dst, 5);
 }
 
-/** Lane `lane` of the float codes as bytes, `offset` added. */
-function lanesToBytes(lane: usize, offset: i32): void {
-  for (let i: usize = 0; i < 32; i++)
-    store<u8>(BYTES + i, <u8>(<i32>load<f32>(CODES + (i << 4) + (lane << 2)) + offset));
-}
-
 function laneOf(values: v128, index: i32): f32 {
-  v128.store(BYTES + 64, values);
-  return load<f32>(BYTES + 64 + <usize>(index << 2));
+  v128.store(BYTES + 128, values);
+  return load<f32>(BYTES + 128 + <usize>(index << 2));
 }
 
 /** The four formats with importance; blocks of one row, `weights` theirs, sigma2 the mean square of the row. */
@@ -168,13 +162,12 @@ export function encodeWeighted(
     gather(src, stride, 32, X);
     gather(weights, stride, 32, W);
     weighImportance(32, f32x4.splat(sigma2));
-    if (affine) makeQkx(32, (1 << bits) - 1, -0.9, 0.05, 36, false);
-    else makeQx(32, 1 << (bits - 1));
+    if (affine) makeQkx(32, (1 << bits) - 1, -0.9, 0.05, 36, BYTES);
+    else makeQx(32, 1 << (bits - 1), BYTES);
     for (let k = 0; k < count; k++) {
       storeHalf(dst, laneOf(scales, k));
       if (affine) storeHalf(dst + 2, -laneOf(mins, k));
-      lanesToBytes(<usize>k, affine ? 0 : 1 << (bits - 1));
-      dst = pack(dst + (affine ? 4 : 2), bits);
+      dst = pack(BYTES + (k << 5), dst + (affine ? 4 : 2), bits);
     }
     src += FLOATS * <usize>count;
     weights += FLOATS * <usize>count;
