@@ -1,8 +1,8 @@
 /** The TypeScript table of all number formats that llama-quantize writes. */
 import type { GgmlFormat } from "./format.ts";
 import { mxfp4, nvfp4 } from "./fp4.ts";
-import { iq1mFormat, trySplitsM } from "./iq1-m.ts";
-import { iq1sFormat, trySplitsS } from "./iq1-s.ts";
+import { iq1_m } from "./iq1-m.ts";
+import { iq1_s } from "./iq1-s.ts";
 import { latticeFormats } from "./iq2-iq3.ts";
 import { iq4_nl, iq4_xs } from "./iq4.ts";
 import { q2_k, q4_k, q5_k } from "./k-quants.ts";
@@ -39,8 +39,8 @@ export const GGML_FORMATS = {
   iq2_s,
   iq2_xs,
   iq2_xxs,
-  iq1_m: iq1mFormat(trySplitsM),
-  iq1_s: iq1sFormat(trySplitsS),
+  iq1_m,
+  iq1_s,
   tq2_0,
   tq1_0,
   mxfp4,

@@ -19,7 +19,6 @@ import {
   squared,
   startSplit,
   state,
-  type TrySplits,
   toGrid,
   UP,
   weights,
@@ -72,8 +71,8 @@ function fillHalf(half: 0 | 1, i: number, k: number): void {
   q2[2 * half + 1] = fround(squared(sumsW[SUB]!, 0.875) + fround(sumsW[i]! * 1.25)) + fround(sumsW[k]! * -0.75);
 }
 
-/** `TrySplits` of iq1_m: bit 1 of a shift says down for the first half, bit 0 for the second. */
-export const trySplitsM: TrySplits = () => {
+/** Offers every split: bit 1 of a shift says down for the first half, bit 0 for the second. */
+function trySplitsM(): void {
   for (let i = 0; i <= SUB; i++)
     for (let k = i; k <= SUB; k++) {
       fillHalf(0, i, k);
@@ -83,25 +82,17 @@ export const trySplitsM: TrySplits = () => {
         offerSplit(i, k, shift, fround(qx[first]! + qx[second]!), fround(q2[first]! + q2[second]!));
       }
     }
-};
+}
 
 /** Scale of a sub-block; its grid indices go to the block, its shifts to `shifts`. */
-function encodeSub(
-  trySplits: TrySplits,
-  lattice: Lattice,
-  x: Float32Array,
-  from: number,
-  y: Uint8Array,
-  to: number,
-  sub: number,
-): number {
+function encodeSub(lattice: Lattice, x: Float32Array, from: number, y: Uint8Array, to: number, sub: number): number {
   shifts[sub] = 0;
   const max = largestMagnitude(x, from, SUB);
   if (max < EPSILON) return 0;
   startSplit(max);
   sortPlaces(x, from, SUB);
   sumHalves(x, from);
-  trySplits(sums);
+  trySplitsM();
   if (split.shift < 0) return 0;
   splitLevels(SUB, 3);
   const valuesOf = (k: number): Float32Array => valuesOfHalf(split.shift, k);
@@ -157,37 +148,35 @@ function readD(y: Uint8Array, from: number): number {
   return readHalf(half, 0);
 }
 
-const encodeSuper =
-  (trySplits: TrySplits): EncodeSuper =>
-  (x, from, y, to, importance, weightsFrom) => {
-    const lattice = latticeOf("iq1");
-    const sigma2 = sigma2Of(x, from);
-    y.fill(0, to, to + BYTES);
-    state.hasNoCode = false;
-    const weighSub = (sub: number): void =>
-      weigh(x, from + sub * SUB, SUB, importance, weightsFrom + sub * SUB, sigma2, weights);
-    let most = 0;
-    for (let sub = 0; sub < SUBS; sub++) {
-      weighSub(sub);
-      const scale = encodeSub(trySplits, lattice, x, from + sub * SUB, y, to, sub);
-      scales[sub] = scale;
-      if (!(most > scale)) most = scale;
-    }
-    if (most === 0) return !state.hasNoCode;
-    const d = fround(most / 15);
-    const id = fround(1 / d);
-    allqx = 0;
-    allq2 = 0;
-    for (let sub = 0; sub < SUBS; sub++) {
-      const code = scaleCode(id, scales[sub]!);
-      writeScale(y, to, sub, code);
-      y[to + HIGH + sub]! |= ((shifts[sub]! & 2) << 2) | ((shifts[sub]! & 1) << 7);
-      weighSub(sub);
-      addSub(lattice, x, from + sub * SUB, y, to, sub, code);
-    }
-    writeD(y, to, fround((allq2 > 0 ? fround(allqx / allq2) : d) * fround(1.1125)));
-    return !state.hasNoCode;
-  };
+const encodeSuper: EncodeSuper = (x, from, y, to, importance, weightsFrom) => {
+  const lattice = latticeOf("iq1");
+  const sigma2 = sigma2Of(x, from);
+  y.fill(0, to, to + BYTES);
+  state.hasNoCode = false;
+  const weighSub = (sub: number): void =>
+    weigh(x, from + sub * SUB, SUB, importance, weightsFrom + sub * SUB, sigma2, weights);
+  let most = 0;
+  for (let sub = 0; sub < SUBS; sub++) {
+    weighSub(sub);
+    const scale = encodeSub(lattice, x, from + sub * SUB, y, to, sub);
+    scales[sub] = scale;
+    if (!(most > scale)) most = scale;
+  }
+  if (most === 0) return !state.hasNoCode;
+  const d = fround(most / 15);
+  const id = fround(1 / d);
+  allqx = 0;
+  allq2 = 0;
+  for (let sub = 0; sub < SUBS; sub++) {
+    const code = scaleCode(id, scales[sub]!);
+    writeScale(y, to, sub, code);
+    y[to + HIGH + sub]! |= ((shifts[sub]! & 2) << 2) | ((shifts[sub]! & 1) << 7);
+    weighSub(sub);
+    addSub(lattice, x, from + sub * SUB, y, to, sub, code);
+  }
+  writeD(y, to, fround((allq2 > 0 ? fround(allqx / allq2) : d) * fround(1.1125)));
+  return !state.hasNoCode;
+};
 
 const decodeSuper: DecodeBlock = (y, from, x, to) => {
   const lattice = latticeOf("iq1");
@@ -204,10 +193,10 @@ const decodeSuper: DecodeBlock = (y, from, x, to) => {
 };
 
 /** 1.75 bits per value. */
-export const iq1mFormat = (trySplits: TrySplits): GgmlFormat => ({
+export const iq1_m: GgmlFormat = {
   ...GGML_TYPES.iq1_m,
   importance: "demanded",
-  encode: encodeSupers(SUPER, BYTES, encodeSuper(trySplits)),
+  encode: encodeSupers(SUPER, BYTES, encodeSuper),
   decode: decodeBlocks(SUPER, BYTES, decodeSuper),
   hasFiniteScales: (y, at) => Number.isFinite(readD(y, at)),
-});
+};

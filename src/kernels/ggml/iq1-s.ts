@@ -19,7 +19,6 @@ import {
   squared,
   startSplit,
   state,
-  type TrySplits,
   toGrid,
   UP,
   weights,
@@ -60,30 +59,22 @@ function sumSorted(x: Float32Array, from: number): void {
   }
 }
 
-/** `TrySplits` of iq1_s: shift 0 is up, 1 down. */
-export const trySplitsS: TrySplits = () => {
+/** Offers every split: shift 0 is up, 1 down. */
+function trySplitsS(): void {
   for (let i = 0; i <= SUB; i++)
     for (let k = i; k <= SUB; k++) {
       offerSplit(i, k, 0, partsX(i, k, UP), partsW(i, k, UP));
       offerSplit(i, k, 1, partsX(i, k, DOWN), partsW(i, k, DOWN));
     }
-};
+}
 
 /** Scale of a sub-block; its grid indices go to the block, its shift to the highest bit of its 16. */
-function encodeSub(
-  trySplits: TrySplits,
-  lattice: Lattice,
-  x: Float32Array,
-  from: number,
-  y: Uint8Array,
-  to: number,
-  sub: number,
-): number {
+function encodeSub(lattice: Lattice, x: Float32Array, from: number, y: Uint8Array, to: number, sub: number): number {
   const max = largestMagnitude(x, from, SUB);
   if (max < EPSILON) return 0;
   startSplit(max);
   sumSorted(x, from);
-  trySplits(sums);
+  trySplitsS();
   if (split.shift < 0) return 0;
   splitLevels(SUB, 1);
   const values = split.shift === 0 ? UP : DOWN;
@@ -100,31 +91,29 @@ function encodeSub(
   return split.scale;
 }
 
-const encodeSuper =
-  (trySplits: TrySplits): EncodeSuper =>
-  (x, from, y, to, importance, weightsFrom) => {
-    const lattice = latticeOf("iq1");
-    const sigma2 = sigma2Of(x, from);
-    y.fill(0, to, to + BYTES);
-    state.hasNoCode = false;
-    let most = 0;
-    for (let sub = 0; sub < SUPER / SUB; sub++) {
-      const at = sub * SUB;
-      weigh(x, from + at, SUB, importance, weightsFrom + at, sigma2, weights);
-      const scale = encodeSub(trySplits, lattice, x, from + at, y, to, sub);
-      scales[sub] = scale;
-      if (!(most > scale)) most = scale;
-    }
-    const d = fround(most / 15);
-    writeHalf(y, to, fround(d * 1.125));
-    const id = fround(1 / d);
-    for (let sub = 0; sub < SUPER / SUB; sub++) {
-      const high = to + HIGH + 2 * sub + 1;
-      if (most === 0) y[high]! &= 0x7f;
-      else y[high]! |= scaleCode(id, scales[sub]!) << 4;
-    }
-    return !state.hasNoCode;
-  };
+const encodeSuper: EncodeSuper = (x, from, y, to, importance, weightsFrom) => {
+  const lattice = latticeOf("iq1");
+  const sigma2 = sigma2Of(x, from);
+  y.fill(0, to, to + BYTES);
+  state.hasNoCode = false;
+  let most = 0;
+  for (let sub = 0; sub < SUPER / SUB; sub++) {
+    const at = sub * SUB;
+    weigh(x, from + at, SUB, importance, weightsFrom + at, sigma2, weights);
+    const scale = encodeSub(lattice, x, from + at, y, to, sub);
+    scales[sub] = scale;
+    if (!(most > scale)) most = scale;
+  }
+  const d = fround(most / 15);
+  writeHalf(y, to, fround(d * 1.125));
+  const id = fround(1 / d);
+  for (let sub = 0; sub < SUPER / SUB; sub++) {
+    const high = to + HIGH + 2 * sub + 1;
+    if (most === 0) y[high]! &= 0x7f;
+    else y[high]! |= scaleCode(id, scales[sub]!) << 4;
+  }
+  return !state.hasNoCode;
+};
 
 const decodeSuper: DecodeBlock = (y, from, x, to) => {
   const lattice = latticeOf("iq1");
@@ -141,10 +130,10 @@ const decodeSuper: DecodeBlock = (y, from, x, to) => {
 };
 
 /** 1.5625 bits per value; needs importance. */
-export const iq1sFormat = (trySplits: TrySplits): GgmlFormat => ({
+export const iq1_s: GgmlFormat = {
   ...GGML_TYPES.iq1_s,
   importance: "required",
-  encode: encodeSupers(SUPER, BYTES, encodeSuper(trySplits)),
+  encode: encodeSupers(SUPER, BYTES, encodeSuper),
   decode: decodeBlocks(SUPER, BYTES, decodeSuper),
   hasFiniteScales: finiteHalves(0),
-});
+};

@@ -68,9 +68,6 @@ export function offerSplit(first: number, second: number, shift: number, sumqx: 
   bestScore = fround(split.scale * sumqx);
 }
 
-/** Offers every split of sorted values whose sums from the lowest on `sums` holds, as the type lays them out. */
-export type TrySplits = (sums: Float32Array) => void;
-
 /** Levels of the split; a negative scale turns them and the shifts round, of which `highest` is the last. */
 export function splitLevels(n: number, highest: number): void {
   for (let j = 0; j < n; j++) levels[order[j]!] = j < split.first ? 0 : j < split.second ? 1 : 2;

@@ -51,8 +51,7 @@ export interface Program {
   encodeIq4Xs(src: number, dst: number, blocks: number, weights: number): void;
   encodeMxfp4(src: number, dst: number, blocks: number): void;
   encodeNvfp4(src: number, dst: number, blocks: number): void;
-  trySplitsS(sums: number): number;
-  trySplitsM(sums: number): number;
+  encodeIq1(src: number, dst: number, blocks: number, weights: number, isM: number): number;
   setTables(places: number, lists: number): void;
   setSearch(
     sub: number,

@@ -1,9 +1,9 @@
 /** Whole tensors through the WebAssembly program in chunks; arrays that lie in its memory are not copied. */
 import { sumOfSquares } from "./float.ts";
 import type { GgmlDecode, GgmlEncode, GgmlFormat } from "./format.ts";
-import { BYTES_AT, CHUNK, machine, type Program, VALUES_AT, WEIGHTS_AT } from "./machine.ts";
+import { BYTES_AT, CHUNK, type Machine, machine, type Program, VALUES_AT, WEIGHTS_AT } from "./machine.ts";
 
-/** Encodes so many blocks of the values at `src`; `weights` is where theirs lie, 0 for none. */
+/** Encodes so many blocks of the values at `src`; `weights` is where theirs lie, 0 for none. Answers the first it refuses, or -1. */
 export type EncodeCall = (
   program: Program,
   src: number,
@@ -11,13 +11,22 @@ export type EncodeCall = (
   blocks: number,
   weights: number,
   sigma2: number,
-) => void;
+) => number;
+
+/** A call that refuses no block. */
+export const accepting =
+  (call: (...all: Parameters<EncodeCall>) => void): EncodeCall =>
+  (...all) => {
+    call(...all);
+    return -1;
+  };
 
 /** Decodes so many blocks at `src`. */
 export type DecodeCall = (program: Program, src: number, dst: number, blocks: number) => void;
 
-/** Runs values `from` to `to` through `call`; weights start at `from`. */
+/** Runs values `from` to `to` through `call`, with the weights from their first on. Answers as `GgmlEncode` does. */
 function encodeRun(
+  { program, values, weights, bytes: out }: Machine,
   { block, bytes }: GgmlFormat,
   call: EncodeCall,
   src: Float32Array,
@@ -26,8 +35,7 @@ function encodeRun(
   dst: Uint8Array,
   importance: Float32Array | undefined,
   sigma2: number,
-): void {
-  const { program, values, weights, bytes: out } = machine();
+): number {
   const readsInPlace = src.buffer === values.buffer;
   const writesInPlace = dst.buffer === values.buffer;
   for (let at = from; at < to; at += CHUNK) {
@@ -38,24 +46,25 @@ function encodeRun(
     if (importance !== undefined) weights.set(importance.subarray(at - from, at - from + count));
     const valuesAt = readsInPlace ? src.byteOffset + 4 * at : VALUES_AT;
     const bytesAt = writesInPlace ? dst.byteOffset + place : BYTES_AT;
-    call(program, valuesAt, bytesAt, blocks, importance === undefined ? 0 : WEIGHTS_AT, sigma2);
+    const refused = call(program, valuesAt, bytesAt, blocks, importance === undefined ? 0 : WEIGHTS_AT, sigma2);
+    if (refused >= 0) return at + refused * block;
     if (!writesInPlace) dst.set(out.subarray(0, blocks * bytes), place);
   }
+  return -1;
 }
 
-/** An encoder that hands whole tensors on where nothing is weighted, else row by row. */
+/** An encoder that hands whole tensors on where nothing is weighted, else row by row; `start` answers the machine it runs on. */
 export const encoder =
-  (row: GgmlFormat, call: EncodeCall, usesSigma2: boolean): GgmlEncode =>
+  (row: GgmlFormat, call: EncodeCall, usesSigma2: boolean, start: () => Machine = machine): GgmlEncode =>
   (src, dst, rows, columns, importance) => {
-    if (importance === undefined || row.importance === "ignored") {
-      encodeRun(row, call, src, 0, rows * columns, dst, undefined, 0);
-      return -1;
-    }
-    for (let from = 0; from < rows * columns; from += columns) {
+    if (importance === undefined || row.importance === "ignored")
+      return encodeRun(start(), row, call, src, 0, rows * columns, dst, undefined, 0);
+    let refused = -1;
+    for (let from = 0; from < rows * columns && refused < 0; from += columns) {
       const sigma2 = usesSigma2 ? Math.fround(sumOfSquares(src, from, columns) / columns) : 0;
-      encodeRun(row, call, src, from, from + columns, dst, importance, sigma2);
+      refused = encodeRun(start(), row, call, src, from, from + columns, dst, importance, sigma2);
     }
-    return -1;
+    return refused;
   };
 
 /** A decoder of as many blocks as fill `dst`. */

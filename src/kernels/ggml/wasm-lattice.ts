@@ -63,7 +63,7 @@ function listsOfQuads(lattice: Lattice): Tables {
 }
 
 /** A machine with the codebook in its memory; the codes of points come first, for their alignment. */
-export function startLattice(name: GridName): Machine {
+function startLattice(name: GridName): Machine {
   const lattice = latticeOf(name);
   const { places, lists } = lattice.bits === 2 ? listsOfCodes(lattice) : listsOfQuads(lattice);
   const machine = startMachine(places.byteLength + lists.byteLength);
@@ -90,14 +90,17 @@ function startSearch(search: LatticeSearch): Machine {
 
 const machines = new Map<GridName, Machine>();
 
-/** Every codebook has one search. */
-function machineFor(search: LatticeSearch): Machine {
-  const known = machines.get(search.grid);
+/** The machine of a codebook, made once by `start`. */
+export function latticeMachine(name: GridName, start: () => Machine = () => startLattice(name)): Machine {
+  const known = machines.get(name);
   if (known) return known;
-  const made = startSearch(search);
-  machines.set(search.grid, made);
+  const made = start();
+  machines.set(name, made);
   return made;
 }
+
+/** Every codebook has one search. */
+const machineFor = (search: LatticeSearch): Machine => latticeMachine(search.grid, () => startSearch(search));
 
 /** `found` from the program's memory: indices, signs, skipped sub-blocks, scales, one behind the other. */
 function readFound({ buffer }: { readonly buffer: ArrayBuffer }): void {

@@ -4,49 +4,49 @@
  */
 import type { GgmlFormat } from "./format.ts";
 import { GGML_FORMATS, type GgmlFormats } from "./formats.ts";
-import { iq1mFormat } from "./iq1-m.ts";
-import { iq1sFormat } from "./iq1-s.ts";
 import { latticeFormats } from "./iq2-iq3.ts";
 import type { Program } from "./machine.ts";
-import { type DecodeCall, decoder, type EncodeCall, encoder } from "./run.ts";
-import { searchSuperWasm } from "./wasm-lattice.ts";
-import { trySplitsWasmM, trySplitsWasmS } from "./wasm-splits.ts";
+import { accepting, type DecodeCall, decoder, type EncodeCall, encoder } from "./run.ts";
+import { latticeMachine, searchSuperWasm } from "./wasm-lattice.ts";
 
 /** An encoder without weights. */
 type Plain = (program: Program, src: number, dst: number, blocks: number) => void;
 
-const signed =
-  (bits: number): EncodeCall =>
-  (program, src, dst, blocks, weights, sigma2) => {
+const signed = (bits: number): EncodeCall =>
+  accepting((program, src, dst, blocks, weights, sigma2) => {
     if (weights === 0) program.encodeSigned(src, dst, blocks, bits);
     else program.encodeWeighted(src, dst, blocks, weights, sigma2, bits, 0);
-  };
+  });
 
-const affine =
-  (bits: number): EncodeCall =>
-  (program, src, dst, blocks, weights, sigma2) => {
+const affine = (bits: number): EncodeCall =>
+  accepting((program, src, dst, blocks, weights, sigma2) => {
     if (weights === 0) program.encodeAffine(src, dst, blocks, bits);
     else program.encodeWeighted(src, dst, blocks, weights, sigma2, bits, 1);
-  };
+  });
 
-const kQuant =
-  (kind: number): EncodeCall =>
-  (program, src, dst, blocks, weights) =>
-    program.encodeK(src, dst, blocks, weights, kind);
+const kQuant = (kind: number): EncodeCall =>
+  accepting((program, src, dst, blocks, weights) => program.encodeK(src, dst, blocks, weights, kind));
 
-const plain = (row: GgmlFormat, call: Plain): GgmlFormat => ({ ...row, encode: encoder(row, call, false) });
+const iq4Nl = accepting((program, src, dst, blocks, weights) => program.encodeIq4Nl(src, dst, blocks, weights));
+const iq4Xs = accepting((program, src, dst, blocks, weights) => program.encodeIq4Xs(src, dst, blocks, weights));
+
+const plain = (row: GgmlFormat, call: Plain): GgmlFormat => ({ ...row, encode: encoder(row, accepting(call), false) });
 const simple = (row: GgmlFormat, call: EncodeCall): GgmlFormat => ({ ...row, encode: encoder(row, call, true) });
 const ownSigma = (row: GgmlFormat, call: EncodeCall): GgmlFormat => ({ ...row, encode: encoder(row, call, false) });
+const ternary = (row: GgmlFormat, isM: number): GgmlFormat => {
+  const call: EncodeCall = (program, src, dst, blocks, weights) => program.encodeIq1(src, dst, blocks, weights, isM);
+  return { ...row, encode: encoder(row, call, false, () => latticeMachine("iq1")) };
+};
 const decoding = (row: GgmlFormat, call: DecodeCall): GgmlFormat => ({ ...row, decode: decoder(row, call) });
 
 const { f16, bf16, q8_0, q5_1, q5_0, q4_1, q4_0, q2_0, q1_0 } = GGML_FORMATS;
-const { q6_k, q5_k, q4_k, q3_k, q2_k, iq4_nl, iq4_xs, tq2_0, tq1_0, mxfp4, nvfp4 } = GGML_FORMATS;
+const { q6_k, q5_k, q4_k, q3_k, q2_k, iq4_nl, iq4_xs, iq1_m, iq1_s, tq2_0, tq1_0, mxfp4, nvfp4 } = GGML_FORMATS;
 
 /** Encoders in WebAssembly. */
 const ENCODERS = {
   ...latticeFormats(searchSuperWasm),
-  iq1_s: iq1sFormat(trySplitsWasmS),
-  iq1_m: iq1mFormat(trySplitsWasmM),
+  iq1_m: ternary(iq1_m, 1),
+  iq1_s: ternary(iq1_s, 0),
   f16: plain(f16, (program, src, dst, count) => program.encodeHalf(src, dst, count)),
   bf16: plain(bf16, (program, src, dst, count) => program.encodeBfloat(src, dst, count)),
   q8_0: plain(q8_0, (program, src, dst, blocks) => program.encodeBytes(src, dst, blocks)),
@@ -65,8 +65,8 @@ const ENCODERS = {
   q4_k: ownSigma(q4_k, kQuant(4)),
   q5_k: ownSigma(q5_k, kQuant(5)),
   q6_k: ownSigma(q6_k, kQuant(6)),
-  iq4_nl: ownSigma(iq4_nl, (program, src, dst, blocks, weights) => program.encodeIq4Nl(src, dst, blocks, weights)),
-  iq4_xs: ownSigma(iq4_xs, (program, src, dst, blocks, weights) => program.encodeIq4Xs(src, dst, blocks, weights)),
+  iq4_nl: ownSigma(iq4_nl, iq4Nl),
+  iq4_xs: ownSigma(iq4_xs, iq4Xs),
 };
 
 /** The table in WebAssembly; what it has no program for is the TypeScript. */

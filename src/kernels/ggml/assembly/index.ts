@@ -1,7 +1,7 @@
 /** What the module exports. AssemblyScript. */
 export { encodeQ1, encodeQ2, encodeTq1, encodeTq2 } from "./few-bits";
 export { encodeMxfp4, encodeNvfp4 } from "./fp4";
-export { trySplitsM, trySplitsS } from "./iq1";
+export { encodeIq1 } from "./iq1-blocks";
 export { encodeIq4Nl, encodeIq4Xs } from "./iq4";
 export { encodeK } from "./k-quants";
 export { searchSuper, setSearch } from "./lattice";

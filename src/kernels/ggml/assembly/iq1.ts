@@ -4,7 +4,7 @@
 const QX: usize = 5120;
 const Q2: usize = QX + 64;
 /** First and second border of the best split, its scale. */
-const RESULT: usize = Q2 + 64;
+export const RESULT: usize = Q2 + 64;
 
 let bestScore: f32 = 0;
 let bestShift: i32 = -1;

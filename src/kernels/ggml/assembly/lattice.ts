@@ -251,7 +251,9 @@ function searchScale(): f32 {
     most = scale * <f32>top;
     if (most <= 0) return -Infinity;
   }
-  store<u64>(ON_GRID, refine === 1 ? 0 : 0x0101010101010101);
+  const begin: u32 = refine === 1 ? 0 : 0x01010101;
+  store<u32>(ON_GRID, begin);
+  store<u32>(ON_GRID, begin, 4);
   scale = tryScales(most, scale);
   return scale > 0 && needsRefinement() ? refineLevels(scale) : scale;
 }

@@ -60,7 +60,7 @@ function fillSums(costsAt: usize, to: usize): void {
 
 // @inline
 function costAt(coordinate: usize, code: u32): f32 {
-  return load<f32>(COSTS + (coordinate << 4) + (((code >>> (<u32>coordinate << 1)) & 3) << 2));
+  return load<f32>(COSTS + (coordinate << 4) + (((code >>> ((<u32>coordinate) << 1)) & 3) << 2));
 }
 
 /** Error of a point, its terms in order. */
@@ -142,7 +142,10 @@ export function storeNearestOfFour(place: i32, x: usize, w: usize, step: f32, to
   lowest = f32x4.pmin(lowest, i8x16.shuffle(lowest, lowest, 4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11));
   const lane = i32x4.add(quad, v128.load(LANES));
   const candidates = v128.or(lane, v128.not(f32x4.eq(least, lowest)));
-  let chosen = i32x4.min_u(candidates, i8x16.shuffle(candidates, candidates, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7));
+  let chosen = i32x4.min_u(
+    candidates,
+    i8x16.shuffle(candidates, candidates, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7),
+  );
   chosen = i32x4.min_u(chosen, i8x16.shuffle(chosen, chosen, 4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11));
   if (!(f32x4.extract_lane(lowest, 0) < f32.MAX_VALUE)) return false;
   const point = <usize>i32x4.extract_lane(chosen, 0);
