@@ -49,11 +49,14 @@ export function readHalf(y: Uint8Array, at: number): number {
   return halves[y[at]! | (y[at + 1]! << 8)]!;
 }
 
-/** Whether the halves at those places of a block are finite. */
-export const finiteHalves =
-  (...places: readonly number[]) =>
-  (y: Uint8Array, at: number): boolean =>
-    places.every((place) => (y[at + place + 1]! & 0x7c) !== 0x7c);
+/** The first block of so many bytes that has infinite halves at one of two places, or -1. */
+export const infiniteHalf =
+  (bytes: number, place: number, second = place) =>
+  (y: Uint8Array): number => {
+    for (let at = 1; at < y.length; at += bytes)
+      if ((y[at + place]! & 0x7c) === 0x7c || (y[at + second]! & 0x7c) === 0x7c) return (at - 1) / bytes;
+    return -1;
+  };
 
 /** Sum of squares of `n` values in order. */
 export function sumOfSquares(x: Float32Array, from: number, n: number): number {

@@ -29,8 +29,8 @@ export interface GgmlFormat extends GgmlTypeRow {
   readonly importance: ImportanceUse;
   readonly encode: GgmlEncode;
   readonly decode: GgmlDecode;
-  /** Whether the scales of the block at byte `at` are finite: large values overflow halves. */
-  readonly hasFiniteScales: (y: Uint8Array, at: number) => boolean;
+  /** The first of whole blocks whose scales are not all finite, -1 where all are: large values overflow halves. */
+  readonly firstInfinite: (y: Uint8Array) => number;
 }
 
 /** Values of a super-block. */

@@ -104,7 +104,10 @@ export const mxfp4: GgmlFormat = {
   importance: "ignored",
   encode: encodeBlocks(MXFP4.block, MXFP4.bytes, encodeMxfp4),
   decode: decodeBlocks(MXFP4.block, MXFP4.bytes, decodeMxfp4),
-  hasFiniteScales: (y, at) => y[at] !== 255,
+  firstInfinite(y) {
+    for (let at = 0; at < y.length; at += MXFP4.bytes) if (y[at] === 255) return at / MXFP4.bytes;
+    return -1;
+  },
 };
 
 /** NVFP4: one e4m3 scale for each 16 of 64 codes. */
@@ -113,5 +116,5 @@ export const nvfp4: GgmlFormat = {
   importance: "ignored",
   encode: encodeBlocks(NVFP4.block, NVFP4.bytes, encodeNvfp4),
   decode: decodeBlocks(NVFP4.block, NVFP4.bytes, decodeNvfp4),
-  hasFiniteScales: () => true,
+  firstInfinite: () => -1,
 };

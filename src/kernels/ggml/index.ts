@@ -1,9 +1,11 @@
 /** Encoding and decoding rows of tensors in ggml's number formats, with every input checked. */
 import { fail } from "../../numeric/errors.ts";
+import { firstNonFinite } from "./finite.ts";
 import { GGML_FORMAT_NAMES, GGML_FORMATS, type GgmlFormatName, type GgmlFormats, ggmlBytes } from "./formats.ts";
 import { hasGgmlWasm } from "./machine.ts";
 import { WASM_FORMATS } from "./wasm.ts";
 
+export { type FloatType, firstNonFinite } from "./finite.ts";
 export type { GgmlDecode, GgmlEncode, GgmlFormat, ImportanceUse } from "./format.ts";
 export {
   GGML_FORMAT_NAMES,
@@ -14,6 +16,7 @@ export {
   isGgmlFormat,
 } from "./formats.ts";
 
+export { type GgmlBuffers, ggmlBuffers } from "./machine.ts";
 export { WASM_FORMATS } from "./wasm.ts";
 
 let fastest: GgmlFormats | undefined;
@@ -79,14 +82,13 @@ function checkNeed(type: GgmlFormatName, { name, importance, allowsNoImportance 
   );
 }
 
-function checkFinite(src: Float32Array, count: number, { name, first = 0 }: GgmlRows): void {
-  for (let i = 0; i < count; i++)
-    // Only what is not finite differs from itself by something other than zero.
-    if (src[i]! - src[i]! !== 0)
-      fail(
-        "data",
-        `tensor "${name}": the value at index ${first + i} is ${src[i]}; only finite values can be quantized`,
-      );
+function checkFinite(src: Float32Array, { name, first = 0 }: GgmlRows): void {
+  const wrong = firstNonFinite(new Uint8Array(src.buffer, src.byteOffset, src.byteLength), "float32");
+  if (wrong < 0) return;
+  fail(
+    "data",
+    `tensor "${name}": the value at index ${first + wrong} is ${src[wrong]}; only finite values can be quantized`,
+  );
 }
 
 function checkLengths(
@@ -105,13 +107,13 @@ function checkLengths(
 }
 
 function checkScales(type: GgmlFormatName, dst: Uint8Array, { name, first = 0 }: GgmlRows): void {
-  const { block, bytes, hasFiniteScales } = GGML_FORMATS[type];
-  for (let at = 0; at < dst.length; at += bytes)
-    if (!hasFiniteScales(dst, at))
-      fail(
-        "data",
-        `tensor "${name}": the values from index ${first + (at / bytes) * block} on are too large for ${type}, whose scales end at 65504; use bf16, or scale the tensor`,
-      );
+  const { block, firstInfinite } = GGML_FORMATS[type];
+  const wrong = firstInfinite(dst);
+  if (wrong < 0) return;
+  fail(
+    "data",
+    `tensor "${name}": the values from index ${first + wrong * block} on are too large for ${type}, whose scales end at 65504; use bf16, or scale the tensor`,
+  );
 }
 
 /** Encodes whole rows into `dst`; throws a `FewbitError` that names tensor and index for what has no meaning in the type. */
@@ -128,7 +130,7 @@ export function encodeGgml(
   checkNeed(type, rows);
   if (importance !== undefined) checkImportance(name, columns, importance);
   checkLengths(type, name, count, src, dst);
-  checkFinite(src, count, rows);
+  checkFinite(src, rows);
   const refused = formats[type].encode(src, dst, rows.rows, columns, importance);
   if (refused >= 0)
     fail(

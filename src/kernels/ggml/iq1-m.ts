@@ -198,5 +198,8 @@ export const iq1_m: GgmlFormat = {
   importance: "demanded",
   encode: encodeSupers(SUPER, BYTES, encodeSuper),
   decode: decodeBlocks(SUPER, BYTES, decodeSuper),
-  hasFiniteScales: (y, at) => Number.isFinite(readD(y, at)),
+  firstInfinite(y) {
+    for (let at = 0; at < y.length; at += BYTES) if (!Number.isFinite(readD(y, at))) return at / BYTES;
+    return -1;
+  },
 };

@@ -1,6 +1,6 @@
 /** iq1_s: eleven bits of a ternary codebook for eight values, a scale and a shift for 32. */
 import { GGML_TYPES } from "../../numeric/ggml-types.ts";
-import { finiteHalves, readHalf, weigh, writeHalf } from "./float.ts";
+import { infiniteHalf, readHalf, weigh, writeHalf } from "./float.ts";
 import { type DecodeBlock, decodeBlocks, type EncodeSuper, encodeSupers, type GgmlFormat, SUPER } from "./format.ts";
 import {
   DOWN,
@@ -135,5 +135,5 @@ export const iq1_s: GgmlFormat = {
   importance: "required",
   encode: encodeSupers(SUPER, BYTES, encodeSuper),
   decode: decodeBlocks(SUPER, BYTES, decodeSuper),
-  hasFiniteScales: finiteHalves(0),
+  firstInfinite: infiniteHalf(BYTES, 0),
 };

@@ -1,6 +1,6 @@
 /** Super-blocks of signs, scales and points of a codebook: iq2_xxs iq2_xs iq2_s iq3_xxs iq3_s. */
 import { GGML_TYPES, type GgmlTypeRow } from "../../numeric/ggml-types.ts";
-import { finiteHalves, readHalf, writeHalf } from "./float.ts";
+import { infiniteHalf, readHalf, writeHalf } from "./float.ts";
 import { decodeBlocks, encodeSupers, type GgmlFormat, type ImportanceUse, SUPER } from "./format.ts";
 import { latticeOf } from "./lattice.ts";
 import { EPSILON, found, type LatticeSearch, type SearchSuper, scaleCode } from "./lattice-search.ts";
@@ -72,7 +72,7 @@ const formatOf = (row: IqRow, search: SearchSuper): GgmlFormat => ({
   importance: row.importance,
   encode: encodeSupers(SUPER, row.bytes, (x, from, y, to, w, wFrom) => encode(search, row, x, from, y, to, w, wFrom)),
   decode: decodeBlocks(SUPER, row.bytes, (y, from, x, to) => decode(row, y, from, x, to)),
-  hasFiniteScales: finiteHalves(0),
+  firstInfinite: infiniteHalf(row.bytes, 0),
 });
 
 /** Seven signs and the one that makes their number even. */

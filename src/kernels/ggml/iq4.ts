@@ -1,6 +1,6 @@
 /** 4-bit codes of a fixed table of 16 uneven values: iq4_nl (blocks of 32), iq4_xs (super-blocks of 256). */
 import { GGML_TYPES } from "../../numeric/ggml-types.ts";
-import { finiteHalves, nearestWithin, readHalf, sumOfSquares, weigh, writeHalf } from "./float.ts";
+import { infiniteHalf, nearestWithin, readHalf, sumOfSquares, weigh, writeHalf } from "./float.ts";
 import { type DecodeBlock, decodeBlocks, type EncodeSuper, encodeSupers, type GgmlFormat, SUPER } from "./format.ts";
 import { GROUP_MAX_EPS, peakOf } from "./make-qx.ts";
 import { reciprocal } from "./simple.ts";
@@ -146,7 +146,7 @@ export const iq4_nl: GgmlFormat = {
   importance: "used",
   encode: encodeSupers(BLOCK, 2 + 16, encodeNl),
   decode: decodeBlocks(BLOCK, 2 + 16, decodeNl),
-  hasFiniteScales: finiteHalves(0),
+  firstInfinite: infiniteHalf(2 + 16, 0),
 };
 
 /** Scales of 6 bits for each 32 of 256 codes. */
@@ -155,5 +155,5 @@ export const iq4_xs: GgmlFormat = {
   importance: "used",
   encode: encodeSupers(SUPER, XS_BYTES, encodeXs),
   decode: decodeBlocks(SUPER, XS_BYTES, decodeXs),
-  hasFiniteScales: finiteHalves(0),
+  firstInfinite: infiniteHalf(XS_BYTES, 0),
 };

@@ -1,6 +1,6 @@
 /** What q2_k, q4_k and q5_k share: super-blocks whose sub-blocks have a scale and a minimum, x = d scale code - dmin min. */
 import type { GgmlTypeRow } from "../../numeric/ggml-types.ts";
-import { finiteHalves, nearestInt, nearestWithin, readHalf, sumOfSquares, weigh, writeHalf } from "./float.ts";
+import { infiniteHalf, nearestInt, nearestWithin, readHalf, sumOfSquares, weigh, writeHalf } from "./float.ts";
 import { type DecodeBlock, decodeBlocks, type EncodeSuper, encodeSupers, type GgmlFormat, SUPER } from "./format.ts";
 import { type AffineSearch, makeQkxQuants } from "./make-qkx.ts";
 import { makeQpQuants } from "./make-qp.ts";
@@ -152,7 +152,7 @@ export const formatOf = (row: KRow): GgmlFormat => ({
   importance: "used",
   encode: encodeSupers(SUPER, row.bytes, encodeSuper(row)),
   decode: decodeBlocks(SUPER, row.bytes, decodeSuper(row)),
-  hasFiniteScales: finiteHalves(row.at, row.at + 2),
+  firstInfinite: infiniteHalf(row.bytes, row.at, row.at + 2),
 });
 
 /** Settings of a search, constants as float32. */

@@ -1,6 +1,6 @@
 /** Super-blocks of 256 values whose 16 sub-blocks have a signed scale and no minimum: q3_k, q6_k. */
 import { GGML_TYPES } from "../../numeric/ggml-types.ts";
-import { finiteHalves, nearestInt, nearestWithin, readHalf, sumOfSquares, weigh, writeHalf } from "./float.ts";
+import { infiniteHalf, nearestInt, nearestWithin, readHalf, sumOfSquares, weigh, writeHalf } from "./float.ts";
 import { type DecodeBlock, decodeBlocks, type EncodeSuper, encodeSupers, type GgmlFormat, SUPER } from "./format.ts";
 import { packPairs, unpackPairs } from "./k-pairs.ts";
 import { GROUP_MAX_EPS, makeQ3Quants, makeQxQuants, peakOf } from "./make-qx.ts";
@@ -117,7 +117,7 @@ export const q3_k: GgmlFormat = {
   importance: "used",
   encode: encodeSupers(SUPER, Q3_D + 2, encodeQ3),
   decode: decodeBlocks(SUPER, Q3_D + 2, decodeQ3),
-  hasFiniteScales: finiteHalves(Q3_D),
+  firstInfinite: infiniteHalf(Q3_D + 2, Q3_D),
 };
 
 const Q6_HIGH = SUPER / 2;
@@ -176,5 +176,5 @@ export const q6_k: GgmlFormat = {
   importance: "used",
   encode: encodeSupers(SUPER, Q6_BYTES, encodeQ6),
   decode: decodeBlocks(SUPER, Q6_BYTES, decodeQ6),
-  hasFiniteScales: finiteHalves(Q6_D),
+  firstInfinite: infiniteHalf(Q6_BYTES, Q6_D),
 };

@@ -1,6 +1,6 @@
 /** Blocks with one scale and codes of one or two bits that are not searched for: q1_0 and q2_0. */
 import { GGML_TYPES } from "../../numeric/ggml-types.ts";
-import { finiteHalves, readHalf, writeHalf } from "./float.ts";
+import { infiniteHalf, readHalf, writeHalf } from "./float.ts";
 import { type DecodeBlock, decodeBlocks, type EncodeBlock, encodeBlocks, type GgmlFormat } from "./format.ts";
 import { peakOf } from "./make-qx.ts";
 import { reciprocal } from "./simple.ts";
@@ -57,7 +57,7 @@ export const q1_0: GgmlFormat = {
   importance: "ignored",
   encode: encodeBlocks(Q1.block, Q1.bytes, encodeQ1),
   decode: decodeBlocks(Q1.block, Q1.bytes, decodeQ1),
-  hasFiniteScales: finiteHalves(0),
+  firstInfinite: infiniteHalf(Q1.bytes, 0),
 };
 
 /** Codes -1 to 2 and the largest magnitude of 64 values. */
@@ -66,5 +66,5 @@ export const q2_0: GgmlFormat = {
   importance: "ignored",
   encode: encodeBlocks(Q2.block, Q2.bytes, encodeQ2),
   decode: decodeBlocks(Q2.block, Q2.bytes, decodeQ2),
-  hasFiniteScales: finiteHalves(0),
+  firstInfinite: infiniteHalf(Q2.bytes, 0),
 };

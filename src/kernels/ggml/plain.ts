@@ -1,6 +1,7 @@
 /** Types without blocks: f32, f16, bf16. Little-endian. */
 import { GGML_TYPES, type GgmlTypeRow } from "../../numeric/ggml-types.ts";
 import { decodeBfloat16, decodeHalf, encodeBfloat16, encodeHalf } from "../../numeric/half.ts";
+import { firstNonFinite } from "./finite.ts";
 import type { GgmlFormat } from "./format.ts";
 
 /** The bytes as words where they are aligned, else a copy. */
@@ -16,7 +17,7 @@ const twoBytes = (
   type: GgmlTypeRow,
   encode: (values: Float32Array) => Uint16Array,
   decode: (bits: Uint16Array, out: Float32Array) => Float32Array,
-  exponent: number,
+  name: "float16" | "bfloat16",
 ): GgmlFormat => ({
   ...type,
   importance: "ignored",
@@ -25,13 +26,13 @@ const twoBytes = (
     return -1;
   },
   decode: (src, dst) => void decode(wordsOf(src, dst.length), dst),
-  hasFiniteScales: (y, at) => ((y[at]! | (y[at + 1]! << 8)) & exponent) !== exponent,
+  firstInfinite: (y) => firstNonFinite(y, name),
 });
 
 /** IEEE half precision. */
-export const f16 = twoBytes(GGML_TYPES.f16, encodeHalf, decodeHalf, 0x7c00);
+export const f16 = twoBytes(GGML_TYPES.f16, encodeHalf, decodeHalf, "float16");
 /** bfloat16. */
-export const bf16 = twoBytes(GGML_TYPES.bf16, encodeBfloat16, decodeBfloat16, 0x7f80);
+export const bf16 = twoBytes(GGML_TYPES.bf16, encodeBfloat16, decodeBfloat16, "bfloat16");
 
 /** Unchanged. */
 export const f32: GgmlFormat = {
@@ -42,5 +43,5 @@ export const f32: GgmlFormat = {
     return -1;
   },
   decode: (src, dst) => bytesOf(dst).set(src.subarray(0, 4 * dst.length)),
-  hasFiniteScales: () => true,
+  firstInfinite: () => -1,
 };

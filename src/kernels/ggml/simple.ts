@@ -1,6 +1,6 @@
 /** Blocks of 32 values with one scale, and for q4_1 and q5_1 a minimum: q4_0 q4_1 q5_0 q5_1 q8_0. */
 import { GGML_TYPES, type GgmlTypeRow } from "../../numeric/ggml-types.ts";
-import { FLT_MAX, finiteHalves, readHalf, roundToInt, weigh, writeHalf } from "./float.ts";
+import { FLT_MAX, infiniteHalf, readHalf, roundToInt, weigh, writeHalf } from "./float.ts";
 import {
   type DecodeBlock,
   decodeBlocks,
@@ -91,7 +91,7 @@ function signedFormat(type: GgmlTypeRow, packing: Packing): GgmlFormat {
       packing.pack(y, to + 2);
     }),
     decode: decodeBlocks(BLOCK, bytes, decode),
-    hasFiniteScales: finiteHalves(0),
+    firstInfinite: infiniteHalf(bytes, 0),
   };
 }
 
@@ -137,7 +137,7 @@ function affineFormat(type: GgmlTypeRow, packing: Packing): GgmlFormat {
       packing.pack(y, to + 4);
     }),
     decode: decodeBlocks(BLOCK, bytes, decode),
-    hasFiniteScales: finiteHalves(0, 2),
+    firstInfinite: infiniteHalf(bytes, 0, 2),
   };
 }
 
@@ -168,5 +168,5 @@ export const q8_0: GgmlFormat = {
   importance: "ignored",
   encode: encodeBlocks(BLOCK, 2 + 32, encodeBytes),
   decode: decodeBlocks(BLOCK, 2 + 32, decodeBytes),
-  hasFiniteScales: finiteHalves(0),
+  firstInfinite: infiniteHalf(2 + 32, 0),
 };

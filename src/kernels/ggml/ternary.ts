@@ -1,6 +1,6 @@
 /** Super-blocks of 256 values of -d, 0, d: tq1_0 with five codes in a byte, tq2_0 with four. */
 import { GGML_TYPES } from "../../numeric/ggml-types.ts";
-import { finiteHalves, readHalf, roundToInt, writeHalf } from "./float.ts";
+import { infiniteHalf, readHalf, roundToInt, writeHalf } from "./float.ts";
 import { type DecodeBlock, decodeBlocks, type EncodeBlock, encodeBlocks, type GgmlFormat, SUPER } from "./format.ts";
 import { peakOf } from "./make-qx.ts";
 import { reciprocal } from "./simple.ts";
@@ -85,7 +85,7 @@ export const tq1_0: GgmlFormat = {
   importance: "ignored",
   encode: encodeBlocks(SUPER, 48 + 4 + 2, encodeTq1),
   decode: decodeBlocks(SUPER, 48 + 4 + 2, decodeTq1),
-  hasFiniteScales: finiteHalves(TQ1_D),
+  firstInfinite: infiniteHalf(48 + 4 + 2, TQ1_D),
 };
 
 /** Four ternary digits a byte. */
@@ -94,5 +94,5 @@ export const tq2_0: GgmlFormat = {
   importance: "ignored",
   encode: encodeBlocks(SUPER, SUPER / 4 + 2, encodeTq2),
   decode: decodeBlocks(SUPER, SUPER / 4 + 2, decodeTq2),
-  hasFiniteScales: finiteHalves(TQ2_D),
+  firstInfinite: infiniteHalf(TQ2_D + 2, TQ2_D),
 };

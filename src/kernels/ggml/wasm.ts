@@ -3,7 +3,7 @@
  * operations: the same bytes everywhere.
  */
 import type { GgmlFormat } from "./format.ts";
-import { GGML_FORMATS, type GgmlFormats } from "./formats.ts";
+import { GGML_FORMAT_NAMES, GGML_FORMATS, type GgmlFormatName, type GgmlFormats } from "./formats.ts";
 import { latticeFormats } from "./iq2-iq3.ts";
 import type { Program } from "./machine.ts";
 import { accepting, type DecodeCall, decoder, type EncodeCall, encoder } from "./run.ts";
@@ -37,7 +37,6 @@ const ternary = (row: GgmlFormat, isM: number): GgmlFormat => {
   const call: EncodeCall = (program, src, dst, blocks, weights) => program.encodeIq1(src, dst, blocks, weights, isM);
   return { ...row, encode: encoder(row, call, false, () => latticeMachine("iq1")) };
 };
-const decoding = (row: GgmlFormat, call: DecodeCall): GgmlFormat => ({ ...row, decode: decoder(row, call) });
 
 const { f16, bf16, q8_0, q5_1, q5_0, q4_1, q4_0, q2_0, q1_0 } = GGML_FORMATS;
 const { q6_k, q5_k, q4_k, q3_k, q2_k, iq4_nl, iq4_xs, iq1_m, iq1_s, tq2_0, tq1_0, mxfp4, nvfp4 } = GGML_FORMATS;
@@ -69,10 +68,37 @@ const ENCODERS = {
   iq4_xs: ownSigma(iq4_xs, iq4Xs),
 };
 
-/** The table in WebAssembly; what it has no program for is the TypeScript. */
-export const WASM_FORMATS: GgmlFormats = {
-  ...GGML_FORMATS,
-  ...ENCODERS,
-  f16: decoding(ENCODERS.f16, (program, src, dst, count) => program.decodeHalf(src, dst, count)),
-  bf16: decoding(ENCODERS.bf16, (program, src, dst, count) => program.decodeBfloat(src, dst, count)),
+/** Decoders in WebAssembly; the IQ types with codebooks have none. */
+const DECODERS: Partial<Record<GgmlFormatName, DecodeCall>> = {
+  f16: (program, src, dst, count) => program.decodeHalf(src, dst, count),
+  bf16: (program, src, dst, count) => program.decodeBfloat(src, dst, count),
+  q8_0: (program, src, dst, blocks) => program.decodeBytes(src, dst, blocks),
+  q5_1: (program, src, dst, blocks) => program.decodeAffine(src, dst, blocks, 5),
+  q5_0: (program, src, dst, blocks) => program.decodeSigned(src, dst, blocks, 5),
+  q4_1: (program, src, dst, blocks) => program.decodeAffine(src, dst, blocks, 4),
+  q4_0: (program, src, dst, blocks) => program.decodeSigned(src, dst, blocks, 4),
+  q2_0: (program, src, dst, blocks) => program.decodeQ2(src, dst, blocks),
+  q1_0: (program, src, dst, blocks) => program.decodeQ1(src, dst, blocks),
+  q6_k: (program, src, dst, blocks) => program.decodeQ6K(src, dst, blocks),
+  q5_k: (program, src, dst, blocks) => program.decodeQ5K(src, dst, blocks),
+  q4_k: (program, src, dst, blocks) => program.decodeQ4K(src, dst, blocks),
+  q3_k: (program, src, dst, blocks) => program.decodeQ3K(src, dst, blocks),
+  q2_k: (program, src, dst, blocks) => program.decodeQ2K(src, dst, blocks),
+  iq4_nl: (program, src, dst, blocks) => program.decodeIq4Nl(src, dst, blocks),
+  iq4_xs: (program, src, dst, blocks) => program.decodeIq4Xs(src, dst, blocks),
+  tq2_0: (program, src, dst, blocks) => program.decodeTq2(src, dst, blocks),
+  tq1_0: (program, src, dst, blocks) => program.decodeTq1(src, dst, blocks),
+  mxfp4: (program, src, dst, blocks) => program.decodeMxfp4(src, dst, blocks),
+  nvfp4: (program, src, dst, blocks) => program.decodeNvfp4(src, dst, blocks),
 };
+
+function withDecoder(name: GgmlFormatName): GgmlFormat {
+  const row: GgmlFormat = { ...GGML_FORMATS, ...ENCODERS }[name];
+  const call = DECODERS[name];
+  return call === undefined ? row : { ...row, decode: decoder(row, call) };
+}
+
+/** The table in WebAssembly; what it has no program for is the TypeScript. */
+export const WASM_FORMATS = Object.fromEntries(
+  GGML_FORMAT_NAMES.map((name) => [name, withDecoder(name)]),
+) as GgmlFormats;

@@ -70,7 +70,7 @@ function floorLog2(x: f32): i32 {
 }
 
 /** Half of 2^(e - 127). */
-function halfPower(e: u32): f32 {
+export function halfPower(e: u32): f32 {
   return reinterpret<f32>(e < 2 ? 0x00200000 << e : (e - 1) << 23);
 }
 
@@ -97,7 +97,7 @@ function unsignedE4m3(value: f32): u32 {
 }
 
 /** Half of the value of an unsigned e4m3 that is no NaN. */
-function halfE4m3(bits: u32): f32 {
+export function halfE4m3(bits: u32): f32 {
   return bits < 8 ? <f32>bits * 0.0009765625 : reinterpret<f32>((bits << 20) + (119 << 23));
 }
 
