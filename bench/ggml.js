@@ -1,86 +1,121 @@
 /**
- * Encodes weights (normal, outliers) in every format, TypeScript and WebAssembly in turns, in CPU time of this process.
- *   node bench/ggml.js [TYPE...] [--ggml PROGRAM]
- * PROGRAM is run as `PROGRAM TYPE_ID COLUMNS VALUES.f32 IMPORTANCE.f32|- OUTPUT.bin - REPEATS`, encodes with ggml_quantize_chunk
- * on one thread, prints "N MB/s" of CPU time and writes the bytes, which are compared.
+ * Encodes weights (normal, outliers) in every format, by the program in WebAssembly and by ggml in turns, in CPU time of one thread.
+ *   node bench/ggml.js [TYPE...] [--ggml PROGRAM] [--typescript] [--decode]
+ * PROGRAM is scripts/peers/ggml-encode.c (scripts/peers/llama-quantize.sh builds it); its bytes are compared with ours. Values lie
+ * in the program's memory, as those of a file are read. --typescript adds the speed of the TypeScript, --decode that of decoding.
  */
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { GGML_FORMAT_NAMES, GGML_FORMATS, ggmlBytes, WASM_FORMATS } from "../dist/kernels/ggml/index.js";
+import { parseArgs } from "node:util";
+import { GGML_FORMAT_NAMES, GGML_FORMATS, ggmlBuffers, ggmlBytes, WASM_FORMATS } from "../dist/kernels/ggml/index.js";
 import { rng } from "../dist/numeric/rng.js";
 
 const ROUNDS = 7;
 const ROWS = 32;
 const COLUMNS = 4096;
-/** How often one measurement encodes all values, in TypeScript; WebAssembly does it five times at least. */
-const SLOW_REPEATS = 1;
-const FAST_REPEATS = 20;
+/** CPU time that one measurement should take at least. */
+const SECONDS = 0.05;
 
-const at = process.argv.indexOf("--ggml");
-const program = at < 0 ? undefined : process.argv[at + 1];
-const wanted = process.argv.slice(2, at < 0 ? undefined : at);
-const types = GGML_FORMAT_NAMES.filter((type) => type !== "f32" && (wanted.length === 0 || wanted.includes(type)));
+const options = { ggml: { type: "string" }, typescript: { type: "boolean" }, decode: { type: "boolean" } };
+const { values: flags, positionals } = parseArgs({ options, allowPositionals: true });
+const types = GGML_FORMAT_NAMES.filter(
+  (type) => type !== "f32" && (positionals.length === 0 || positionals.includes(type)),
+);
 
 const draw = rng(1);
-const values = Float32Array.from({ length: ROWS * COLUMNS }, (_, i) => draw.normal() * (i % 128 === 0 ? 0.4 : 0.05));
+const plain = Float32Array.from({ length: ROWS * COLUMNS }, (_, i) => draw.normal() * (i % 128 === 0 ? 0.4 : 0.05));
 const weights = Float32Array.from({ length: COLUMNS }, () => draw.uniform());
+const buffers = ggmlBuffers(plain.length);
+const values = buffers.values.subarray(0, plain.length);
+values.set(plain);
 const folder = mkdtempSync(join(tmpdir(), "fewbit-bench-ggml-"));
 const fileOf = (name) => join(folder, name);
-writeFileSync(fileOf("values.f32"), new Uint8Array(values.buffer));
+writeFileSync(fileOf("values.f32"), new Uint8Array(plain.buffer));
 writeFileSync(fileOf("weights.f32"), new Uint8Array(weights.buffer));
 
 const median = (numbers) => numbers.toSorted((a, b) => a - b)[numbers.length >> 1];
+const mean = (ratios) => Math.exp(ratios.reduce((sum, ratio) => sum + Math.log(ratio), 0) / ratios.length);
 const seconds = () => {
   const { user, system } = process.cpuUsage();
   return (user + system) / 1e6;
 };
 
-/** MB/s of float32 that one table encodes. */
-function speed(formats, type, importance, repeats, out) {
+/** MB/s of float32 of so many runs. */
+function speed(run, repeats) {
   const began = seconds();
-  for (let i = 0; i < repeats; i++) formats[type].encode(values, out, ROWS, COLUMNS, importance);
-  return (repeats * values.byteLength) / 1e6 / Math.max(seconds() - began, 1e-3);
+  for (let i = 0; i < repeats; i++) run();
+  return (repeats * plain.byteLength) / 1e6 / Math.max(seconds() - began, 1e-6);
+}
+
+/** Runs that fill `SECONDS`; the first ones let the runtime compile. */
+function repeatsOf(run) {
+  speed(run, 3);
+  return Math.max(1, Math.ceil((SECONDS * speed(run, 3) * 1e6) / plain.byteLength));
 }
 
 /** MB/s of the program, and whether its bytes are those of `out`. */
 function foreign(type, importance, repeats, out) {
-  const { id } = GGML_FORMATS[type];
-  const files = [fileOf("values.f32"), importance ? fileOf("weights.f32") : "-", fileOf("out.bin"), "-"];
-  const { stdout } = spawnSync(program, [id, COLUMNS, ...files, repeats].map(String), { encoding: "utf8" });
+  const files = [fileOf("values.f32"), importance ? fileOf("weights.f32") : "-", fileOf("out.bin")];
+  const all = [GGML_FORMATS[type].id, COLUMNS, ...files, repeats].map(String);
+  const { stdout } = spawnSync(flags.ggml, all, { encoding: "utf8" });
   return { speed: Number.parseFloat(stdout), equal: Buffer.compare(out, readFileSync(fileOf("out.bin"))) === 0 };
 }
 
+function measureTypeScript(type, importance) {
+  if (!flags.typescript) return Number.NaN;
+  const out = new Uint8Array(ggmlBytes(type, plain.length));
+  return speed(() => GGML_FORMATS[type].encode(plain, out, ROWS, COLUMNS, importance), 1);
+}
+
+function measureDecoding(type) {
+  if (!flags.decode) return [];
+  const blocks = buffers.output.subarray(0, ggmlBytes(type, plain.length));
+  const back = new Float32Array(plain.length);
+  const run = () => WASM_FORMATS[type].decode(blocks, buffers.values);
+  const slow = () => GGML_FORMATS[type].decode(blocks, back);
+  const speeds = [run, slow].map((one) => speed(one, repeatsOf(one)));
+  values.set(plain);
+  return speeds;
+}
+
+const columns = ["wasm", "ggml", "wasm/ggml"]
+  .concat(flags.typescript ? ["TypeScript"] : [])
+  .concat(flags.decode ? ["decode", "in TS"] : []);
+const cell = (x) => (Number.isNaN(x) ? "-" : x.toFixed(Math.abs(x) < 100 ? 2 : 0)).padStart(11);
+
+/** One line; answers the ratio to ggml. */
 function measure(type, importance) {
-  const out = new Uint8Array(ggmlBytes(type, values.length));
-  const repeats = speed(GGML_FORMATS, type, importance, 1, out) < 50 ? SLOW_REPEATS : FAST_REPEATS;
-  const found = { typescript: [], wasm: [], ggml: [] };
+  const out = buffers.output.subarray(0, ggmlBytes(type, plain.length));
+  const run = () => WASM_FORMATS[type].encode(values, out, ROWS, COLUMNS, importance);
+  const repeats = repeatsOf(run);
+  const found = { wasm: [], ggml: [] };
   let equal = true;
   for (let round = 0; round < ROUNDS; round++) {
-    found.typescript.push(speed(GGML_FORMATS, type, importance, repeats, out));
-    if (WASM_FORMATS[type] !== GGML_FORMATS[type])
-      found.wasm.push(speed(WASM_FORMATS, type, importance, Math.max(repeats, 5), out));
-    if (program === undefined) continue;
-    const theirs = foreign(type, importance, Math.max(repeats, 3), out);
+    found.wasm.push(speed(run, repeats));
+    if (flags.ggml === undefined) continue;
+    const theirs = foreign(type, importance, Math.max(1, repeats >> 1), out);
     found.ggml.push(theirs.speed);
     equal &&= theirs.equal;
   }
-  const [typescript, wasm, ggml] = Object.values(found).map((speeds) => median(speeds) ?? Number.NaN);
-  const shown = [typescript, wasm, ggml].map((x) => (Number.isNaN(x) ? "-" : x.toFixed(1)).padStart(10));
-  const ratio = (Number.isNaN(wasm) ? "-" : (wasm / typescript).toFixed(1)).padStart(8);
-  console.log(
-    `${type.padEnd(8)} ${importance ? "im" : "  "} ${shown.join("")}${ratio} ${equal ? "" : " BYTES DIFFER"}`,
-  );
+  const [wasm, ggml] = [median(found.wasm), median(found.ggml) ?? Number.NaN];
+  const more = flags.typescript ? [measureTypeScript(type, importance)] : [];
+  const shown = [wasm, ggml, wasm / ggml, ...more, ...measureDecoding(type)].map(cell).join("");
+  console.log(`${type.padEnd(8)} ${importance ? "im" : "  "}${shown}${equal ? "" : "  BYTES DIFFER"}`);
+  return wasm / ggml;
 }
 
-console.log(
-  `type        ${["TypeScript", "wasm", "ggml", "wasm/TS"].map((name) => name.padStart(10)).join("")}   MB/s`,
-);
-for (const type of types) {
+console.log(`type       ${columns.map((name) => name.padStart(11)).join("")}   MB/s`);
+const ratios = types.map((type) => {
   const { importance } = GGML_FORMATS[type];
-  if (importance !== "required") measure(type);
-  if (importance !== "ignored") measure(type, weights);
+  const cases = importance === "required" ? [weights] : importance === "ignored" ? [undefined] : [undefined, weights];
+  return cases.map((each) => measure(type, each));
+});
+if (flags.ggml !== undefined) {
+  const worst = ratios.flat().indexOf(Math.min(...ratios.flat()));
+  const named = types.flatMap((type, i) => ratios[i].map((ratio) => `${type} ${ratio.toFixed(2)}`));
+  console.log(`${types.length} types, geometric mean ${mean(ratios.map(mean)).toFixed(2)}x ggml, worst ${named[worst]}`);
 }
 console.log(`peak memory ${(process.resourceUsage().maxRSS / 1024).toFixed(0)} MB`);
 rmSync(folder, { recursive: true });

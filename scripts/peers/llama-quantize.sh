@@ -2,7 +2,8 @@
 # Builds a driver of llama.cpp v0.5.0's llama_model_quantize from the npm package node-llama-cpp (sources of the headers)
 # and its prebuilt library for Linux. Usage: llama-quantize.sh FOLDER, then
 #   FEWBIT_LLAMA_QUANTIZE=FOLDER/llama-quantize npx vitest run src/pipeline/weights/golden.test.ts
-# compares every file with the program's own and writes tests/golden/gguf/quantize.json.
+# compares every file with the program's own and writes tests/golden/gguf/quantize.json. FOLDER/ggml-encode encodes rows
+# with the same library, for bench/ggml.js.
 set -e
 here=$(cd "$(dirname "$0")" && pwd)
 version=3.22.1
@@ -15,4 +16,5 @@ git -c advice.detachedHead=false clone --quiet headers/package/llama/gitRelease.
 bins=$PWD/library/package/bins/linux-x64
 cc -O2 -Illama.cpp/include -Illama.cpp/ggml/include "$here/llama-quantize.c" -o llama-quantize \
   -L"$bins" -Wl,-rpath,"$bins" -l:libllama.v0.5.0.so -l:libggml.v0.5.0.so -l:libggml-base.so
+cc -O2 -Illama.cpp/ggml/include "$here/ggml-encode.c" -o ggml-encode -L"$bins" -Wl,-rpath,"$bins" -l:libggml-base.so
 echo "$PWD/llama-quantize"

@@ -143,8 +143,8 @@ const buffersOn = (memory: ArrayBuffer, at: number, values: number): GgmlBuffers
 let buffers: GgmlBuffers | undefined;
 
 /**
- * Room for so many values, the same on every call. Asking for more than ever before makes new arrays, and those
- * handed out before become empty. Plain arrays where the runtime has no WebAssembly SIMD.
+ * Room for so many values, the same on every call; asking for more than ever before makes new arrays, and what lies in
+ * those handed out before is copied from then on. Plain arrays where the runtime has no WebAssembly SIMD.
  */
 export function ggmlBuffers(values: number): GgmlBuffers {
   if (buffers !== undefined && buffers.values.length >= values) return buffers;
