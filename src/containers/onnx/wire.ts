@@ -17,6 +17,8 @@ export const MAX_HEADER = 20;
 
 /** A reading position; `lo` and `hi` hold the last varint's 64 bits as two unsigned halves. */
 export interface Cursor {
+  /** Begins every message. */
+  readonly where: string;
   readonly bytes: Uint8Array;
   readonly end: number;
   /** File offset of bytes[0], for messages. */
@@ -26,7 +28,8 @@ export interface Cursor {
   hi: number;
 }
 
-export const cursor = (bytes: Uint8Array, start: number, end: number, base: number): Cursor => ({
+export const cursor = (bytes: Uint8Array, start: number, end: number, base: number, where = "onnx"): Cursor => ({
+  where,
   bytes,
   end,
   base,
@@ -36,7 +39,7 @@ export const cursor = (bytes: Uint8Array, start: number, end: number, base: numb
 });
 
 const truncated = (at: Cursor): never =>
-  fail("format", `onnx: the data breaks off at byte ${at.base + at.end}; the file is truncated or damaged`);
+  fail("format", `${at.where}: the data breaks off at byte ${at.base + at.end}; the file is truncated or damaged`);
 
 /** Reads a varint of at most ten bytes into `lo` and `hi`; returns `lo`. */
 export function varint(at: Cursor): number {
@@ -58,7 +61,10 @@ export function varint(at: Cursor): number {
       return at.lo;
     }
   }
-  return fail("format", `onnx: a number at byte ${at.base + at.pos} is longer than ten bytes; the file is damaged`);
+  return fail(
+    "format",
+    `${at.where}: a number at byte ${at.base + at.pos} is longer than ten bytes; the file is damaged`,
+  );
 }
 
 const fixed32 = (at: Cursor): number => {
@@ -99,7 +105,7 @@ export function tag(at: Cursor): number {
   const id = at.lo >>> 3;
   const wire = at.lo & 7;
   if (at.hi !== 0 || id === 0 || wire > FIXED32 || wire === GROUP_END)
-    fail("format", `onnx: byte ${start} starts no protobuf field; the file is damaged or not ONNX`);
+    fail("format", `${at.where}: byte ${start} starts no protobuf field; the file is damaged or something else`);
   return at.lo;
 }
 
@@ -110,21 +116,21 @@ export function payloadLength(at: Cursor, limit: number): number {
   if (at.base + at.pos + length > limit)
     fail(
       "format",
-      `onnx: the field before byte ${at.base + at.pos} claims ${at.hi * 2 ** 32 + at.lo} bytes, but only ${limit - at.base - at.pos} are left; the file is truncated or damaged`,
+      `${at.where}: the field before byte ${at.base + at.pos} claims ${at.hi * 2 ** 32 + at.lo} bytes, but only ${limit - at.base - at.pos} are left; the file is truncated or damaged`,
     );
   return length;
 }
 
 /** Moves past a group, whose tag was read, up to and with its end. */
 export function skipGroup(at: Cursor, id: number, depth = 0): void {
-  if (depth > MAX_DEPTH) fail("limit", `onnx: groups nest deeper than ${MAX_DEPTH} at byte ${at.base + at.pos}`);
+  if (depth > MAX_DEPTH) fail("limit", `${at.where}: groups nest deeper than ${MAX_DEPTH} at byte ${at.base + at.pos}`);
   for (;;) {
     varint(at);
     const wire = at.lo & 7;
     const inner = at.lo >>> 3;
     if (wire === GROUP_END) {
       if (inner === id) return;
-      fail("format", `onnx: the group ended at byte ${at.base + at.pos} was never begun; the file is damaged`);
+      fail("format", `${at.where}: the group ended at byte ${at.base + at.pos} was never begun; the file is damaged`);
     }
     skipValue(at, wire, inner, depth);
   }
@@ -136,7 +142,7 @@ function skipValue(at: Cursor, wire: number, id: number, depth: number): void {
   else if (wire === FIXED32) at.pos += 4;
   else if (wire === BYTES) at.pos += payloadLength(at, at.base + at.end);
   else if (wire === GROUP) skipGroup(at, id, depth + 1);
-  else fail("format", `onnx: wire type ${wire} at byte ${at.base + at.pos} does not exist; the file is damaged`);
+  else fail("format", `${at.where}: wire type ${wire} at byte ${at.base + at.pos} does not exist; the file is damaged`);
   if (at.pos > at.end) truncated(at);
 }
 

@@ -10,6 +10,10 @@ export interface Family {
   readonly architecture: string;
   /** Rows of the query and key projections are re-ordered: llama.cpp rotates neighbours, Hugging Face halves. */
   readonly rotatesNeighbours: boolean;
+  /** Vocabularies of SentencePiece are also read from a tokenizer.json, and the file says whether a space is put before texts. */
+  readonly readsJsonPieces: boolean;
+  /** There are embedding models among it. */
+  readonly pools: boolean;
   /** The file says how many tokens there are and how many dimensions are rotated. */
   readonly statesVocabulary: boolean;
   /** The size of a head stands in the file even where it follows from other settings. */
@@ -18,8 +22,12 @@ export interface Family {
   readonly assumes: Readonly<Record<string, number>>;
 }
 
-const llama = { architecture: "llama", rotatesNeighbours: true, statesVocabulary: true } as const;
-const qwen = { rotatesNeighbours: false, statesVocabulary: false, statesHead: false } as const;
+const llama = {
+  ...{ architecture: "llama", rotatesNeighbours: true, readsJsonPieces: true, pools: false, statesVocabulary: true },
+} as const;
+const qwen = {
+  ...{ rotatesNeighbours: false, readsJsonPieces: false, pools: true, statesVocabulary: false, statesHead: false },
+} as const;
 const usual = { rms_norm_eps: 1e-6, rope_theta: 10_000 } as const;
 
 /** By `architectures[0]` of config.json; what is assumed are the defaults of transformers 4.57. */

@@ -5,8 +5,12 @@ import { tensor, tensorMap } from "../../containers/tensor-files.case.ts";
 import { bytesSource, readAll } from "../../ir/source.ts";
 import type { StorageType, StoredTensor, TensorFile } from "../../ir/tensor-file.ts";
 import { decodeFloats, encodeFloats } from "../../numeric/convert.ts";
-import type { Config } from "./config.ts";
-import { type ConvertOptions, pairRows, sizeLabel, toGguf } from "./convert.ts";
+import { familyOf } from "./architectures.ts";
+import { architectureName, type Config, completed } from "./config.ts";
+import { convertTensors, modelMetadata } from "./convert.ts";
+import { text } from "./entries.ts";
+import { sizeLabel } from "./size-label.ts";
+import { type MatrixType, pairRows } from "./tensors.ts";
 
 const LLAMA = {
   architectures: ["LlamaForCausalLM"],
@@ -52,8 +56,15 @@ const model = (...extra: readonly StoredTensor[]): TensorFile => ({
   ),
 });
 
-const convert = (settings: object, weights: TensorFile, type: ConvertOptions["type"] = "float16") =>
-  toGguf(weights, configOf(settings), { type, name: "tiny" });
+/** Without a tokenizer and a model card, which have tests of their own. */
+function convert(settings: object, weights: TensorFile, type: MatrixType = "f16"): TensorFile {
+  const given = configOf(settings);
+  const family = familyOf(architectureName(given));
+  const config = completed(given, family);
+  const tensors = convertTensors(weights, config, family, type);
+  const metadata = modelMetadata(config, family, type, { general: text("general.name", "tiny"), tokenizer: [] });
+  return { container: "gguf", formatVersion: 3, tensors, metadata };
+}
 const plain = ({ metadata }: TensorFile) => Object.fromEntries([...metadata].map(([key, { value }]) => [key, value]));
 
 test("a llama model has llama.cpp's names, matrices in the type asked for, and norms in float32", () => {
@@ -70,7 +81,7 @@ test("a llama model has llama.cpp's names, matrices in the type asked for, and n
 
 test("rows of query and key are paired within each head, all other rows stay", async () => {
   const weights = model();
-  const { tensors } = convert(LLAMA, weights, "bfloat16");
+  const { tensors } = convert(LLAMA, weights, "bf16");
   const rowsOf = async ({ data, type }: StoredTensor) => {
     const values = decodeFloats(await readAll(data), type as "bfloat16");
     return Array.from({ length: values.length / 8 }, (_, row) => values.slice(row * 8, row * 8 + 8).join());
@@ -93,7 +104,7 @@ test("pairs of rows come from the two halves of each head", () => {
 });
 
 test("values are widened exactly and narrowed to the nearest", async () => {
-  const { tensors } = convert(LLAMA, model(), "float32");
+  const { tensors } = convert(LLAMA, model(), "f32");
   const wide = tensors.get("token_embd.weight")!;
   const expected = await readAll(floats("x", [10, 8], "float32").data);
   expect(await readAll(wide.data)).toEqual(expected);
@@ -105,7 +116,7 @@ test("values are widened exactly and narrowed to the nearest", async () => {
 
 test("tensors that stay as they are keep their place in the file they are read from", () => {
   const weights = model();
-  const { tensors } = convert(LLAMA, weights, "bfloat16");
+  const { tensors } = convert(LLAMA, weights, "bf16");
   expect(tensors.get("blk.1.ffn_up.weight")?.data).toBe(weights.tensors.get("model.layers.1.mlp.up_proj.weight")?.data);
 });
 
@@ -115,7 +126,6 @@ test("settings become GGUF's keys in llama.cpp's order and types", () => {
     ["general.architecture", "string", "llama"],
     ["general.type", "string", "model"],
     ["general.name", "string", "tiny"],
-    ["general.size_label", "string", "1.2K"],
     ["llama.block_count", "uint32", 2],
     ["llama.context_length", "uint32", 64],
     ["llama.embedding_length", "uint32", 8],
@@ -140,7 +150,7 @@ test("Mistral is llama to llama.cpp; Qwen has keys of its own, biases, norms of 
   const norm = floats("model.layers.0.self_attn.q_norm.weight", [4]);
   const settings = { ...LLAMA, architectures: ["Qwen3ForCausalLM"], head_dim: 4 };
   const weights = model(bias, norm);
-  const qwen = convert(settings, weights, "bfloat16");
+  const qwen = convert(settings, weights, "bf16");
   expect(plain(qwen)).toMatchObject({
     "qwen3.block_count": 2,
     "qwen3.attention.key_length": 4,
@@ -241,5 +251,9 @@ test("what config.json does not say is what transformers assumes", () => {
 test("sizes have two digits or more", () => {
   expect([999, 26_400, 1_100_000_000, 7_240_000_000, 70_600_000_000, 1.5e12].map(sizeLabel)).toEqual([
     ...["1.0K", "26K", "1.1B", "7.2B", "71B", "1.5T"],
+  ]);
+  // ties go to the even digit, as Python's format has them
+  expect([12_500_000, 13_500_000, 1_250_000, 1_750_000, 420, 8_500, 9_500].map(sizeLabel)).toEqual([
+    ...["12M", "14M", "1.2M", "1.8M", "0.42K", "8.5K", "10K"],
   ]);
 });

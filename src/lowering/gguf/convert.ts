@@ -1,53 +1,38 @@
-/** Weights with Hugging Face's names and order of rows as llama.cpp wants them. Nothing is read before it is written. */
-import { computedSource, readAll } from "../../ir/source.ts";
-import type { MetadataValue, StoredTensor, TensorFile } from "../../ir/tensor-file.ts";
-import { decodeFloats, encodeFloats } from "../../numeric/convert.ts";
-import { byteLength, DTYPES, type DType, elementCount } from "../../numeric/dtypes.ts";
+/** Models of Hugging Face's as GGUF files: what llama.cpp's converter makes of the same folder, tokenizer included. */
+import type { StoredTensor, TensorFile } from "../../ir/tensor-file.ts";
+import { elementCount } from "../../numeric/dtypes.ts";
 import { fail } from "../../numeric/errors.ts";
-import { isBlockType } from "../../numeric/ggml-types.ts";
 import { type Family, familyOf, ggufName } from "./architectures.ts";
 import { architectureName, type Config, completed, countSetting } from "./config.ts";
+import { type Entry, text, whole } from "./entries.ts";
+import { type FolderFiles, jsonFile } from "./folder.ts";
+import { generalEntries } from "./general/index.ts";
 import { hyperparameters } from "./hyperparameters.ts";
+import { poolingEntries } from "./pooling.ts";
 import { ropeFactors } from "./rope-factors.ts";
+import { convertTensor, guessedType, type MatrixType } from "./tensors.ts";
+import { tokenizerEntries } from "./tokenizer/index.ts";
 
 /** `general.file_type` (llama_ftype) of files that hold nearly only one type. */
-const FILE_TYPES = { float32: 0, float16: 1, bfloat16: 32 } as const;
-
-export interface ConvertOptions {
-  /** What matrices are stored as; vectors and norms stay float32. */
-  readonly type: keyof typeof FILE_TYPES;
-  /** `general.name`, for people. */
-  readonly name: string;
-}
-
+const FILE_TYPES: Readonly<Record<MatrixType, number>> = { f32: 0, f16: 1, bf16: 32, q8_0: 7 };
 /** GGML_QUANT_VERSION. */
 const QUANTIZATION_VERSION = 2;
 
-const SIZE_UNITS = [
-  [1e12, "T"],
-  [1e9, "B"],
-  [1e6, "M"],
-  [0, "K"],
-] as const;
-
-/** A number of parameters as llama.cpp's file names have it, two digits or more: 26K, 7.2B, 70B. */
-export function sizeLabel(parameters: number): string {
-  const [from, unit] = SIZE_UNITS.find(([above]) => parameters > above) ?? SIZE_UNITS[3];
-  const scaled = parameters / (from || 1000);
-  return `${scaled.toFixed(Math.round(scaled) < 10 ? 1 : 0)}${unit}`;
+/** What a model becomes. */
+export interface ConvertOptions {
+  /** What matrices are stored as; vectors and norms stay float32. "auto" keeps 16 bits of the kind they are in. */
+  readonly type: MatrixType | "auto";
+  /** llama.cpp's name of how the tokenizer cuts texts, where tokenizer.json does not tell. */
+  readonly pre?: string;
 }
 
-/** Rows of each head from two halves to neighbouring pairs: 0, n/2, 1, n/2 + 1, ... */
-export function pairRows(bytes: Uint8Array, rows: number, heads: number): Uint8Array {
-  const out = new Uint8Array(bytes.length);
-  const row = bytes.length / rows;
-  const size = rows / heads;
-  for (let to = 0; to < rows; to++) {
-    const inHead = to % size;
-    const from = to - inHead + (inHead >> 1) + (inHead & 1) * (size / 2);
-    out.set(bytes.subarray(from * row, (from + 1) * row), to * row);
-  }
-  return out;
+/** A model for llama.cpp. */
+export interface ConvertedModel {
+  readonly file: TensorFile;
+  /** What matrices are stored as. */
+  readonly type: MatrixType;
+  /** What could not be taken over, in sentences. */
+  readonly notes: readonly string[];
 }
 
 /** Heads whose rows have to be paired; 0 for all other tensors. */
@@ -58,61 +43,13 @@ function pairedHeads(name: string, { rotatesNeighbours }: Family, config: Config
   return /\.k_proj\.(weight|bias)$/.test(name) ? countSetting(config, "num_key_value_heads") : 0;
 }
 
-const storedAs = (name: string, rank: number, wish: DType): DType =>
-  rank <= 1 || name.endsWith("_norm.weight") ? "float32" : wish;
-
-function floatType({ name, type }: StoredTensor): DType {
-  if (isBlockType(type) || DTYPES[type].kind !== "float" || DTYPES[type].bits < 16)
-    return fail(
-      "unsupported",
-      `GGUF: tensor "${name}" is ${type}; convert from the model in float16, bfloat16 or float32`,
-    );
-  return type;
-}
-
-function convertTensor(tensor: StoredTensor, name: string, heads: number, wish: DType): StoredTensor {
-  const from = floatType(tensor);
-  const { shape, data } = tensor;
-  const type = storedAs(name, shape.length, wish);
-  const [rows = 1] = shape;
-  if (heads > 0 && rows % (2 * heads) !== 0)
-    fail(
-      "format",
-      `GGUF: tensor "${tensor.name}" has ${rows} rows, no pairs of rows for ${heads} heads of config.json`,
-    );
-  if (heads === 0 && type === from) return { name, type, shape, data };
-  const compute = async (): Promise<Uint8Array> => {
-    const bytes = await readAll(data);
-    const ordered = heads === 0 ? bytes : pairRows(bytes, rows, heads);
-    return type === from ? ordered : encodeFloats(decodeFloats(ordered, from), type);
-  };
-  return { name, type, shape, data: computedSource(byteLength(type, elementCount(shape)), compute) };
-}
-
-function metadataOf(
+/** All tensors under llama.cpp's names, in its order. `config` has its gaps filled. */
+export function convertTensors(
+  weights: TensorFile,
   config: Config,
   family: Family,
-  { type, name }: ConvertOptions,
-  tensors: ReadonlyMap<string, StoredTensor>,
-): ReadonlyMap<string, MetadataValue> {
-  const parameters = [...tensors.values()].reduce((sum, { shape }) => sum + elementCount(shape), 0);
-  return new Map<string, MetadataValue>([
-    ["general.architecture", { type: "string", value: family.architecture }],
-    ["general.type", { type: "string", value: "model" }],
-    ["general.name", { type: "string", value: name }],
-    ["general.size_label", { type: "string", value: sizeLabel(parameters) }],
-    ...hyperparameters(config, family, FILE_TYPES[type]),
-    ["general.quantization_version", { type: "uint32", value: QUANTIZATION_VERSION }],
-  ]);
-}
-
-/**
- * A model of Hugging Face's, its weights and config.json, as llama.cpp's: names, order of rows, settings. The tokenizer
- * is not in it yet. Fails with code "unsupported" for other families, tensors without a name there and quantized ones.
- */
-export function toGguf(weights: TensorFile, settings: Config, options: ConvertOptions): TensorFile {
-  const family = familyOf(architectureName(settings));
-  const config = completed(settings, family);
+  type: MatrixType,
+): ReadonlyMap<string, StoredTensor> {
   const tensors = new Map<string, StoredTensor>(
     (family.rotatesNeighbours ? ropeFactors(config) : []).map((tensor) => [tensor.name, tensor]),
   );
@@ -120,7 +57,61 @@ export function toGguf(weights: TensorFile, settings: Config, options: ConvertOp
     const name = ggufName(tensor.name);
     if (name === undefined) continue;
     if (tensors.has(name)) fail("format", `GGUF: two tensors of the model would be "${name}"`);
-    tensors.set(name, convertTensor(tensor, name, pairedHeads(tensor.name, family, config), options.type));
+    tensors.set(name, convertTensor(tensor, name, pairedHeads(tensor.name, family, config), type));
   }
-  return { container: "gguf", formatVersion: 3, tensors, metadata: metadataOf(config, family, options, tensors) };
+  return tensors;
+}
+
+/** Keys that come from other files than config.json. */
+export interface FolderEntries {
+  readonly general: readonly Entry[];
+  readonly pooling?: readonly Entry[];
+  readonly tokenizer: readonly Entry[];
+}
+
+/** Keys of a model in llama.cpp's order; later ones take the place of earlier ones of the same name. */
+export const modelMetadata = (
+  config: Config,
+  family: Family,
+  type: MatrixType,
+  { general, pooling = [], tokenizer }: FolderEntries,
+): TensorFile["metadata"] =>
+  new Map<string, Entry[1]>([
+    ...text("general.architecture", family.architecture),
+    ...text("general.type", "model"),
+    ...general,
+    ...hyperparameters(config, family, FILE_TYPES[type]),
+    ...pooling,
+    ...whole("general.quantization_version", QUANTIZATION_VERSION),
+    ...tokenizer,
+  ]);
+
+/** Rerankers answer with two rows of their output alone, which no key of config.json says. */
+function refuseReranker({ name }: FolderFiles, settings: Config): void {
+  const hints = [name, settings.get("_name_or_path")].map((hint) => String(hint ?? "").toLowerCase());
+  if (hints.some((hint) => /qwen3-(vl-)?reranker/.test(hint)))
+    fail("unsupported", `${name}: rerankers can't be converted; llama.cpp's own converter can`);
+}
+
+const parametersOf = (tensors: ReadonlyMap<string, StoredTensor>): number =>
+  [...tensors.values()].reduce((sum, { shape }) => sum + elementCount(shape), 0);
+
+/**
+ * A model folder of Hugging Face's, Llama, Mistral, Qwen2 or Qwen3, as llama.cpp's converter writes it: tensors, order of
+ * rows, settings, tokenizer, what the model card says. Weights are read when the result is written. Fails with code
+ * "unsupported" for other families, tensors and tokenizers without a name there, and what is quantized already; "usage"
+ * where files are missing, "format" where they are damaged.
+ */
+export function toGguf(weights: TensorFile, folder: FolderFiles, options: ConvertOptions): ConvertedModel {
+  const settings = jsonFile(folder, "config.json") ?? fail("usage", `${folder.name}: it has no config.json; add it`);
+  const family = familyOf(architectureName(settings));
+  refuseReranker(folder, settings);
+  const config = completed(settings, family);
+  const type = options.type === "auto" ? guessedType(weights.tensors.values()) : options.type;
+  const tensors = convertTensors(weights, config, family, type);
+  const general = generalEntries(folder, settings, parametersOf(tensors));
+  const tokenizer = tokenizerEntries(folder, config, family, options.pre);
+  const pooling = family.pools ? poolingEntries(folder, family.architecture) : [];
+  const metadata = modelMetadata(config, family, type, { general: general.entries, pooling, tokenizer });
+  return { file: { container: "gguf", formatVersion: 3, tensors, metadata }, type, notes: general.notes };
 }

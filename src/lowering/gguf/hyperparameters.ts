@@ -1,20 +1,13 @@
 /** Settings of config.json as GGUF's keys, in the order in which llama.cpp's converter writes them. */
-import type { MetadataValue } from "../../ir/tensor-file.ts";
 import { fail } from "../../numeric/errors.ts";
 import type { Family } from "./architectures.ts";
 import { type Config, countSetting, headSize, numberSetting, ropeSettings } from "./config.ts";
+import { type Entry, real, text, whole } from "./entries.ts";
 
-type Entry = readonly [string, MetadataValue];
-
-const whole = (key: string, value: number | undefined): readonly Entry[] =>
-  value === undefined ? [] : [[key, { type: "uint32", value }]];
-const real = (key: string, value: number | undefined): readonly Entry[] =>
-  value === undefined ? [] : [[key, { type: "float32", value: Math.fround(value) }]];
-const text = (key: string, value: string): readonly Entry[] => [[key, { type: "string", value }]];
-
-/** What a kind of position scaling adds; `llama3` becomes a tensor instead. */
+/** What a kind of position scaling adds; `llama3` becomes a tensor instead, `dynamic` is nothing to llama.cpp. */
 const SCALINGS: Readonly<Record<string, (prefix: string, rope: Config) => readonly Entry[]>> = {
   default: () => [],
+  dynamic: () => [],
   llama3: () => [],
   linear: (prefix, rope) => [
     ...text(`${prefix}.type`, "linear"),
