@@ -5,11 +5,13 @@
 import type {
   BenchRequest,
   CompareRequest,
+  ConvertFolderRequest,
   ConvertRequest,
   DemoRequest,
   QuantizeRequest,
   TrainRequest,
 } from "../node/requests.ts";
+import type { ConvertFolderReport } from "../pipeline/convert-folder.ts";
 import type { Hooks } from "../pipeline/progress.ts";
 import type {
   BenchReport,
@@ -46,8 +48,11 @@ export interface Services {
   inspect(request: { readonly model: string }, hooks: Hooks): Promise<InspectReport | WeightsReport>;
   compare(request: CompareRequest, hooks: Hooks): Promise<CompareReport>;
   bench(request: BenchRequest, hooks: Hooks): Promise<BenchReport>;
-  /** Writes a model in another container, once both have been run and agree. */
-  convert(request: ConvertRequest, hooks: Hooks): Promise<ConvertReport>;
+  /** Writes a model in another container; one with a graph once both have been run and agree. */
+  convert(
+    request: ConvertRequest & Partial<ConvertFolderRequest>,
+    hooks: Hooks,
+  ): Promise<ConvertReport | ConvertFolderReport>;
   schemes(request: { readonly model?: string }, hooks: Hooks): Promise<SchemesReport>;
   /** Everything from reading the model to writing the trained one. */
   train(request: TrainRequest, hooks: Hooks): Promise<QuantizeReport>;

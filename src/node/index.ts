@@ -3,6 +3,7 @@
 export { type DataOptions, openDataset, openLabels } from "./data.ts";
 export { type AvailableEngine, availableEngines, ENGINE_NAMES, type EngineName, type EngineWish } from "./engines.ts";
 export { type FileSource, fileSource } from "./file-source.ts";
+export { readFolderFiles } from "./folder-files.ts";
 export { type NodeHost, nodeHost } from "./host.ts";
 export {
   type BenchOptions,
@@ -11,6 +12,7 @@ export {
   type ConvertOptions,
   compare,
   convert,
+  convertFolder,
   type DataFiles,
   type EvaluationFiles,
   type EvaluationValues,

@@ -1,5 +1,6 @@
 /** The commands as functions for programs: what the command line always says may be left out here. */
 import type { Dataset } from "../containers/data.ts";
+import type { ConvertFolderReport } from "../pipeline/convert-folder.ts";
 import { type Hooks, noHooks } from "../pipeline/progress.ts";
 import type {
   BenchReport,
@@ -12,10 +13,12 @@ import type {
   WeightsReport,
 } from "../pipeline/result.ts";
 import type { Evaluation } from "../pipeline/verify/outputs.ts";
+import { convertFile } from "./convert.ts";
 import { type GivenSamples, quantizeFile } from "./quantize.ts";
 import type {
   BenchRequest,
   CompareRequest,
+  ConvertFolderRequest,
   ConvertRequest,
   DataRequest,
   EvaluationRequest,
@@ -131,10 +134,19 @@ export const bench = ({ data, ...rest }: BenchOptions, hooks: Partial<Hooks> = {
 
 /** Writes a float TFLite model as ONNX, once both have been run on the same samples and agree. */
 export const convert = ({ data, ...rest }: ConvertOptions, hooks: Partial<Hooks> = {}): Promise<ConvertReport> =>
-  services.convert(
+  convertFile(
     { threads: 1, command: "convert()", ...rest, ...(data === undefined ? {} : { data: dataRequest(data) }) },
     asHooks(hooks),
   );
+
+/**
+ * Writes a folder of safetensors (Llama, Mistral, Qwen2 or Qwen3, with config.json and the tokenizer's files) as the GGUF
+ * file that llama.cpp's converter makes of it; "auto" is the type unless another is named.
+ */
+export const convertFolder = (
+  options: Only<ConvertFolderRequest, "model" | "output">,
+  hooks: Partial<Hooks> = {},
+): Promise<ConvertFolderReport> => services.convertFolder({ type: "auto", ...options }, asHooks(hooks));
 
 /** What is assumed where a request for training says nothing. */
 const TRAINING = {

@@ -42,7 +42,8 @@ interface Opened {
   readonly head: Pick<WeightsQuantizeReport, "kind" | "model" | "scheme" | "bitsPerWeight" | "target">;
 }
 
-async function sizeOf(files: readonly string[]): Promise<number> {
+/** Bytes of all files together. */
+export async function sizeOf(files: readonly string[]): Promise<number> {
   const sizes = await Promise.all(files.map(async (file) => (await stat(file)).size));
   return sizes.reduce((sum, size) => sum + size, 0);
 }
@@ -98,8 +99,11 @@ const MOST_THREADS = 16;
 
 const defaultThreads = (): number => Math.min(MOST_THREADS, availableParallelism());
 
+/** Whole megabytes of so many bytes, at least one. */
+export const totalMegabytes = (bytes: number): number => Math.max(1, Math.floor(bytes / MEGABYTE));
+
 /** Ticks whole megabytes. */
-function megabytes(step: ProgressStep): (bytes: number) => void {
+export function megabytes(step: ProgressStep): (bytes: number) => void {
   let done = 0;
   return (bytes) => {
     const before = Math.floor(done / MEGABYTE);
@@ -122,7 +126,7 @@ export function quantizeWeightsFile(
     const { output } = request;
     const total = plan.tensors.reduce((sum, { before }) => sum + before, 0);
     const maxBytes = request.ggml?.maxShardBytes;
-    const step = hooks.progress.step(`quantizing to ${head.scheme}`, Math.max(1, Math.floor(total / MEGABYTE)), "MB");
+    const step = hooks.progress.step(`quantizing to ${head.scheme}`, totalMegabytes(total), "MB");
     const { written, errors } = await encodeFiles(opened.weights, plan, {
       ...{ path: output, threads: usefulThreads(request.encoders ?? defaultThreads(), total), signal: hooks.signal },
       ...{ onBytes: megabytes(step), onResume: (share, name) => hooks.progress.note(resumed(share, name)) },

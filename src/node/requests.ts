@@ -130,6 +130,20 @@ export interface ConvertRequest extends EngineRequest {
   readonly command: string;
 }
 
+/** `fewbit convert` of a model folder to GGUF. */
+export interface ConvertFolderRequest {
+  /** A folder of safetensors with config.json and the tokenizer's files, or the weights in it. */
+  readonly model: string;
+  /** Ends in .gguf. */
+  readonly output: string;
+  /** What matrices are stored as: f32, f16, bf16, q8_0, or auto, 16 bits of the kind they are in. */
+  readonly type: "f32" | "f16" | "bf16" | "q8_0" | "auto";
+  /** llama.cpp's name of how the tokenizer cuts texts, where tokenizer.json does not tell. */
+  readonly pre?: string;
+  /** Only say what would be written. */
+  readonly dryRun?: boolean;
+}
+
 /** `fewbit bench`. */
 export interface BenchRequest extends EngineRequest {
   readonly models: readonly string[];

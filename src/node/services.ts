@@ -24,8 +24,11 @@ export const bench: typeof import("./compare.ts").benchFiles = async (...asked) 
 export const compare: typeof import("./compare.ts").compareFiles = async (...asked) =>
   (await import("./compare.ts")).compareFiles(...asked);
 /** Loaded when it is called. */
-export const convert: typeof import("./convert.ts").convertFile = async (...asked) =>
-  (await import("./convert.ts")).convertFile(...asked);
+export const convert: typeof import("./convert-any.ts").convert = async (...asked) =>
+  (await import("./convert-any.ts")).convert(...asked);
+/** Loaded when it is called. */
+export const convertFolder: typeof import("./convert-any.ts").convertFolder = async (...asked) =>
+  (await import("./convert-any.ts")).convertFolder(...asked);
 /** Loaded when it is called. */
 export const demo: typeof import("./demo.ts").runDemo = async (...asked) =>
   (await import("./demo.ts")).runDemo(...asked);

@@ -146,6 +146,14 @@ export {
   LEAST_SQNR,
   MOST_DIFFERING,
 } from "./convert.ts";
+export {
+  type ConvertedModel,
+  type ConvertFolderReport,
+  type FolderFiles,
+  type ToGgufOptions,
+  type TokenizerSummary,
+  toGguf,
+} from "./convert-folder.ts";
 export type { Footprint, Host, Staged } from "./host.ts";
 export { type Contents, inspectModel, realInputs } from "./inspect.ts";
 export { inspectWeights, type WeightsContents } from "./inspect-weights.ts";

@@ -10,7 +10,7 @@ export interface FolderFiles {
   readonly files: ReadonlyMap<string, Uint8Array>;
 }
 
-/** Files that are read, and their most bytes: several times what the largest known models have. */
+/** Files that are read, and their most bytes: several times what the largest known models have. Of 0 only presence counts. */
 export const FOLDER_FILES = {
   "config.json": 4 * 1024 * 1024,
   "generation_config.json": 4 * 1024 * 1024,
@@ -24,7 +24,7 @@ export const FOLDER_FILES = {
   "modules.json": 1024 * 1024,
   "1_Pooling/config.json": 1024 * 1024,
   "merges.txt": 64 * 1024 * 1024,
-  "tekken.json": 256 * 1024 * 1024,
+  "tekken.json": 0,
   "README.md": 16 * 1024 * 1024,
 } as const;
 

@@ -1,0 +1,37 @@
+/** fewbit convert, by what the model is: a graph in a file, or a folder of weights. */
+import { stat } from "node:fs/promises";
+import { fail } from "../numeric/errors.ts";
+import type { ConvertFolderReport } from "../pipeline/convert-folder.ts";
+import type { Hooks } from "../pipeline/progress.ts";
+import type { ConvertReport } from "../pipeline/result.ts";
+import { convertFile } from "./convert.ts";
+import { convertFolder } from "./convert-folder.ts";
+import { isWeightsPath } from "./open-weights.ts";
+import type { ConvertFolderRequest, ConvertRequest } from "./requests.ts";
+
+export { convertFolder };
+
+const isFolder = (path: string): Promise<boolean> =>
+  stat(path).then(
+    (found) => found.isDirectory(),
+    () => false,
+  );
+
+/** Options of models with a graph mean nothing to a folder of weights. */
+function folderRequest({ data, type = "auto", engine, ...rest }: ConvertRequest & Partial<ConvertFolderRequest>) {
+  if (data !== undefined || engine !== undefined)
+    fail("usage", `--data and --engine are for models with a graph, and ${rest.model} is none; leave them out`);
+  return { ...rest, type };
+}
+
+/** A model in another container: TFLite as ONNX, or a folder of safetensors as GGUF. */
+export async function convert(
+  request: ConvertRequest & Partial<ConvertFolderRequest>,
+  hooks: Hooks,
+): Promise<ConvertReport | ConvertFolderReport> {
+  const { model, type, pre, dryRun } = request;
+  if (isWeightsPath(model) || (await isFolder(model))) return convertFolder(folderRequest(request), hooks);
+  if (type !== undefined || pre !== undefined || dryRun !== undefined)
+    fail("usage", `--type, --pre and --dry-run are for folders of safetensors, and ${model} is none; leave them out`);
+  return convertFile(request, hooks);
+}
