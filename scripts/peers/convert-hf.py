@@ -405,6 +405,80 @@ def ids():
             yield [name, total, full, org, *rest, gguf.Metadata.id_to_title(full) if full is not None else None]
 
 
+CARDS = [
+    CARD, CARD_PLAIN, "", "no front matter", "---\n---\n", "---\r\nlicense: mit\r\nlanguage:\r\n  - en\r\n---\r\ntext",
+    "---\nlicense: mit\n", "---\nname: 'it''s'\nversion: \"1.0\"\nauthor: \"a \\u00e9 \\\"b\\\"\"\n---\n",
+    "---\nname: two\n  lines of\n  text\ntags: [a, b,\n  c]\nlanguage: []\n---\n", "---\nlanguage: no\ntags:\n- 2024\n- yes\n- text\n---\n",
+    "---\nversion: 1.5\nname: 7\nauthor: ~\nlicense:\ndescription: null\n---\n", "---\n# comment\nlicense: mit # more\n\nname: a#b\nurl: https://x.org/a#b\n---\n",
+    "---\ndescription: |\n  first\n    second\n\n  third\nname: x\n---\n", "---\ndescription: >\n  folded\n  text\n\n  more\nname: x\n---\n",
+    "---\ndescription: |-\n  one\n  two\nlicense_name: >-\n  a\n  b\n---\n",
+    "---\nbase_model:\n- name: Base One\n  organization: Org\n  repo_url: https://example.org/a\n- some/other\n---\n",
+    "---\nbase_model: []\ndatasets:\n---\n", "---\n'license': mit\n\"name\": quoted key\ntags:   [ 'a, b', \"c\" , d e ]\n---\n",
+    "---\nlicense: [mit, apache-2.0]\nlanguage:\n    - en\n    - fr\nwidget:\n- text: 'a: b'\n  example_title: x\n- messages:\n  - role: user\n    content: hi\n---\n",
+    "---\nname: Model: the second\n---\n", "---\nlicense:\tmit\ntags:\n\t- a\n\t- b\n---\n", "---\ntags:\n- a: b\n- 'c: d'\n- \"e\"\n- f:g\n- -1\n- - nested\n---\n",
+    "---\nname: 2024-01-02\nversion: 0x1F\nauthor: .5\norganization: 1e3\ndescription: 1_000\nlicense_name: On\n---\n",
+]
+CARD_KEYS = {"name", "author", "version", "description", "license", "license_name", "url", "organization", "tags", "language", "base_model", "datasets",
+             "model_name", "model_creator", "pipeline_tag"}
+
+
+def written(value):
+    """Texts as they are, what YAML takes for something else as null in a list of its own."""
+    if isinstance(value, (str, type(None))):
+        return value
+    if isinstance(value, list):
+        return {"list": [written(item) for item in value]}
+    if isinstance(value, dict):
+        return {"map": [[str(key), written(item)] for key, item in value.items()]}
+    return {"other": True}
+
+
+def cards():
+    for text in CARDS:
+        with tempfile.TemporaryDirectory() as folder:
+            (Path(folder) / "README.md").write_bytes(text.encode())
+            try:
+                found = gguf.Metadata.load_model_card(Path(folder))
+            except Exception:  # what YAML's reader refuses stops the converter
+                yield [text, None]
+                continue
+            yield [text, [[key, written(value)] for key, value in found.items() if key in CARD_KEYS]]
+
+
+def around(single, pair=()):
+    part = {"A": {"Sequence": {"id": "A", "type_id": 0}}, "B": {"Sequence": {"id": "B", "type_id": 1}}}
+    token = lambda text: part.get(text) or {"SpecialToken": {"id": text, "type_id": 0}}  # noqa: E731
+    return {"type": "TemplateProcessing", "single": [token(text) for text in single], "pair": [token(text) for text in pair], "special_tokens": {}}
+
+
+def specials():
+    tokens = [{"id": i, "content": text, "special": True} for i, text in enumerate(["<s>", "</s>", "<sep>", "<cls>", "<eot>", "<pad>", "<unk>", "<mask>"])]
+    usual = {"bos_token": "<s>", "eos_token": "</s>"}
+    sequence = {"type": "Sequence", "processors": [{"type": "ByteLevel"}, around(["<s>", "A"])]}
+    yield {"added_tokens": tokens, "post_processor": around(["<s>", "A", "</s>"], ["<s>", "A", "</s>", "<sep>", "B", "</s>"])}, usual, {}
+    yield {"added_tokens": tokens, "post_processor": around(["<s>", "A", "<eot>"])}, usual, {}
+    yield {"added_tokens": tokens, "post_processor": around(["<cls>", "A", "<sep>"], ["<cls>", "A", "<sep>", "B", "<sep>"])}, {"cls_token": "<cls>", "sep_token": "<sep>"}, {}
+    yield {"added_tokens": tokens, "post_processor": {"type": "RobertaProcessing", "cls": ["<s>", 0], "sep": ["</s>", 1]}}, usual, {}
+    yield {"added_tokens": tokens, "post_processor": sequence}, None, {"bos_token_id": 0, "eos_token_id": 1}
+    yield {"added_tokens": tokens, "post_processor": sequence}, {"bos_token": {"content": "<s>"}, "eos_token": {"content": "</s>"}, "add_bos_token": False}, {"pad_token_id": 5}
+    yield {"added_tokens": tokens}, {"unk_token": "<unk>", "mask_token": "<mask>", "pad_token": "<none>", "add_sep_token": True}, {"eos_token_id": [1, 2], "bos_token_id": 0}
+    yield {"added_tokens": tokens, "normalizer": {"type": "Sequence", "normalizers": [{"type": "Lowercase"}, {"type": "BertNormalizer", "strip_accents": None, "lowercase": True}, {"type": "StripAccents"}]}}, usual, {}
+    yield {"added_tokens": tokens, "post_processor": around(["A", "</s>"], ["A", "<sep>", "<sep>", "B"])}, usual | {"sep_token": "<sep>"}, {}
+    yield {"added_tokens": tokens, "post_processor": around(["A"], ["A", "B"])}, {}, {"text_config": {"bos_token_id": 3}}
+    yield {"added_tokens": tokens, "model": {"merges": [["a", "b c"], ["d", "e"]]}}, usual | {"chat_template": [{"name": "rag", "template": "r"}, {"name": "", "template": "x"}]}, {}
+
+
+def special_vocabularies():
+    for tokenizer, tokenizer_config, settings in specials():
+        files = {"tokenizer.json": tokenizer, "config.json": settings} | ({} if tokenizer_config is None else {"tokenizer_config.json": tokenizer_config})
+        with tempfile.TemporaryDirectory() as folder:
+            write_folder(Path(folder) / "m", files)
+            writer = gguf.GGUFWriter(Path(folder) / "x.gguf", "llama")
+            gguf.SpecialVocab(Path(folder) / "m", load_merges=True).add_to_gguf(writer, quiet=True)
+            keys = [[name, value.type.name.lower(), value.value] for name, value in writer.kv_data[0].items() if name != "general.architecture"]
+        yield {"files": files, "keys": keys}
+
+
 def main(keep):
     models_ = []
     for name, files, options in folders():
@@ -420,7 +494,7 @@ def main(keep):
             outputs[file_type] = described(target)
         models_.append({"name": name, "files": {key: as_json(content) for key, content in files.items()}, "dtype": dtype, "shards": shards,
                         "tensors": tensors, "outputs": outputs})
-    out.write_text(json.dumps({"models": models_, "ids": list(ids())}, ensure_ascii=False, separators=(",", ":")) + "\n", encoding="utf-8")
+    out.write_text(json.dumps({"models": models_, "ids": list(ids()), "cards": list(cards()), "specials": list(special_vocabularies())}, ensure_ascii=False, separators=(",", ":")) + "\n", encoding="utf-8")
 
 
 if len(sys.argv) > 3:

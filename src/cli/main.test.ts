@@ -245,4 +245,13 @@ describe("the other commands", () => {
     expect(stdout).toMatch(/y +1\.00 +2\.0e-7 +130\.5 dB/);
     expect(stdout).toMatch(/wrote model\.onnx \(900/);
   });
+
+  it("convert hands on what folders are asked for, and knows the types there are", async () => {
+    const { calls } = await runCli("convert folder -o a.gguf --type q8_0 --pre qwen2 --dry-run");
+    expect(calls[0]).toMatchObject([
+      "convert",
+      { model: "folder", output: "a.gguf", type: "q8_0", pre: "qwen2", dryRun: true },
+    ]);
+    expect(await runCli("convert folder -o a.gguf --type q4_k_m")).toMatchObject({ code: 2 });
+  });
 });

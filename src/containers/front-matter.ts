@@ -42,6 +42,9 @@ export const scalarOf = (value: FrontValue | undefined): Scalar | undefined =>
 
 const linesOf = (source: string): readonly string[] => source.split(/\r\n|\r|\n/);
 
+/** In a list of languages "no" is one. */
+const norwegian = (text: string): string => (text === "- no" ? '- "no"' : text);
+
 /** The lines between the marks; none where the text begins otherwise. */
 function matterOf(text: string): readonly Line[] {
   const all = linesOf(text.replace(/^\ufeff/, ""));
@@ -51,7 +54,7 @@ function matterOf(text: string): readonly Line[] {
     .slice(1, end < 0 ? undefined : end)
     .slice(0, MAX_LINES)
     .map((line) => line.replaceAll("\t", "  "))
-    .map((line) => ({ indent: line.length - line.trimStart().length, text: line.trim() }));
+    .map((line) => ({ indent: line.length - line.trimStart().length, text: norwegian(line.trim()) }));
 }
 
 const isSilent = ({ text }: Line): boolean => text === "" || text.startsWith("#");

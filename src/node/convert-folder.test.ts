@@ -1,0 +1,160 @@
+/** fewbit convert of folders on disk: the file of llama.cpp's converter, all or nothing, and nothing outside the folder. */
+import { createHash } from "node:crypto";
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { basename, join } from "node:path";
+import { afterAll, expect, test } from "vitest";
+import { folderFiles, golden, weightFiles } from "../lowering/gguf/folders.case.ts";
+import type { ConvertFolderReport } from "../pipeline/convert-folder.ts";
+import { noHooks } from "../pipeline/progress.ts";
+import type { ConvertFolderRequest } from "./requests.ts";
+import { convert } from "./services.ts";
+
+const root = mkdtempSync(join(tmpdir(), "fewbit-convert-"));
+afterAll(() => rmSync(root, { recursive: true, force: true }));
+
+const { models } = golden();
+let made = 0;
+
+/** Writes a folder of the golden file to a place of its own; the name stays, since it is part of the result. */
+async function folderOf(name: string): Promise<string> {
+  const found = models.find((model) => model.name === name)!;
+  const path = join(root, String(made++), name);
+  mkdirSync(path, { recursive: true });
+  for (const [file, bytes] of [...folderFiles(found).files, ...(await weightFiles(found))])
+    writeFileSync(join(path, file), bytes);
+  return path;
+}
+
+const request = (model: string, changes: Partial<ConvertFolderRequest> = {}) => ({
+  ...{ model, output: join(model, "..", "out.gguf"), threads: 1, command: "test" },
+  ...changes,
+});
+const run = async (model: string, changes: Partial<ConvertFolderRequest> = {}, hooks = noHooks) =>
+  (await convert(request(model, changes), hooks)) as ConvertFolderReport;
+const sha256 = (path: string): string => createHash("sha256").update(readFileSync(path)).digest("hex");
+const expected = (name: string, type: string) => models.find((model) => model.name === name)!.outputs[type]!;
+
+const LLAMA = "Tiny-Llama-2-7b-chat-hf";
+const QWEN = "Qwen2.5-0.5B-Instruct";
+
+test.each([
+  [LLAMA, "q8_0"],
+  [QWEN, "auto"],
+] as const)("%s as %s is the converter's file, and the report tells of it", async (name, type) => {
+  const folder = await folderOf(name);
+  const report = await run(folder, { type });
+  const golden = expected(name, type);
+  expect(sha256(join(folder, "..", "out.gguf"))).toBe(golden.sha256);
+  expect(report).toMatchObject({
+    ...{ kind: "convert-folder", tensors: golden.tensors.length, files: [{ name: "out.gguf", sha256: golden.sha256 }] },
+    ...{ model: { name, files: name === QWEN ? 3 : 1 }, size: { after: golden.bytes } },
+    findings: [{ code: "not-run" }],
+  });
+});
+
+test("the weights in a folder name it too", async () => {
+  const folder = await folderOf(QWEN);
+  await run(join(folder, "model.safetensors.index.json"), { output: join(folder, "..", "out.gguf") });
+  expect(sha256(join(folder, "..", "out.gguf"))).toBe(expected(QWEN, "auto").sha256);
+});
+
+test("a dry run tells the exact size and writes nothing", async () => {
+  const folder = await folderOf(LLAMA);
+  const report = await run(folder, { type: "f16", dryRun: true });
+  expect(report.size.after).toBe(expected(LLAMA, "f16").bytes);
+  expect([report.output, report.files, report.type, report.tokenizer]).toEqual([
+    ...[undefined, [], "f16"],
+    { model: "llama", pre: "default", tokens: 320 },
+  ]);
+  expect(readdirSync(join(folder, ".."))).toEqual([basename(folder)]);
+});
+
+test.each<[string, (folder: string) => Partial<ConvertFolderRequest> | undefined, string]>([
+  ["a file of another kind", () => ({ output: join(root, "out.onnx") }), "can't become out.onnx"],
+  ["no config.json", (folder) => void rmSync(join(folder, "config.json")), "it has no config.json"],
+  [
+    "a shard that is missing",
+    (folder) => void rmSync(join(folder, "model-00002-of-00002.safetensors")),
+    "model-00002-of-00002.safetensors",
+  ],
+  [
+    "a file beyond its limit",
+    (folder) => void truncateSync(join(folder, "README.md"), 2 ** 31),
+    'README.md": 2147483648 bytes; at most',
+  ],
+  [
+    "a folder in place of a file",
+    (folder) => {
+      rmSync(join(folder, "tokenizer.json"));
+      mkdirSync(join(folder, "tokenizer.json"));
+      return undefined;
+    },
+    'tokenizer.json" is a folder',
+  ],
+  [
+    "a link to outside",
+    (folder) => {
+      rmSync(join(folder, "tokenizer.json"));
+      writeFileSync(join(root, "secret.json"), "{}");
+      symlinkSync(join(root, "secret.json"), join(folder, "tokenizer.json"));
+      return undefined;
+    },
+    '"tokenizer.json" is a link to outside',
+  ],
+  [
+    "the model itself as the result",
+    (folder) => ({ output: join(folder, "model-00001-of-00002.gguf"), model: join(folder, "x.gguf") }),
+    "x.gguf",
+  ],
+])("%s is refused in one sentence, and nothing is left behind", async (_, change, message) => {
+  const folder = await folderOf(QWEN);
+  const changes = change(folder);
+  const before = readdirSync(join(folder, "..")).sort();
+  await expect(run(folder, changes)).rejects.toThrowError(message);
+  expect(readdirSync(join(folder, "..")).sort()).toEqual(before);
+});
+
+test("links beside links are read, as in Hugging Face's cache", async () => {
+  const folder = await folderOf(LLAMA);
+  const cache = join(folder, "..", "cache", LLAMA);
+  mkdirSync(cache, { recursive: true });
+  for (const file of readdirSync(folder)) symlinkSync(join(folder, file), join(cache, file));
+  const output = join(folder, "..", "linked.gguf");
+  await run(cache, { output, type: "f16" });
+  expect(sha256(output)).toBe(expected(LLAMA, "f16").sha256);
+});
+
+test("options of models with a graph, and the other way round, are refused", async () => {
+  const folder = await folderOf(LLAMA);
+  await expect(convert({ ...request(folder), engine: "ort-web" }, noHooks)).rejects.toThrowError("--data and --engine");
+  const tflite = { ...request(join(root, "x.tflite")), pre: "qwen2" };
+  await expect(convert(tflite, noHooks)).rejects.toThrowError("--type, --pre and --dry-run are for folders");
+});
+
+test("progress counts megabytes, and an interrupted conversion leaves nothing behind", async () => {
+  const folder = await folderOf("gpt2 like");
+  const abort = new AbortController();
+  const ticks: number[] = [];
+  const step = (title: string, total?: number) => {
+    expect([title, total]).toEqual(["converting to f16, MB", 6]);
+    const tick = (count = 1) => {
+      ticks.push(count);
+      abort.abort();
+    };
+    return { tick, done() {} };
+  };
+  const hooks = { progress: { step, note() {} }, signal: abort.signal };
+  await expect(run(folder, { type: "f16" }, hooks)).rejects.toThrowError("interrupted");
+  expect(ticks.length).toBeGreaterThan(0);
+  expect(readdirSync(join(folder, ".."))).toEqual([basename(folder)]);
+});
