@@ -214,7 +214,7 @@ def folders():
     }, {"types": ["auto"], "dtype": "float32"}
 
     begin, end = "<|begin_of_text|>", "<|end_of_text|>"
-    llama3 = byte_level(split(LLAMA3), [special(begin), special(end), special("<|eot_id|>"), plain("<|not_special|>"), plain("[word ]")],
+    llama3 = byte_level(split(LLAMA3), [special(begin), special(end), special("<|eot_id|>"), plain("<|not_special|>"), plain("[word ,]")],
                         post=sequence_template(begin), ignore_merges=True)
     yield "Tiny-Llama-3.2-1B-Instruct", {
         "config.json": config("llama", len(llama3["model"]["vocab"]) + 5, bos_token_id=300, eos_token_id=[301, 302], head_dim=64, rope_theta=500000.0,
@@ -254,13 +254,13 @@ def folders():
         "README.md": "---\nlicense: apache-2.0\nlicense_link: https://huggingface.co/Qwen/x/blob/main/LICENSE\nlanguage:\n- en\npipeline_tag: text-generation\nbase_model: Qwen/Qwen2.5-0.5B\ntags:\n- chat\nlibrary_name: transformers\n---\n\n# Qwen\n",
     }, {"types": ["auto"], "pre": "qwen2", "extras": ("bias",), "shards": 2}
 
-    qwen3 = byte_level(split(QWEN2, trim_offsets=False), [special("<|endoftext|>"), special("<|im_end|>"), plain("<think>"), plain("</think>"), plain("Ġspace", True)],
+    qwen3 = byte_level(split(QWEN2, trim_offsets=False), [special("<|endoftext|>"), special("<|im_end|>"), plain("<think>"), plain("</think>"), plain("Ġspace", True), plain("Ġthing")],
                        normalizer=normalizers.NFC())
     yield "Qwen3-0.6B", {
         "config.json": config("qwen3", 320, bos_token_id=300, eos_token_id=301, head_dim=16, tie_word_embeddings=True, rope_theta=1000000),
         "tokenizer.json": qwen3,
         "tokenizer_config.json": {"bos_token": None, "eos_token": "<|im_end|>", "pad_token": "<|endoftext|>", "tokenizer_class": "Qwen2Tokenizer",
-                                  "unk_token": None, "added_tokens_decoder": decoder_entries(qwen3) | {"305": {"content": "<new>", "special": False, "normalized": False}},
+                                  "unk_token": None, "added_tokens_decoder": decoder_entries(qwen3) | {"306": {"content": "<new>", "special": False, "normalized": False}},
                                   "mask_token": "<mask>", "chat_template": None},
         "chat_template.jinja": TEMPLATE,
         "README.md": "# no front matter\n",

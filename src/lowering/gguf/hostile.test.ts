@@ -156,6 +156,7 @@ test("a name for how texts are cut is needed where tokenizer.json does not tell,
   expect(() => convert(files)).toThrowError("--pre");
   expect(convert(files, { pre: "jais" }).file.metadata.get("tokenizer.ggml.pre")?.value).toBe("jais");
   expect(() => convert(files, { pre: "made-up" })).toThrowError("none that llama.cpp knows");
+  expect(() => convert(SPM, { pre: "jais" })).toThrowError("--pre jais has no meaning for tiny");
 });
 
 test("an embedding model says how it pools", () => {

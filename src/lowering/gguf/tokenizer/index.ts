@@ -40,11 +40,15 @@ const head = (model: string, pre: string): readonly Entry[] => [
 ];
 
 /** Vocabularies of SentencePiece have scores, and only numbers below their size. */
-const pieceEntries = ({ folder, tokenizer }: Input, tokens: readonly Token[]): readonly Entry[] => [
-  ...head("llama", "default"),
-  ...tokenEntries(tokens, true),
-  ...specialEntries(folder, tokenizer, { tokens: tokens.length }),
-];
+function pieceEntries({ folder, tokenizer, pre }: Input, tokens: readonly Token[]): readonly Entry[] {
+  if (pre !== undefined)
+    fail("usage", `--pre ${pre} has no meaning for ${folder.name}, whose tokenizer is SentencePiece's; leave it out`);
+  return [
+    ...head("llama", "default"),
+    ...tokenEntries(tokens, true),
+    ...specialEntries(folder, tokenizer, { tokens: tokens.length }),
+  ];
+}
 
 function bytePairEntries({ folder, config, tokenizer, pre }: Input): readonly Entry[] {
   if (tokenizer === undefined) return noTokenizer(folder);
