@@ -68,7 +68,7 @@ export async function withConverted<T>(
 
 async function write({ file, type }: ConvertedModel, output: string, hooks: Hooks) {
   const total = [...file.tensors.values()].reduce((sum, { data }) => sum + data.size, 0);
-  const step = hooks.progress.step(`converting to ${type}, MB`, totalMegabytes(total));
+  const step = hooks.progress.step(`converting to ${type}`, totalMegabytes(total), "MB");
   const written = await writeWeights(withCount(file, megabytes(step)), output, { signal: hooks.signal }).finally(() =>
     step.done(),
   );

@@ -3,9 +3,9 @@ import { lstat, readdir } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { fail } from "../numeric/errors.ts";
 import { FOLDER_FILES, type FolderFiles, MAX_TEMPLATES, TEMPLATE_FOLDER } from "../pipeline/convert-folder.ts";
+import { externalPath } from "./external-path.ts";
 import { fileSource } from "./file-source.ts";
 import { withIoErrors } from "./io-errors.ts";
-import { externalPath } from "./open-model.ts";
 
 const NOT_THERE = new Set(["ENOENT", "ENOTDIR"]);
 const absent = (error: NodeJS.ErrnoException): false => {
