@@ -63,6 +63,16 @@ export const computedSource = (size: number, compute: () => Promise<Uint8Array> 
   },
 });
 
+/** Bytes that are computed in pieces, in order; reading a part computes all of them, so writers use `chunks`. */
+export const pieceSource = (size: number, chunks: () => AsyncIterable<Uint8Array>): ByteSource => ({
+  size,
+  chunks,
+  async read(offset, length) {
+    inRange(this, offset, length);
+    return (await collect({ size, chunks })).subarray(offset, offset + length);
+  },
+});
+
 /** All bytes of a source. */
 export const readAll = (source: ByteSource): Promise<Uint8Array> => source.read(0, source.size);
 

@@ -19,15 +19,14 @@ interface Config {
   readonly json: Readonly<Record<string, unknown>>;
 }
 
-/** config.json of a folder: its text and what it says. */
-export async function readConfig(folder: string): Promise<Config> {
+/** config.json of a folder: its text and what it says. `expected` tells what kind of folder should have one. */
+export async function readConfig(
+  folder: string,
+  expected = "a transformers.js folder holds config.json and onnx/*.onnx",
+): Promise<Config> {
   const path = join(folder, "config.json");
   const bytes = await readFile(path).catch((cause) =>
-    fail(
-      "usage",
-      `${folder}: config.json can't be read (${reason(cause)}); a transformers.js folder holds config.json and onnx/*.onnx`,
-      cause,
-    ),
+    fail("usage", `${folder}: config.json can't be read (${reason(cause)}); ${expected}`, cause),
   );
   if (bytes.length > MAX_CONFIG_BYTES)
     fail("limit", `${path}: ${bytes.length} bytes; at most ${MAX_CONFIG_BYTES} are read`);

@@ -73,7 +73,7 @@ export interface GgmlRequest {
 
 /** `fewbit quantize`. */
 export interface QuantizeRequest extends EngineRequest {
-  /** A model file, or a transformers.js model folder. */
+  /** A model file, a transformers.js model folder, or a Hugging Face folder of safetensors. */
   readonly model: string;
   /** Empty = the service chooses one that fits the model and the data given. */
   readonly schemes: readonly string[];

@@ -5,6 +5,7 @@ import type { Hooks } from "../pipeline/progress.ts";
 import type { DryRun, QuantizeReport } from "../pipeline/result.ts";
 import { METRICS } from "../pipeline/verify/outputs.ts";
 import type { SeveralWeightsReport, WeightsQuantizeReport } from "../pipeline/weights/index.ts";
+import { COMPRESSED_NAMES } from "../recipes/compressed-tensors.ts";
 import { FILE_TYPE_NAMES } from "../recipes/ggml/index.ts";
 import { SCHEME_NAMES } from "../recipes/schemes.ts";
 import { OPTIMIZERS } from "../train/optimizers.ts";
@@ -51,7 +52,7 @@ export const planGraph: typeof import("./quantize-model.ts").planGraph = async (
 
 /** Names a user can type. */
 export const names = {
-  schemes: [...SCHEME_NAMES, ...FILE_TYPE_NAMES],
+  schemes: [...new Set([...SCHEME_NAMES, ...FILE_TYPE_NAMES, ...COMPRESSED_NAMES])],
   observers: OBSERVERS.map(({ name }) => name),
   algorithms: ALGORITHMS.map(({ name }) => name),
   metrics: Object.keys(METRICS),
@@ -62,20 +63,24 @@ export const names = {
 
 const isWeights = async (path: string): Promise<boolean> => !(await isFolder(path)) && (await isGguf(path));
 
-/** Quantizes a model of any kind: GGUF files are written without being run, and the report says so. */
-export const quantize = async (
+/** Quantizes a model of any kind: files of weights are written without being run, and the report says so. */
+export async function quantize(
   request: QuantizeRequest,
   hooks: Hooks,
-): Promise<QuantizeReport | WeightsQuantizeReport | SeveralWeightsReport> =>
-  (await isWeights(request.model))
-    ? (await import("./quantize-weights-several.ts")).quantizeWeightsFiles(request, hooks)
-    : quantizeModel(request, hooks);
+): Promise<QuantizeReport | WeightsQuantizeReport | SeveralWeightsReport> {
+  if (await isWeights(request.model))
+    return (await import("./quantize-weights-several.ts")).quantizeWeightsFiles(request, hooks);
+  const { quantizeSafetensors, wantsSafetensors } = await import("./quantize-safetensors.ts");
+  return (await wantsSafetensors(request)) ? quantizeSafetensors(request, hooks) : quantizeModel(request, hooks);
+}
 
 /** What `quantize` would do, without doing it. */
-export const plan = async (
+export async function plan(
   request: QuantizeRequest,
   hooks: Hooks,
-): Promise<DryRun | WeightsQuantizeReport | SeveralWeightsReport> =>
-  (await isWeights(request.model))
-    ? (await import("./quantize-weights-several.ts")).planWeightsFiles(request, hooks)
-    : planGraph(request, hooks);
+): Promise<DryRun | WeightsQuantizeReport | SeveralWeightsReport> {
+  if (await isWeights(request.model))
+    return (await import("./quantize-weights-several.ts")).planWeightsFiles(request, hooks);
+  const { planSafetensors, wantsSafetensors } = await import("./quantize-safetensors.ts");
+  return (await wantsSafetensors(request)) ? planSafetensors(request) : planGraph(request, hooks);
+}

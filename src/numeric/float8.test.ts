@@ -2,6 +2,7 @@ import { expect, test } from "vitest";
 import { DTYPES } from "./dtypes.ts";
 import {
   decodeSmallFloats,
+  encodeFloat8e4m3,
   encodeSmallFloat,
   encodeSmallFloats,
   isSmallFloat,
@@ -77,4 +78,15 @@ test("values of the OCP Microscaling specification: e2m1", () => {
     ),
   ]).toEqual([0, 0.5, 1, 1.5, 2, 3, 4, 6]);
   expect([...encodeSmallFloats([0.25, 0.75, 5, -5, 2.5], "float4e2m1")]).toEqual([0, 2, 6, 14, 4]);
+});
+
+test("e4m3 by bit tricks gives the codes of the plain encoder, for values of every exponent and for every tie", () => {
+  const grid = finite("float8e4m3fn");
+  const ties = grid.slice(1).flatMap((value, i) => [value, (value + grid[i]!) / 2]);
+  const near = ties.flatMap((value) => [value, value * (1 + 2 ** -20), value * (1 - 2 ** -20)]);
+  const powers = Array.from({ length: 250 }, (_, i) => (i % 2 === 0 ? 1 : -1) * 1.37 * 2 ** (i - 125));
+  const values = Float32Array.from([...near, ...powers, 0, -0, 464, 1e30, -Infinity, Infinity, Number.NaN]);
+  const codes = new Uint8Array(values.length);
+  encodeFloat8e4m3(values, codes);
+  expect([...codes]).toEqual([...encodeSmallFloats(values, "float8e4m3fn")]);
 });

@@ -3,6 +3,7 @@
  * OCP Microscaling Formats 1.0 (e8m0, e2m1). One code per byte here; packing is `packing.ts`.
  */
 import { decodeMinifloat, encodeMinifloat, exponentOf, type Minifloat } from "./minifloat.ts";
+import { roundHalfEven } from "./rounding.ts";
 
 const rows = {
   float8e4m3fn: { exponentBits: 4, mantissaBits: 3, bias: 7, maxCode: 0x7e, nan: 0x7f, negativeZero: true },
@@ -89,4 +90,28 @@ export function encodeSmallFloats(values: ArrayLike<number>, dtype: SmallFloat, 
   const out = new Uint8Array(values.length);
   for (let i = 0; i < out.length; i++) out[i] = encode(values[i]!, saturate);
   return out;
+}
+
+/** float8e4m3fn in the bits of float32: exponents differ by 127 - 7, mantissas by 23 - 3 bits. */
+const E4M3_BIAS = (127 - 7) << 23;
+const E4M3_DROPPED = 20;
+/** Bits of 2^-6, the smallest normal value, of 448, the largest, and of infinity. */
+const E4M3_NORMAL = 0x3c800000;
+const E4M3_MAX = 0x43e00000;
+const INFINITY_BITS = 0x7f800000;
+/** Subnormal values are whole multiples of 2^-9. */
+const E4M3_STEPS = 2 ** 9;
+
+/** float8e4m3fn codes of float32 values, nearest even, saturating: `encodeSmallFloats` by bit tricks, many times as fast. */
+export function encodeFloat8e4m3(values: Float32Array, out: Uint8Array): void {
+  const words = new Uint32Array(values.buffer, values.byteOffset, values.length);
+  for (let i = 0; i < words.length; i++) {
+    const word = words[i]!;
+    const magnitude = word & 0x7fffffff;
+    const sign = (word >>> 24) & 0x80;
+    if (magnitude >= E4M3_MAX) out[i] = sign | (magnitude > INFINITY_BITS ? 0x7f : 0x7e);
+    else if (magnitude >= E4M3_NORMAL)
+      out[i] = sign | ((magnitude - E4M3_BIAS + 0x7ffff + ((magnitude >> E4M3_DROPPED) & 1)) >> E4M3_DROPPED);
+    else out[i] = sign | roundHalfEven(Math.abs(values[i]!) * E4M3_STEPS);
+  }
 }

@@ -141,7 +141,7 @@ const OPTIONS: readonly OptionRow[] = [
   },
   {
     flags: "--max-shard-size <size>",
-    summary: "GGUF: most bytes of one file; larger models become NAME-00001-of-00003.gguf, ...",
+    summary: "GGUF, safetensors: most bytes of one file; larger models become several. 5GB for safetensors",
     parse: byteSize,
   },
   {
@@ -226,7 +226,12 @@ async function dryRun(wish: QuantizeRequest, context: Context): Promise<number> 
 export const quantize: Command = {
   name: "quantize",
   summary: "make a model smaller and faster, and measure what that cost",
-  arguments: [{ name: "<model>", summary: "ONNX, TFLite or GGUF file, or the folder of a transformers.js model" }],
+  arguments: [
+    {
+      name: "<model>",
+      summary: "ONNX, TFLite or GGUF file, the folder of a transformers.js model, or one of safetensors",
+    },
+  ],
   options: OPTIONS,
   examples: [
     ["quantize model.onnx -s w4", "4 bit weights; no data needed"],
@@ -243,6 +248,7 @@ export const quantize: Command = {
       "quantize model.gguf --target-size 4.2GB --imatrix imatrix.gguf",
       "the best file of that size: types by measured error",
     ],
+    ["quantize ./llama -s w4 -o llama-w4", "a folder of safetensors, as vLLM and transformers load it"],
     ["quantize model.onnx -s w8a8 --keep op:Softmax --keep '^head' --dry-run", "only show what would happen"],
   ],
   details:

@@ -1,0 +1,65 @@
+/**
+ * How compressed-tensors 0.20 packs integer codes into int32 words (`pack_to_int32`): made unsigned by adding half of
+ * their range, first code in the lowest bits. Weights are packed along a row, zero points down a column.
+ */
+import { packCodes, unpackUnsigned } from "../../numeric/packing.ts";
+
+/** Bits of a code that is packed; both divide a word. */
+export type PackedBits = 4 | 8;
+
+const WORD_BITS = 32;
+const WORD_BYTES = WORD_BITS / 8;
+
+/** Codes in one word. */
+export const codesPerWord = (bits: PackedBits): number => WORD_BITS / bits;
+
+/** Bits that turn two's complement into codes from zero on, and back. */
+const flip = (bits: PackedBits): number => 1 << (bits - 1);
+
+/** Whole rows of codes, two's complement, whose length is a multiple of those in a word; the bytes of little-endian words. */
+export function packRows(codes: Uint8Array, bits: PackedBits): Uint8Array {
+  const middle = flip(bits);
+  const unsigned = codes.map((code) => code ^ middle);
+  return bits === 8 ? unsigned : packCodes(unsigned, bits);
+}
+
+/** The `count` codes of packed rows, two's complement. */
+export function unpackRows(bytes: Uint8Array, bits: PackedBits, count: number): Uint8Array {
+  const unsigned = bits === 8 ? bytes.subarray(0, count) : unpackUnsigned(bytes, bits, count);
+  const middle = flip(bits);
+  return unsigned.map((code) => code - middle);
+}
+
+/** Words that hold one column of zero points. */
+export const zeroPointRows = (rows: number, bits: PackedBits): number => Math.ceil(rows / codesPerWord(bits));
+
+const wordAt = (row: number, group: number, groups: number, bits: PackedBits): readonly [number, number] => {
+  const perWord = codesPerWord(bits);
+  return [Math.floor(row / perWord) * groups + group, (row % perWord) * bits];
+};
+
+/** Zero points `[rows, groups]` as words `[ceil(rows / codes in a word), groups]`; places without a row hold zero bits. */
+export function packZeroPoints(zeroPoints: Int8Array, rows: number, bits: PackedBits): Uint8Array {
+  const groups = zeroPoints.length / rows;
+  const words = new Int32Array(zeroPointRows(rows, bits) * groups);
+  for (let row = 0, i = 0; row < rows; row++)
+    for (let group = 0; group < groups; group++, i++) {
+      const [word, shift] = wordAt(row, group, groups, bits);
+      words[word]! |= (zeroPoints[i]! + flip(bits)) << shift;
+    }
+  return new Uint8Array(words.buffer);
+}
+
+/** Zero points `[rows, groups]` of the bytes that `packZeroPoints` makes. */
+export function unpackZeroPoints(bytes: Uint8Array, rows: number, bits: PackedBits): Int8Array {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const groups = bytes.length / WORD_BYTES / zeroPointRows(rows, bits);
+  const zeroPoints = new Int8Array(rows * groups);
+  for (let row = 0, i = 0; row < rows; row++)
+    for (let group = 0; group < groups; group++, i++) {
+      const [word, shift] = wordAt(row, group, groups, bits);
+      const code = (view.getInt32(word * WORD_BYTES, true) >> shift) & ((1 << bits) - 1);
+      zeroPoints[i] = code - flip(bits);
+    }
+  return zeroPoints;
+}

@@ -1,0 +1,262 @@
+/** fewbit quantize for Hugging Face folders of safetensors: a new folder in the convention of compressed-tensors. */
+import { mkdir, rename, rm, writeFile } from "node:fs/promises";
+import { basename, dirname, join, resolve } from "node:path";
+import { CONFIG_KEY } from "../containers/compressed-tensors/index.ts";
+import { fail } from "../numeric/errors.ts";
+import type { ErrorSums } from "../numeric/metrics.ts";
+import {
+  type CompressedAlgorithm,
+  type CompressedPlan,
+  compareWritten,
+  compressedFindings,
+  compressedReports,
+  compressedWrittenFindings,
+  DEFAULT_SHARD_BYTES,
+  type PlanCompressedOptions,
+  planCompressed,
+  quantizeCompressed,
+} from "../pipeline/compressed/index.ts";
+import type { Hooks } from "../pipeline/progress.ts";
+import type { Finding } from "../pipeline/result.ts";
+import type { WeightsQuantizeReport } from "../pipeline/weights/index.ts";
+import { COMPRESSED_NAMES, COMPRESSED_SCHEMES, type CompressedScheme } from "../recipes/compressed-tensors.ts";
+import { sha256File } from "./file-source.ts";
+import { makeFolders, removeEmptyFolders } from "./folders.ts";
+import { withIoErrors } from "./io-errors.ts";
+import { setJson } from "./json-edit.ts";
+import { type OpenedWeights, openWeights } from "./open-weights.ts";
+import { megabytes, sizeOf, totalMegabytes } from "./quantize-weights.ts";
+import type { KeepRule, QuantizeRequest } from "./requests.ts";
+import {
+  CONFIG,
+  type Companions,
+  checkNewFolder,
+  companionsOf,
+  copyCompanions,
+  holdsOnnx,
+  holdsSafetensors,
+  readFloatConfig,
+} from "./safetensors-folder.ts";
+import { forgetTemporary, removeTemporary, sweepStale, temporaryPath } from "./temporaries.ts";
+import type { WrittenFile } from "./write-files.ts";
+import { writeWeights } from "./write-weights.ts";
+
+/**
+ * Whether a request is for the safetensors of a folder: they are all it has, or the scheme is only theirs. Folders with
+ * ONNX models too are transformers.js's unless a scheme of safetensors is named.
+ */
+export async function wantsSafetensors({ model, schemes }: QuantizeRequest): Promise<boolean> {
+  if (!(await holdsSafetensors(model))) return false;
+  return !(await holdsOnnx(model)) || schemes.some((name) => COMPRESSED_NAMES.includes(name));
+}
+
+/** What has no meaning for weights without a graph. */
+const MEANINGLESS: Partial<Record<keyof QuantizeRequest, string>> = {
+  ...{ calibration: "-c", evaluation: "--data and --eval", recipe: "--recipe", maxDrop: "--max-drop" },
+  ...{ activations: "--activations", observer: "--observer", reduceRange: "--reduce-range", io: "--io" },
+  ...{ stats: "--stats", engine: "--engine", batch: "--batch" },
+  ggml: "--imatrix, --tensor-type, --pure and --requantize",
+};
+
+function checkRequest(request: QuantizeRequest): void {
+  for (const [key, flag] of Object.entries(MEANINGLESS))
+    if (request[key as keyof QuantizeRequest] !== undefined)
+      fail("usage", `${flag} has no meaning for safetensors, which hold weights without a graph; leave it out`);
+  if (request.embeddings) fail("usage", "--embeddings has no meaning for safetensors: loaders want tables in floats");
+}
+
+function schemeOf({ schemes, model }: QuantizeRequest): CompressedScheme {
+  const [name, second] = schemes;
+  const found = COMPRESSED_SCHEMES.find((scheme) => scheme.name === name);
+  if (found !== undefined && second === undefined) return found;
+  return fail(
+    "usage",
+    `${model} holds safetensors, which become one scheme at a time: name one of ${COMPRESSED_NAMES.join(", ")} with -s${name === undefined ? "" : `, found ${schemes.join(", ")}`}`,
+  );
+}
+
+const escaped = (name: string): string => name.replaceAll(/[.*+?^${}()|[\]\\]/g, "\\$&");
+
+function keepPattern(rule: KeepRule): RegExp {
+  if (rule.kind === "regex") return rule.pattern;
+  if (rule.kind === "node") return new RegExp(`^${escaped(rule.name)}$`);
+  return fail(
+    "usage",
+    `--keep op:${rule.name} has no meaning for safetensors, which hold no ops; use a REGEX of names`,
+  );
+}
+
+function algorithmOf({ algorithm }: QuantizeRequest): CompressedAlgorithm | undefined {
+  if (algorithm === undefined || algorithm === "rtn" || algorithm === "mse") return algorithm;
+  return fail("usage", `--algorithm ${algorithm} is not one of safetensors'; known are rtn and mse`);
+}
+
+function planOptions(request: QuantizeRequest): PlanCompressedOptions {
+  const algorithm = algorithmOf(request);
+  const { groupSize, shardBytes, weights, keep } = request;
+  return {
+    ...{ keep: keep.map(keepPattern), asymmetric: weights === "asymmetric" },
+    ...{ maxBytes: shardBytes ?? DEFAULT_SHARD_BYTES },
+    ...(groupSize !== undefined && { groupSize }),
+    ...(algorithm !== undefined && { algorithm }),
+  };
+}
+
+/** A folder that was opened, and what is to become of it. */
+interface Opened {
+  readonly opened: OpenedWeights;
+  readonly plan: CompressedPlan;
+  readonly companions: Companions;
+  /** The new config.json. */
+  readonly config: string;
+  readonly head: Pick<WeightsQuantizeReport, "kind" | "model" | "scheme">;
+}
+
+/** Opens and plans, hands all to `use`, and closes. */
+async function withPlan<T>(request: QuantizeRequest, use: (opened: Opened) => Promise<T>): Promise<T> {
+  checkRequest(request);
+  const scheme = schemeOf(request);
+  const { model } = request;
+  const config = await readFloatConfig(model);
+  const companions = await companionsOf(model);
+  const opened = await openWeights(model);
+  try {
+    const plan = planCompressed(opened.weights, scheme, planOptions(request));
+    const size = await sizeOf(opened.files);
+    return await use({
+      ...{ opened, plan, companions, config: setJson(config, [CONFIG_KEY], plan.config, join(model, CONFIG)) },
+      head: {
+        kind: "quantize-weights",
+        model: { name: basename(resolve(model)), files: opened.files.length, size },
+        scheme: scheme.name,
+      },
+    });
+  } finally {
+    await opened.close();
+  }
+}
+
+const ratioOf = (before: number, after: number) => ({ before, after, ratio: before / after });
+
+/** Weights of the same model in other forms; the opened files are that model's own. */
+function leftOutFinding({ companions, opened }: Opened): readonly Finding[] {
+  const own = new Set(opened.files.map((file) => basename(file)));
+  const others = companions.leftOut.filter((location) => !own.has(location));
+  if (others.length === 0) return [];
+  const shown = `${others.slice(0, 3).join(", ")}${others.length > 3 ? ", ..." : ""}`;
+  return [{ severity: "info", code: "left-out", message: `weights in other files do not go along: ${shown}` }];
+}
+
+/** What a folder would become; nothing is read but headers, and the size of the weights is exact. */
+export const planSafetensors = (request: QuantizeRequest): Promise<WeightsQuantizeReport> => {
+  const began = performance.now();
+  return withPlan(request, async (opened) => ({
+    ...opened.head,
+    files: [],
+    size: ratioOf(opened.head.model.size, opened.plan.size),
+    tensors: compressedReports(opened.plan, new Map()),
+    findings: [...compressedFindings(opened.plan), ...leftOutFinding(opened)],
+    seconds: (performance.now() - began) / 1000,
+  }));
+};
+
+/** Formats whose files hold scales before codes read the weights twice. */
+const passesOf = ({ form }: CompressedPlan, { from }: { readonly from: string }): number =>
+  form.dynamicActivations || from === "float32" ? 2 : 1;
+
+async function writeModel({ opened, plan }: Opened, folder: string, hooks: Hooks): Promise<readonly WrittenFile[]> {
+  const total = plan.tensors.reduce(
+    (sum, tensor) => sum + tensor.before * (tensor.matrix === undefined ? 1 : passesOf(plan, tensor)),
+    0,
+  );
+  const step = hooks.progress.step(`quantizing to ${plan.scheme}, MB`, totalMegabytes(total));
+  const file = quantizeCompressed(opened.weights, plan, megabytes(step));
+  const options = { maxBytes: plan.maxBytes, signal: hooks.signal };
+  return writeWeights(file, join(folder, "model.safetensors"), options).finally(() => step.done());
+}
+
+/** Opens what was written and compares it with the source. */
+async function readBack(
+  { opened, plan }: Opened,
+  folder: string,
+  hooks: Hooks,
+): Promise<ReadonlyMap<string, ErrorSums>> {
+  const matrices = plan.tensors.filter(({ matrix }) => matrix !== undefined);
+  const step = hooks.progress.step("reading back, tensors", matrices.length);
+  const written = await openWeights(folder);
+  try {
+    return await compareWritten(opened.weights, written.weights, plan, (name) => {
+      if (hooks.signal.aborted) fail("cancelled", "interrupted; nothing was changed");
+      step.tick(1, name);
+    });
+  } finally {
+    await written.close();
+    step.done();
+  }
+}
+
+/** Gives a finished folder its name; an empty folder of that name makes way. */
+async function commit(staged: string, output: string): Promise<void> {
+  await withIoErrors("write", output, async () => {
+    await rm(output, { recursive: false, force: true }).catch(() => {});
+    await rename(staged, output);
+  });
+  forgetTemporary(staged);
+}
+
+type Made = Pick<WeightsQuantizeReport, "files"> & {
+  readonly after: number;
+  readonly errors: ReadonlyMap<string, ErrorSums>;
+};
+
+async function make(opened: Opened, model: string, folder: string, hooks: Hooks): Promise<Made> {
+  const weights = await writeModel(opened, folder, hooks);
+  const errors = await readBack(opened, folder, hooks);
+  await copyCompanions(model, folder, opened.companions.copied, hooks.signal);
+  const config = join(folder, CONFIG);
+  await withIoErrors("write", config, () => writeFile(config, opened.config));
+  const written = [
+    ...weights,
+    { path: config, size: Buffer.byteLength(opened.config), sha256: await sha256File(config) },
+  ];
+  return {
+    files: written.map(({ path, size, sha256 }) => ({ name: basename(path), size, sha256 })),
+    after: weights.reduce((sum, { size }) => sum + size, 0),
+    errors,
+  };
+}
+
+/** Makes the folder under a temporary name beside its later place, which it gets when all is done. */
+async function staged<T>(output: string, work: (folder: string) => Promise<T>): Promise<T> {
+  const parent = dirname(resolve(output));
+  const made = await makeFolders(parent);
+  await sweepStale(parent);
+  const folder = temporaryPath(parent);
+  try {
+    await withIoErrors("write", parent, () => mkdir(folder));
+    const result = await work(folder);
+    await commit(folder, resolve(output));
+    return result;
+  } catch (error) {
+    await removeTemporary(folder);
+    await removeEmptyFolders(made);
+    throw error;
+  }
+}
+
+/** Quantizes a folder of safetensors to a new folder, made whole or not at all. */
+export function quantizeSafetensors(request: QuantizeRequest, hooks: Hooks): Promise<WeightsQuantizeReport> {
+  const began = performance.now();
+  return withPlan(request, async (opened) => {
+    const { head, plan } = opened;
+    const output = request.output ?? `${resolve(request.model)}-${plan.scheme}`;
+    await checkNewFolder(output, request.model);
+    const { files, after, errors } = await staged(output, (folder) => make(opened, request.model, folder, hooks));
+    return {
+      ...{ ...head, output, files, size: ratioOf(head.model.size, after) },
+      tensors: compressedReports(plan, errors),
+      findings: [...compressedWrittenFindings(plan), ...leftOutFinding(opened)],
+      seconds: (performance.now() - began) / 1000,
+    };
+  });
+}

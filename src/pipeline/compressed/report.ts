@@ -1,0 +1,79 @@
+/** What quantizing a safetensors model did, or would do. */
+import { type ErrorSums, sqnr } from "../../numeric/metrics.ts";
+import type { Finding } from "../result.ts";
+import type { TensorReport } from "../weights/report.ts";
+import type { CompressedPlan, CompressedTensorPlan } from "./plan.ts";
+
+function tensorReport(plan: CompressedTensorPlan, errors: ErrorSums | undefined): TensorReport {
+  const { name, shape, from, to, before, after, reason, insteadOf } = plan;
+  const ratio = errors === undefined ? undefined : sqnr(errors);
+  return {
+    ...{ name, shape, from, to, size: { before, after }, reason },
+    ...(insteadOf && { insteadOf }),
+    ...(ratio !== undefined && { sqnr: Number.isFinite(ratio) ? ratio : null }),
+  };
+}
+
+/** One row for each tensor of the source. */
+export const compressedReports = (
+  plan: CompressedPlan,
+  errors: ReadonlyMap<string, ErrorSums>,
+): readonly TensorReport[] => plan.tensors.map((tensor) => tensorReport(tensor, errors.get(tensor.name)));
+
+const NOT_RUN: Finding = {
+  severity: "warning",
+  code: "not-run",
+  message:
+    "the folder was not run: no engine here runs safetensors; its files were read back and decoded, so only the error of each tensor is known",
+  remedy:
+    "load it with vLLM or transformers (with the package compressed-tensors), and compare its answers with the original's",
+};
+
+const tensors = (number: number): string => (number === 1 ? "1 tensor" : `${number} tensors`);
+
+function misfitFinding(plan: CompressedPlan): readonly Finding[] {
+  const kept = plan.tensors.filter(({ insteadOf }) => insteadOf !== undefined);
+  const [first] = kept;
+  if (first === undefined) return [];
+  const message = `${tensors(kept.length)} stay, since groups don't fit: "${first.name}", ${first.reason}`;
+  return [{ severity: "info", code: "fallback", message, remedy: "a smaller --group-size may fit them" }];
+}
+
+function expertsFinding(plan: CompressedPlan): readonly Finding[] {
+  const experts = plan.tensors.filter(({ name, shape }) => /(^|\.)experts\./.test(name) && shape.length > 1);
+  if (experts.length === 0) return [];
+  const size = experts.reduce((sum, { before }) => sum + before, 0);
+  const all = plan.tensors.reduce((sum, { before }) => sum + before, 0);
+  const message = `${tensors(experts.length)} of experts stay as they are, ${Math.round((100 * size) / all)} percent of the bytes; fewbit does not quantize experts yet`;
+  return [{ severity: "warning", code: "experts", message }];
+}
+
+/** Rows and columns that vLLM's Marlin kernel takes its tiles from (marlin_utils.py, vLLM 0.33). */
+const TILES = { rows: 64, columns: 128 } as const;
+
+/** vLLM joins layers and splits them over GPUs, so this can only say what is surely too small. */
+function tileFinding({ tensors: all, form }: CompressedPlan): readonly Finding[] {
+  if (form.dynamicActivations) return [];
+  const odd = all.filter(
+    ({ matrix }) => matrix !== undefined && (matrix.rows % TILES.rows !== 0 || matrix.columns % TILES.columns !== 0),
+  );
+  const [first] = odd;
+  if (first === undefined) return [];
+  const message = `${tensors(odd.length)} may not suit vLLM's Marlin kernel, which wants rows in ${TILES.rows}s and columns in ${TILES.columns}s: "${first.name}" is [${first.shape.join(", ")}]`;
+  return [
+    { severity: "info", code: "tiles", message, remedy: "if vLLM refuses the folder, leave them out with --keep" },
+  ];
+}
+
+/** What is to be said of a plan, before it is done and after. */
+export const compressedFindings = (plan: CompressedPlan): readonly Finding[] => [
+  ...expertsFinding(plan),
+  ...misfitFinding(plan),
+  ...tileFinding(plan),
+];
+
+/** What is to be said of a folder that was written. */
+export const compressedWrittenFindings = (plan: CompressedPlan): readonly Finding[] => [
+  NOT_RUN,
+  ...compressedFindings(plan),
+];
