@@ -62,7 +62,9 @@ RUNS = [
     ("w4 asymmetric", ["-s", "w4", "--asymmetric"]),
     ("w4 asymmetric rtn", ["-s", "w4", "--asymmetric", "--algorithm", "rtn"]),
     ("w4 groups of 32", ["-s", "w4", "--group-size", "32", "--keep", r"layers\.1\.self_attn\.[qkv]_proj"]),
+    ("w4 channels", ["-s", "w4", "--group-size", "channel", "--asymmetric"]),
     ("w8", ["-s", "w8"]),
+    ("w8 channels", ["-s", "w8", "--group-size", "channel", "--algorithm", "rtn"]),
     ("w8 mse", ["-s", "w8", "--algorithm", "mse"]),
     ("w8a8-dynamic", ["-s", "w8a8-dynamic"]),
     ("w8a8-dynamic mse", ["-s", "w8a8-dynamic", "--algorithm", "mse"]),
@@ -195,7 +197,7 @@ def check(label, source, dtype, run, options, folder):
     quantized = [name.removesuffix("_scale") for name in written if name.endswith(".weight_scale")]
     state = {name: parameter for name, parameter in loaded.named_parameters()}
     weights = [name for name in quantized if not same(state[name].detach(), floats[name].to(dtype))]
-    is_covering = "rtn" in run or run in ("w8", "w8a8-dynamic", "fp8")
+    is_covering = "rtn" in run or run in ("w8", "w8 channels", "w8a8-dynamic", "fp8")
     wrong, count = compare_bytes(original, written, config, is_covering)
     fine = difference <= LOGIT_LIMIT and not weights and not wrong
     shards = len(list(out.glob("*.safetensors")))

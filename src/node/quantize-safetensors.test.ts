@@ -188,6 +188,20 @@ test("smaller groups fit more", async () => {
   expect(configOf(output!).quantization_config.config_groups.group_0.weights.group_size).toBe(32);
 });
 
+test("one scale for each channel fits every row that fills whole words", async () => {
+  const more = [
+    tensor("model.layers.0.odd_proj.weight", [8, 100]),
+    tensor("model.layers.0.even_proj.weight", [8, 104]),
+  ];
+  const { output, tensors } = await run(await folderOf(model("bfloat16", more)), "w4", { groupSize: "channel" });
+  expect(tensors.filter(({ to }) => to === "int4")).toHaveLength(15);
+  expect(tensors.find(({ name }) => name.includes("odd"))?.reason).toBe(
+    "rows of 100 values don't fill words of 8 codes",
+  );
+  const { weights } = configOf(output!).quantization_config.config_groups.group_0;
+  expect(weights).toMatchObject({ strategy: "channel", group_size: null });
+});
+
 test("experts, routers and what sees stay; experts are named by one pattern, and the report warns", async () => {
   const more = [
     tensor("model.layers.0.mlp.gate.weight", [4, 128]),
@@ -296,7 +310,7 @@ describe("refused, and nothing is left behind", () => {
       "groups that no kernel takes",
       "w4",
       { groupSize: 16 },
-      /--group-size 16: vLLM's kernels take groups of 32, 64, 128/,
+      /--group-size 16: vLLM's kernels take 32, 64, 128 or channel/,
     ],
     ["an algorithm of others", "w4", { algorithm: "nf4" }, /--algorithm nf4 is not one of safetensors'/],
     ["samples", "w4", { calibration: { path: "random", seed: 0 } }, /-c has no meaning for safetensors/],

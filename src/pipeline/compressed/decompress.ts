@@ -1,6 +1,7 @@
 /** A folder of compressed-tensors back as floats: what loaders see in it, without the package. */
 import {
   type CompressedForm,
+  codesPerWord,
   type Matrix,
   type PackedBits,
   type Part,
@@ -84,8 +85,9 @@ async function matrixOf(tensors: Tensors, form: CompressedForm, scales: StoredTe
     packedBits(form) === undefined ? (tensors.get(name)?.shape ?? []) : shape ? await shapeValues(shape) : [];
   if (rows === undefined || columns === undefined || more.length > 0 || rows < 1 || columns < 1)
     return fail("format", `${where}: no matrix belongs to it; the folder is incomplete`);
-  if (columns % spanOf(form, columns) !== 0)
-    fail("format", `${where}: rows of ${columns} values are no multiple of the group; the folder is damaged`);
+  const bits = packedBits(form);
+  if (columns % spanOf(form, columns) !== 0 || (bits !== undefined && columns % codesPerWord(bits) !== 0))
+    fail("format", `${where}: rows of ${columns} values fill no whole groups and words; the folder is damaged`);
   return { name, rows, columns, dtype: scales.type };
 }
 

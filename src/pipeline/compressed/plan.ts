@@ -1,8 +1,10 @@
 /** Plans the quantization of a safetensors model: which tensor becomes what and why, and the exact size of the files. */
 import {
   type CompressedForm,
+  codesPerWord,
   type Matrix,
   type Part,
+  packedBits,
   partsOf,
   quantizationConfig,
   spanOf,
@@ -29,8 +31,8 @@ export interface PlanCompressedOptions {
   readonly keep?: readonly RegExp[];
   /** Weights with zero points. */
   readonly asymmetric?: boolean;
-  /** Values that share a scale, where the scheme has groups. */
-  readonly groupSize?: number;
+  /** Values of a row that share a scale, or all of them, where the scheme has groups. */
+  readonly groupSize?: number | "channel";
   readonly algorithm?: "rtn" | "mse";
   /** Most bytes of one file. */
   readonly maxBytes?: number;
@@ -85,9 +87,10 @@ function formFor(scheme: CompressedScheme, { asymmetric = false, groupSize }: Pl
   if (groupSize === undefined) return { weights: { ...weights, symmetric: !asymmetric }, dynamicActivations };
   if (weights.granularity.per !== "group")
     fail("usage", `--group-size means nothing to ${name}, which has one scale per channel; leave it out`);
-  if (!COMPRESSED_GROUPS.includes(groupSize))
-    fail("usage", `--group-size ${groupSize}: vLLM's kernels take groups of ${COMPRESSED_GROUPS.join(", ")}`);
-  const granularity = { per: "group", size: groupSize } as const;
+  if (groupSize !== "channel" && !COMPRESSED_GROUPS.includes(groupSize))
+    fail("usage", `--group-size ${groupSize}: vLLM's kernels take ${COMPRESSED_GROUPS.join(", ")} or channel`);
+  const granularity =
+    groupSize === "channel" ? ({ per: "axis" } as const) : ({ per: "group", size: groupSize } as const);
   return { weights: { ...weights, symmetric: !asymmetric, granularity }, dynamicActivations };
 }
 
@@ -118,14 +121,23 @@ interface Wish {
 
 type Choice = Kept | { readonly matrix: Matrix } | { readonly misfit: string };
 
+/** Why rows can't be stored: groups and packed words are whole. */
+function misfitOf(form: CompressedForm, columns: number): string | undefined {
+  const bits = packedBits(form);
+  const span = spanOf(form, columns);
+  if (columns % span !== 0) return `rows of ${columns} values are no multiple of the group of ${span}`;
+  const perWord = bits === undefined ? 1 : codesPerWord(bits);
+  return columns % perWord === 0 ? undefined : `rows of ${columns} values don't fill words of ${perWord} codes`;
+}
+
 function choose(tensor: StoredTensor, { form, keep }: Wish): Choice {
   const kept = noLinear(tensor);
   if (kept !== undefined) return kept;
   const [rows, columns] = tensor.shape as readonly [number, number];
   if (keep.some((pattern) => pattern.test(tensor.name))) return { reason: "kept as asked", isLinear: true };
   if (rows === 0 || columns === 0) return { reason: "empty", isLinear: true };
-  const span = spanOf(form, columns);
-  if (columns % span !== 0) return { misfit: `rows of ${columns} values are no multiple of the group of ${span}` };
+  const misfit = misfitOf(form, columns);
+  if (misfit !== undefined) return { misfit };
   return { matrix: { name: tensor.name, rows, columns, dtype: tensor.type as DType } };
 }
 
