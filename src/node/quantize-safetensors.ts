@@ -1,5 +1,5 @@
 /** fewbit quantize for Hugging Face folders of safetensors: a new folder in the convention of compressed-tensors. */
-import { mkdir, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, rename, rmdir, writeFile } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { CONFIG_KEY } from "../containers/compressed-tensors/index.ts";
 import { fail } from "../numeric/errors.ts";
@@ -198,7 +198,7 @@ async function readBack(
 /** Gives a finished folder its name; an empty folder of that name makes way. */
 async function commit(staged: string, output: string): Promise<void> {
   await withIoErrors("write", output, async () => {
-    await rm(output, { recursive: false, force: true }).catch(() => {});
+    await rmdir(output).catch(() => {});
     await rename(staged, output);
   });
   forgetTemporary(staged);
