@@ -3,6 +3,7 @@ import { stat } from "node:fs/promises";
 import { basename, resolve } from "node:path";
 import type { TensorFile } from "../ir/tensor-file.ts";
 import { findBadWeights } from "../pipeline/bad-weights.ts";
+import { listCompressed } from "../pipeline/compressed/index.ts";
 import { inspectModel } from "../pipeline/inspect.ts";
 import { inspectWeights } from "../pipeline/inspect-weights.ts";
 import { listSchemes } from "../pipeline/list-schemes.ts";
@@ -13,6 +14,7 @@ import { listFileTypes } from "../pipeline/weights/index.ts";
 import { isFolder } from "./folders.ts";
 import { isGguf } from "./is-gguf.ts";
 import { isWeightsPath, openWeights } from "./open-weights.ts";
+import { holdsSafetensors } from "./safetensors-folder.ts";
 import { openLegalSource } from "./surroundings.ts";
 
 const isWeights = async (path: string): Promise<boolean> => !(await isFolder(path)) && (await isGguf(path));
@@ -55,7 +57,10 @@ export async function inspect(
 
 /** All schemes; with a model, those that fit it. */
 export async function schemes({ model: path }: { readonly model?: string }, _hooks: Hooks): Promise<SchemesReport> {
-  if (path === undefined) return { kind: "schemes", schemes: [...listSchemes(), ...listFileTypes()] };
+  if (path === undefined)
+    return { kind: "schemes", schemes: [...listSchemes(), ...listFileTypes(), ...listCompressed()] };
+  if (await holdsSafetensors(path))
+    return withWeights(path, (weights, model) => ({ kind: "schemes", model, schemes: listCompressed(weights) }));
   if (await isWeights(path))
     return withWeights(path, (weights, model) => ({ kind: "schemes", model, schemes: listFileTypes(weights) }));
   const source = await openLegalSource(path);

@@ -136,7 +136,7 @@ test("the report tells of every tensor, and the error is that of what was writte
 describe.each(["float32", "float16", "bfloat16"] as const)("from %s", (type) => {
   test.each(["w8", "w4", "w8a8-dynamic", "fp8"])("%s: a dry run tells the size to the byte", async (scheme) => {
     const folder = await folderOf(model(type));
-    const changes = { shardBytes: 40_000, ...(scheme === "w4" && { weights: "asymmetric" as const }) };
+    const changes = { ggml: { maxShardBytes: 40_000 }, ...(scheme === "w4" && { weights: "asymmetric" as const }) };
     const planned = (await plan(request(folder, scheme, changes), noHooks)) as WeightsQuantizeReport;
     expect(beside(folder)).toEqual([]);
     const report = await run(folder, scheme, changes);
@@ -154,7 +154,7 @@ test("several files hold the tensors of one, and inspect reads them", async () =
   const parts = await run(folder, "w4", {
     weights: "asymmetric",
     output: join(dirname(folder), "parts"),
-    shardBytes: 30_000,
+    ggml: { maxShardBytes: 30_000 },
   });
   expect(parts.files.length).toBeGreaterThan(3);
   const [one, other] = [await openWeights(whole.output!), await openWeights(parts.output!)];
@@ -314,7 +314,7 @@ describe("refused, and nothing is left behind", () => {
     ],
     ["an algorithm of others", "w4", { algorithm: "nf4" }, /--algorithm nf4 is not one of safetensors'/],
     ["samples", "w4", { calibration: { path: "random", seed: 0 } }, /-c has no meaning for safetensors/],
-    ["an importance matrix", "w4", { ggml: { imatrix: "x" } }, /--imatrix, .* has no meaning for safetensors/],
+    ["an importance matrix", "w4", { ggml: { imatrix: "x" } }, /--imatrix, .* are for GGUF files/],
     ["tables", "w4", { embeddings: true }, /--embeddings has no meaning/],
     ["ops", "w4", { keep: [{ kind: "op", name: "MatMul" }] }, /--keep op:MatMul has no meaning/],
   ])("%s", async (_, scheme, changes, message) => {

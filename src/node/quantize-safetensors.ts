@@ -18,7 +18,7 @@ import {
 } from "../pipeline/compressed/index.ts";
 import type { Hooks } from "../pipeline/progress.ts";
 import type { Finding } from "../pipeline/result.ts";
-import type { WeightsQuantizeReport } from "../pipeline/weights/index.ts";
+import { bitsPerWeight, type WeightsQuantizeReport } from "../pipeline/weights/index.ts";
 import { COMPRESSED_NAMES, COMPRESSED_SCHEMES, type CompressedScheme } from "../recipes/compressed-tensors.ts";
 import { sha256File } from "./file-source.ts";
 import { makeFolders, removeEmptyFolders } from "./folders.ts";
@@ -55,13 +55,15 @@ const MEANINGLESS: Partial<Record<keyof QuantizeRequest, string>> = {
   ...{ calibration: "-c", evaluation: "--data and --eval", recipe: "--recipe", maxDrop: "--max-drop" },
   ...{ activations: "--activations", observer: "--observer", reduceRange: "--reduce-range", io: "--io" },
   ...{ stats: "--stats", engine: "--engine", batch: "--batch" },
-  ggml: "--imatrix, --tensor-type, --pure and --requantize",
 };
 
 function checkRequest(request: QuantizeRequest): void {
   for (const [key, flag] of Object.entries(MEANINGLESS))
     if (request[key as keyof QuantizeRequest] !== undefined)
       fail("usage", `${flag} has no meaning for safetensors, which hold weights without a graph; leave it out`);
+  const { maxShardBytes: _, ...others } = request.ggml ?? {};
+  if (Object.keys(others).length > 0)
+    fail("usage", "--imatrix, --tensor-type, --pure, --requantize and --target-... are for GGUF files; leave them out");
   if (request.embeddings) fail("usage", "--embeddings has no meaning for safetensors: loaders want tables in floats");
 }
 
@@ -93,10 +95,10 @@ function algorithmOf({ algorithm }: QuantizeRequest): CompressedAlgorithm | unde
 
 function planOptions(request: QuantizeRequest): PlanCompressedOptions {
   const algorithm = algorithmOf(request);
-  const { groupSize, shardBytes, weights, keep } = request;
+  const { groupSize, ggml, weights, keep } = request;
   return {
     ...{ keep: keep.map(keepPattern), asymmetric: weights === "asymmetric" },
-    ...{ maxBytes: shardBytes ?? DEFAULT_SHARD_BYTES },
+    ...{ maxBytes: ggml?.maxShardBytes ?? DEFAULT_SHARD_BYTES },
     ...(groupSize !== undefined && { groupSize }),
     ...(algorithm !== undefined && { algorithm }),
   };
@@ -109,7 +111,7 @@ interface Opened {
   readonly companions: Companions;
   /** The new config.json. */
   readonly config: string;
-  readonly head: Pick<WeightsQuantizeReport, "kind" | "model" | "scheme">;
+  readonly head: Pick<WeightsQuantizeReport, "kind" | "model" | "scheme" | "bitsPerWeight">;
 }
 
 /** Opens and plans, hands all to `use`, and closes. */
@@ -129,6 +131,7 @@ async function withPlan<T>(request: QuantizeRequest, use: (opened: Opened) => Pr
         kind: "quantize-weights",
         model: { name: basename(resolve(model)), files: opened.files.length, size },
         scheme: scheme.name,
+        bitsPerWeight: bitsPerWeight(plan.tensors),
       },
     });
   } finally {

@@ -50,7 +50,8 @@ export function printQuantizedWeights(io: Io, report: WeightsQuantizeReport): vo
   printFindings(io, findings);
   printTarget(io, report);
   const sizes = `${bytes(size.after)}, ${percent(size.after / size.before)} of ${bytes(size.before)}`;
-  const others = files.length > 1 ? ` and ${count(files.length - 1, "file")} more` : "";
+  const isFile = files[0] !== undefined && output?.endsWith(files[0].name);
+  const others = isFile && files.length > 1 ? ` and ${count(files.length - 1, "file")} more` : "";
   if (output === undefined)
     io.stdout.write(`${scheme} would take ${size.after} bytes: ${sizes}; nothing was written\n`);
   else io.stdout.write(`wrote ${printable(output)}${others} (${sizes})\n`);

@@ -1,6 +1,7 @@
 /** Quantizing safetensors models to the convention of compressed-tensors: plan, do, read back, report. */
 export { decompress } from "./decompress.ts";
 export type { CompressedAlgorithm } from "./grids.ts";
+export { listCompressed } from "./list.ts";
 export {
   type CompressedPlan,
   type CompressedTensorPlan,
