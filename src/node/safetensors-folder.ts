@@ -8,7 +8,7 @@ import { stopIfAborted } from "../pipeline/progress.ts";
 import { TURNED_MODELS } from "../recipes/compressed-tensors.ts";
 import { withIoErrors } from "./io-errors.ts";
 import { readConfig } from "./model-folder-config.ts";
-import { externalPath } from "./open-model.ts";
+import { externalPath } from "./external-path.ts";
 
 const MODEL = "model.safetensors";
 /** File that every model folder has. */
