@@ -66,7 +66,8 @@ function foreign(type, importance, repeats, out) {
 function measureTypeScript(type, importance) {
   if (!flags.typescript) return Number.NaN;
   const out = new Uint8Array(ggmlBytes(type, plain.length));
-  return speed(() => GGML_FORMATS[type].encode(plain, out, ROWS, COLUMNS, importance), 1);
+  const run = () => GGML_FORMATS[type].encode(plain, out, ROWS, COLUMNS, importance);
+  return speed(run, repeatsOf(run));
 }
 
 function measureDecoding(type) {
@@ -115,7 +116,9 @@ const ratios = types.map((type) => {
 if (flags.ggml !== undefined) {
   const worst = ratios.flat().indexOf(Math.min(...ratios.flat()));
   const named = types.flatMap((type, i) => ratios[i].map((ratio) => `${type} ${ratio.toFixed(2)}`));
-  console.log(`${types.length} types, geometric mean ${mean(ratios.map(mean)).toFixed(2)}x ggml, worst ${named[worst]}`);
+  console.log(
+    `${types.length} types, geometric mean ${mean(ratios.map(mean)).toFixed(2)}x ggml, worst ${named[worst]}`,
+  );
 }
 console.log(`peak memory ${(process.resourceUsage().maxRSS / 1024).toFixed(0)} MB`);
 rmSync(folder, { recursive: true });

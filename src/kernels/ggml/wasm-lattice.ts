@@ -43,29 +43,39 @@ function listsOfCodes(lattice: Lattice): Tables {
   return { places, lists: new Uint8Array(Uint16Array.from(lists).buffer) };
 }
 
-/** Lists of quads; places count in quads, their number in the lowest four bits. */
-function listsOfQuads(lattice: Lattice): Tables {
-  const { coordinates, levels } = lattice;
+/** Eight neighbours, the last repeated, as bytes 2 l + 1: each coordinate of four of them side by side, twice, then each for itself. */
+function eight({ coordinates, levels }: Lattice, neighbours: Uint16Array, first: number): Uint8Array {
+  const bytes = new Uint8Array(64);
+  for (let k = 0; k < 8; k++) {
+    const point = neighbours[Math.min(first + k, neighbours.length - 1)]! * coordinates;
+    for (let i = 0; i < coordinates; i++) {
+      const odd = 2 * levels[point + i]! + 1;
+      bytes[16 * (k >> 2) + 4 * i + (k & 3)] = odd;
+      bytes[32 + 4 * k + i] = odd;
+    }
+  }
+  return bytes;
+}
+
+/** Lists of eights; places count in bytes, with the number of eights in the lowest six bits. */
+function listsOfEights(lattice: Lattice): Tables {
   const places = Int32Array.from(lattice.indexOf);
-  const lists: number[] = [];
+  const lists: Uint8Array[] = [];
   for (const code of offGrid(lattice)) {
     const neighbours = lattice.neighbours(code);
-    const quads = Math.ceil(neighbours.length / 4);
-    places[code] = -1 - (lists.length | quads);
-    for (let quad = 0; quad < quads; quad++)
-      for (let i = 0; i < coordinates; i++)
-        for (let lane = 0; lane < 4; lane++) {
-          const index = neighbours[Math.min(4 * quad + lane, neighbours.length - 1)]!;
-          lists.push(2 * levels[index * coordinates + i]! + 1);
-        }
+    const count = Math.ceil(neighbours.length / 8);
+    places[code] = -1 - ((lists.length << 6) | count);
+    for (let k = 0; k < count; k++) lists.push(eight(lattice, neighbours, 8 * k));
   }
-  return { places, lists: Uint8Array.from(lists) };
+  const bytes = new Uint8Array(64 * lists.length);
+  for (const [k, one] of lists.entries()) bytes.set(one, 64 * k);
+  return { places, lists: bytes };
 }
 
 /** A machine with the codebook in its memory; the codes of points come first, for their alignment. */
 function startLattice(name: GridName): Machine {
   const lattice = latticeOf(name);
-  const { places, lists } = lattice.bits === 2 ? listsOfCodes(lattice) : listsOfQuads(lattice);
+  const { places, lists } = lattice.bits === 2 ? listsOfCodes(lattice) : listsOfEights(lattice);
   const machine = startMachine(places.byteLength + lists.byteLength);
   const { memory } = machine.program;
   const listsAt = TABLES_AT + places.byteLength;
