@@ -275,11 +275,12 @@ def folders():
                                   "pad_token": "<|im_end|>", "tokenizer_class": "GPT2Tokenizer", "added_tokens_decoder": decoder_entries(smol)},
     }, {"types": ["f16"], "pre": "smollm"}
 
-    gpt = byte_level(pre_tokenizers.ByteLevel(add_prefix_space=False), [special("<|endoftext|>")])
+    gpt = byte_level(pre_tokenizers.ByteLevel(add_prefix_space=False), [special("<|endoftext|>"), plain("[PAD]")])
     yield "gpt2 like", {
         "config.json": {key: value for key, value in config("llama", 49152).items() if key not in ("rope_theta", "rms_norm_eps", "num_key_value_heads")},
         "tokenizer.json": gpt,
-        "special_tokens_map.json": {"eos_token": "<|endoftext|>", "bos_token": "<|endoftext|>"},
+        "special_tokens_map.json": {"eos_token": "<|endoftext|>", "bos_token": "<|endoftext|>", "pad_token": "[PAD]"},
+        "added_tokens.json": {"<extra>": 302},
         "tokenizer_config.json": {"tokenizer_class": "GPT2Tokenizer", "model_max_length": 64},
     }, {"types": ["f16"], "pre": "gpt-2"}
 
