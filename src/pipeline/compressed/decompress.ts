@@ -12,10 +12,10 @@ import {
   unpackZeroPoints,
 } from "../../containers/compressed-tensors/index.ts";
 import { pieceSource, readAll } from "../../ir/source.ts";
-import { type StoredTensor, storedBytes, type TensorFile } from "../../ir/tensor-file.ts";
-import { decodeSpans, type SpanParams, type SpanType } from "../../kernels/spans.ts";
+import { type StorageType, type StoredTensor, storedBytes, type TensorFile } from "../../ir/tensor-file.ts";
+import { decodeSpans, type ScaleType, type SpanParams, type SpanType } from "../../kernels/spans.ts";
 import { bytesOf, decodeFloats } from "../../numeric/convert.ts";
-import { type DType, isDType } from "../../numeric/dtypes.ts";
+import type { DType } from "../../numeric/dtypes.ts";
 import { fail } from "../../numeric/errors.ts";
 import { piecesOf, type RowRange } from "./rows.ts";
 
@@ -75,11 +75,15 @@ export async function openMatrix(tensors: Tensors, form: CompressedForm, matrix:
 
 const SCALE = "_scale";
 
+const isScaleType = (type: StorageType): type is ScaleType =>
+  type === "float32" || type === "float16" || type === "bfloat16";
+
 /** The matrix whose scales a tensor holds. */
 async function matrixOf(tensors: Tensors, form: CompressedForm, scales: StoredTensor): Promise<Matrix> {
   const name = scales.name.slice(0, -SCALE.length);
   const where = `tensor "${scales.name}"`;
-  if (!isDType(scales.type)) return fail("format", `${where} is ${scales.type}; the folder is damaged`);
+  if (!isScaleType(scales.type))
+    return fail("format", `${where} is ${scales.type}, which no scales are; it is damaged`);
   const shape = tensors.get(`${name}_shape`);
   const [rows, columns, ...more] =
     packedBits(form) === undefined ? (tensors.get(name)?.shape ?? []) : shape ? await shapeValues(shape) : [];
