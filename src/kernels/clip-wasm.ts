@@ -17,7 +17,8 @@ import type { Run } from "./runs.ts";
 
 /** Blocks of one call and where their parts lie in memory. */
 const BATCH = 64;
-const MAX_LENGTH = 256;
+/** Most values of one block. */
+export const MAX_LENGTH = 256;
 const MAX_CANDIDATES = 8;
 const VALUES_AT = 0;
 const CANDIDATES_AT = VALUES_AT + BATCH * MAX_LENGTH * 4;
@@ -152,8 +153,25 @@ export const hasClipWasm = (): boolean => typeof WebAssembly === "object" && Web
 
 let machine: Machine | undefined;
 
-/** Blocks side by side, each padded with zeros (whose error is zero) to whole vectors. */
-function fill({ values, length }: Run, first: number, count: number, padded: number, out: Float32Array): void {
+/** Blocks of equal length whose best grids are looked for. */
+export interface ClipSearch {
+  /** The blocks side by side. */
+  readonly values: Float32Array;
+  /** Values of one block, at most 256. */
+  readonly length: number;
+  readonly count: number;
+  /** Candidates of one block, at most 8. */
+  readonly candidates: number;
+  /** Largest code; the smallest is 0. */
+  readonly top: number;
+  /** Writes the candidates of a block, `FIELDS` numbers each, to `out` from `at` on. */
+  find(block: number, out: Float32Array, at: number): void;
+  /** Told of the best candidate: its numbers stand in `out` from `at` on. */
+  choose(block: number, out: Float32Array, at: number): void;
+}
+
+/** Each block padded with zeros (whose error is zero) to whole vectors. */
+function fill({ values, length }: ClipSearch, first: number, count: number, padded: number, out: Float32Array): void {
   if (length < padded) out.fill(0, 0, count * padded);
   else out.set(values.subarray(first * length, (first + count) * length));
   for (let i = 0; i < count && length < padded; i++) {
@@ -162,23 +180,31 @@ function fill({ values, length }: Run, first: number, count: number, padded: num
   }
 }
 
-/** `clippedScales` in WebAssembly: sums are float32 here, so a candidate within 1e-6 of the best may be taken. */
-export function clippedScalesWasm(run: Run, grid: BlockGrid, round: RoundScale, params: BlockParams): void {
+/** The candidate with the least squared error of each block; sums are float32, so one within 1e-6 of the best may be taken. */
+export function searchClips(search: ClipSearch): void {
   machine ??= start();
-  const { values, candidates, best } = machine;
-  const { length, count, stride } = run;
-  const find = candidateFinder(grid, round);
-  const perBlock = CLIP_SHARES[grid.bits].length;
+  const { values, candidates, best, run } = machine;
+  const { length, count, top, candidates: perBlock } = search;
   const padded = Math.ceil(length / 4) * 4;
   for (let first = 0; first < count; first += BATCH) {
     const blocks = Math.min(BATCH, count - first);
-    fill(run, first, blocks, padded, values);
-    for (let i = 0; i < blocks; i++) find(run, (first + i) * length, candidates, i * perBlock * FIELDS);
-    machine.run(VALUES_AT, padded * 4, CANDIDATES_AT, perBlock, BEST_AT, blocks, topCode(grid));
-    for (let i = 0, block = run.at + first * stride; i < blocks; i++, block += stride) {
-      const at = (i * perBlock + best[i]!) * FIELDS;
-      params.scales[block] = candidates[at]!;
-      params.zeroPoints[block] = candidates[at + 1]!;
-    }
+    fill(search, first, blocks, padded, values);
+    for (let i = 0; i < blocks; i++) search.find(first + i, candidates, i * perBlock * FIELDS);
+    run(VALUES_AT, padded * 4, CANDIDATES_AT, perBlock, BEST_AT, blocks, top);
+    for (let i = 0; i < blocks; i++) search.choose(first + i, candidates, (i * perBlock + best[i]!) * FIELDS);
   }
+}
+
+/** `clippedScales` in WebAssembly. */
+export function clippedScalesWasm(run: Run, grid: BlockGrid, round: RoundScale, params: BlockParams): void {
+  const { values, length, count, stride } = run;
+  const find = candidateFinder(grid, round);
+  searchClips({
+    ...{ values, length, count, candidates: CLIP_SHARES[grid.bits].length, top: topCode(grid) },
+    find: (block, out, at) => find(run, block * length, out, at),
+    choose(block, out, at) {
+      params.scales[run.at + block * stride] = out[at]!;
+      params.zeroPoints[run.at + block * stride] = out[at + 1]!;
+    },
+  });
 }

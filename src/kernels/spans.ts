@@ -7,6 +7,7 @@ import { decodeFloats, encodeFloats } from "../numeric/convert.ts";
 import { DTYPES } from "../numeric/dtypes.ts";
 import { decodeSmallFloats, encodeFloat8e4m3 } from "../numeric/float8.ts";
 import { roundHalfEven } from "../numeric/rounding.ts";
+import { hasClipWasm, MAX_LENGTH, searchClips } from "./clip-wasm.ts";
 
 /** Types of codes. */
 export type SpanType = "int4" | "int8" | "float8e4m3fn";
@@ -156,23 +157,61 @@ const ERRORS: Readonly<Record<SpanType, SquaredError>> = {
 export const coveringGrids = (values: Float32Array, length: number, grid: SpanGrid, type: ScaleType): SpanParams =>
   gridsOf(spanExtents(values, length), grid, type, 1);
 
-/** The grids with the least squared error among those that cover some shares of each span's range, the whole included. */
-export function clippedGrids(values: Float32Array, length: number, grid: SpanGrid, type: ScaleType): SpanParams {
-  const extents = spanExtents(values, length);
-  const errorOf = ERRORS[grid.dtype];
-  const best = gridsOf(extents, grid, type, 1);
-  const least = new Float64Array(best.scales.length).fill(Number.POSITIVE_INFINITY);
-  for (const share of SHARES[grid.dtype]) {
-    const { scales, zeroPoints } = gridsOf(extents, grid, type, share);
-    for (let span = 0, from = 0; span < scales.length; span++, from += length) {
-      const error = errorOf(values, from, from + length, scales[span]!, zeroPoints[span]!, least[span]!);
-      if (error >= least[span]!) continue;
-      least[span] = error;
+/** The best grid of each span. */
+function search(values: Float32Array, length: number, dtype: SpanType, grids: readonly SpanParams[]): SpanParams {
+  const errorOf = ERRORS[dtype];
+  const [first] = grids as readonly [SpanParams, ...SpanParams[]];
+  const best = { scales: first.scales.slice(), zeroPoints: first.zeroPoints.slice() };
+  for (let span = 0, from = 0; span < best.scales.length; span++, from += length) {
+    let least = Number.POSITIVE_INFINITY;
+    for (const { scales, zeroPoints } of grids) {
+      const error = errorOf(values, from, from + length, scales[span]!, zeroPoints[span]!, least);
+      if (error >= least) continue;
+      least = error;
       best.scales[span] = scales[span]!;
       best.zeroPoints[span] = zeroPoints[span]!;
     }
   }
   return best;
+}
+
+/** The same in WebAssembly, whose codes begin at 0. */
+function searchWasm(values: Float32Array, length: number, dtype: SpanType, grids: readonly SpanParams[]): SpanParams {
+  const { min, max } = DTYPES[dtype];
+  const count = values.length / length;
+  const best = { scales: new Float32Array(count), zeroPoints: new Int8Array(count) };
+  searchClips({
+    ...{ values, length, count, candidates: grids.length, top: max - min },
+    find(span, out, at) {
+      for (const { scales, zeroPoints } of grids) {
+        out[at++] = scales[span]!;
+        out[at++] = zeroPoints[span]! - min;
+        out[at++] = 1 / scales[span]!;
+      }
+    },
+    choose(span, out, at) {
+      best.scales[span] = out[at]!;
+      best.zeroPoints[span] = out[at + 1]! + min;
+    },
+  });
+  return best;
+}
+
+let wasm: boolean | undefined;
+
+/** Whether WebAssembly has the arithmetic: integers, spans that fit its memory. */
+function fitsWasm(dtype: SpanType, length: number): boolean {
+  if (dtype === "float8e4m3fn" || length > MAX_LENGTH) return false;
+  wasm ??= hasClipWasm();
+  return wasm;
+}
+
+/** The grids with the least squared error among those that cover some shares of each span's range, the whole included. */
+export function clippedGrids(values: Float32Array, length: number, grid: SpanGrid, type: ScaleType): SpanParams {
+  const { dtype } = grid;
+  const extents = spanExtents(values, length);
+  const grids = SHARES[dtype].map((share) => gridsOf(extents, grid, type, share));
+  return (fitsWasm(dtype, length) ? searchWasm : search)(values, length, dtype, grids);
 }
 
 function encodeIntegers(values: Float32Array, length: number, dtype: SpanType, params: SpanParams, out: Int8Array) {
