@@ -110,7 +110,7 @@ test("the first bad value gives the error, however many threads met others, and 
 test.each(["float32", "float16", "bfloat16"] as const)("%s that is copied has to be finite too", async (type) => {
   for (const [bad, word] of [
     [Number.NaN, "NaN"],
-    [Number.NEGATIVE_INFINITY, "infinite"],
+    [Number.NEGATIVE_INFINITY, "-Infinity"],
   ] as const) {
     const model = largeModel((name, values) => {
       if (name.startsWith("output")) values[600_001] = bad;

@@ -1,9 +1,8 @@
 /** Pieces of tensors as blocks; memory follows the piece. */
 import type { ByteSource } from "../../ir/source.ts";
-import { decodeGgml, encodeGgml, type GgmlFormatName, ggmlBytes } from "../../kernels/ggml/index.ts";
+import { decodeGgml, encodeGgml, type GgmlFormatName, ggmlBuffers, ggmlBytes } from "../../kernels/ggml/index.ts";
 import { fail } from "../../numeric/errors.ts";
 import type { ErrorSums } from "../../numeric/metrics.ts";
-import { ggmlBuffers } from "./buffers.ts";
 import { columnsOf, type Encoding, type Piece, piecesOf, type TensorWork } from "./cut.ts";
 
 /** Values of a tensor that the error is measured on, spread over its pieces: more change the decibels by some hundredths. */
