@@ -6,9 +6,9 @@ import { indexName } from "../containers/safetensors/index.ts";
 import { fail } from "../numeric/errors.ts";
 import { stopIfAborted } from "../pipeline/progress.ts";
 import { TURNED_MODELS } from "../recipes/compressed-tensors.ts";
+import { externalPath } from "./external-path.ts";
 import { withIoErrors } from "./io-errors.ts";
 import { readConfig } from "./model-folder-config.ts";
-import { externalPath } from "./external-path.ts";
 
 const MODEL = "model.safetensors";
 /** File that every model folder has. */
