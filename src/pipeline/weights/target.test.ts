@@ -4,7 +4,7 @@ import { encodeGguf } from "../../containers/gguf/index.ts";
 import { bytesSource, collect } from "../../ir/source.ts";
 import type { StoredTensor, TensorFile } from "../../ir/tensor-file.ts";
 import { bytesOf } from "../../numeric/convert.ts";
-import { errorWeight } from "../../recipes/ggml/index.ts";
+import { errorWeights } from "../../recipes/ggml/index.ts";
 import { type MeasuredErrors, sampledRows } from "./errors.ts";
 import { formatErrors, parseErrors } from "./errors-json.ts";
 import { importanceFor, MODELS } from "./models.case.ts";
@@ -28,10 +28,11 @@ function weighedError(
   { tensors }: WeightsPlan,
   measured: ReadonlyMap<string, MeasuredErrors>,
 ): number {
-  return tensors.reduce((sum, { name, shape, format }) => {
+  const weightOf = errorWeights(tensors);
+  return tensors.reduce((sum, { name, format }) => {
     const found = measured.get(name);
     const type = format ?? formatOf(file.tensors.get(name)!);
-    return found === undefined ? sum : sum + errorWeight({ name, shape }) * found.errors[type]!;
+    return found === undefined ? sum : sum + weightOf({ name }) * found.errors[type]!;
   }, 0);
 }
 
@@ -90,7 +91,7 @@ describe("the size", () => {
 });
 
 describe("the types", () => {
-  test.each(["q6_k", "q5_k_m", "q4_k_m", "iq4_xs", "q4_0", "q3_k_m", "q2_k"] as const)(
+  test.each(["q6_k", "q4_k_m", "iq4_xs", "q3_k_m"] as const)(
     "have less error than those of %s at its size",
     async (name) => {
       const file = MODELS.plain!;
@@ -134,6 +135,21 @@ describe("the types", () => {
     expect(tiny.filter((name) => !importance.matrix.entries.has(name) && !name.startsWith("token_embd"))).toEqual([]);
     const { file } = await quantizeWeights(model, plan, { importance });
     await expect(collect(encodeGguf(file)[0]!)).resolves.toHaveLength(plan.size);
+  });
+
+  test("lose least where tokens become values and back, which count as much as all layers", async () => {
+    const { tensors } = await planTarget(MODELS.plain!, { bitsPerWeight: 6.5 });
+    const bytes = (wanted: string) => tensors.find(({ name }) => name === wanted)!.after / 1024;
+    const layers = tensors.filter(({ name, shape }) => name.startsWith("blk.") && shape.length > 1);
+    const most = Math.max(...layers.map(({ after }) => after / 512));
+    expect(bytes("output.weight")).toBeGreaterThan(most);
+    expect(bytes("token_embd.weight")).toBeGreaterThanOrEqual(most);
+    const weightOf = errorWeights(tensors);
+    expect([weightOf({ name: "output.weight" }), weightOf({ name: "token_embd.weight" })]).toEqual([
+      (3 * layers.length) / 4,
+      layers.length / 4,
+    ]);
+    expect(errorWeights(layers)({ name: "token_embd.weight" })).toBe(layers.length);
   });
 
   test("stay where tensors are quantized already, unless that is allowed", async () => {

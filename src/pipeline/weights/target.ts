@@ -6,7 +6,7 @@ import { elementCount } from "../../numeric/dtypes.ts";
 import { fail } from "../../numeric/errors.ts";
 import { isBlockType } from "../../numeric/ggml-types.ts";
 import { type Allocation, allocate, type KnapsackOption, smallestSize } from "../../numeric/knapsack.ts";
-import { type Choice, candidateTypes, decidedTypes, errorWeight, nearestFileType } from "../../recipes/ggml/index.ts";
+import { type Choice, candidateTypes, decidedTypes, errorWeights, nearestFileType } from "../../recipes/ggml/index.ts";
 import { type Hooks, noHooks, stopIfAborted } from "../progress.ts";
 import { bitsPerWeight } from "./bits.ts";
 import { digestOf, type MeasuredErrors, measureErrors, readSample, type TypeErrors } from "./errors.ts";
@@ -80,12 +80,18 @@ async function errorsOf(tensor: StoredTensor, types: readonly GgmlFormatName[], 
   return { digest, errors: { ...known, ...fresh } };
 }
 
+/** What turns measured errors into sizes and costs. */
+interface Measure {
+  readonly alignment: number;
+  readonly weightOf: (tensor: StoredTensor) => number;
+}
+
 function openOf(
   tensor: StoredTensor,
   place: number,
   wanted: readonly GgmlFormatName[],
   errors: TypeErrors,
-  alignment: number,
+  { alignment, weightOf }: Measure,
 ): Open {
   const types = wanted.filter((type) => errors[type] !== undefined);
   if (types.length === 0)
@@ -93,7 +99,7 @@ function openOf(
       "data",
       `tensor "${tensor.name}": its values are too large for ${wanted.join(", ")}; leave it out with --keep`,
     );
-  const weight = errorWeight(tensor);
+  const weight = weightOf(tensor);
   const bytes = (type: GgmlFormatName) => storedBytes(storageOf(type), tensor.shape, `tensor "${tensor.name}"`);
   const options = types.map((type) => ({ size: aligned(bytes(type), alignment), cost: weight * errors[type]! }));
   return { tensor, place, types, options, weight };
@@ -107,6 +113,7 @@ async function measureAll(
   options: PlanTargetOptions,
 ): Promise<readonly Open[]> {
   const { progress, signal } = options.hooks ?? noHooks;
+  const measure: Measure = { alignment, weightOf: errorWeights(tensors) };
   const free = [...tensors.entries()].filter(([place]) => decided[place] === undefined);
   const step = progress.step("measuring errors, tensors", free.length);
   const open: Open[] = [];
@@ -115,7 +122,7 @@ async function measureAll(
     const types = typesFor(tensor, options);
     const measured = await errorsOf(tensor, types, options);
     await options.onMeasured?.(tensor.name, measured);
-    open.push(openOf(tensor, place, types, measured.errors, alignment));
+    open.push(openOf(tensor, place, types, measured.errors, measure));
     step.tick(1, tensor.name);
   }
   step.done();

@@ -12,4 +12,4 @@ export {
 } from "./choose.ts";
 export { FILE_TYPE_NAMES, FILE_TYPES, type FileType, type FileTypeName, fileTypeNamed } from "./file-types.ts";
 export type { ModelFacts } from "./site.ts";
-export { candidateTypes, errorWeight, nearestFileType, type TensorKind } from "./target.ts";
+export { candidateTypes, errorWeights, nearestFileType, type TensorKind } from "./target.ts";

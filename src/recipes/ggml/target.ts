@@ -2,6 +2,8 @@
 import { GGML_FORMATS, type GgmlFormatName } from "../../kernels/ggml/index.ts";
 import { type NamedShape, needsImportance } from "./choose.ts";
 import { FILE_TYPES, type FileTypeName } from "./file-types.ts";
+import { keptBecause } from "./kept.ts";
+import { type Category, categoryOf, layerOf } from "./site.ts";
 
 /** What decides on a tensor's candidates. */
 export interface TensorKind {
@@ -36,8 +38,22 @@ export function candidateTypes(
   return [...blocks, ...LARGE].filter((type) => fits(type) && isFree(type));
 }
 
-/** What a tensor's relative error counts. */
-export const errorWeight = ({ shape }: NamedShape): number => Math.sqrt(shape.reduce((so, length) => so * length, 1));
+/** What the two uses of tokens count, in shares of all matrices of layers together; a tied table has both. */
+const SHARES: Partial<Record<Category, number>> = { embedding: 1 / 4, output: 3 / 4 };
+
+/**
+ * What the relative error of each tensor counts: 1 for a matrix of a layer, whatever its size; what turns tokens into
+ * values and back as much as all layers together. bench/target-size.js shows what that gains over counting bytes.
+ */
+export function errorWeights(tensors: readonly NamedShape[]): (tensor: Pick<NamedShape, "name">) => number {
+  const isTied = !tensors.some(({ name }) => name === "output.weight");
+  const inLayers = tensors.filter(({ name, shape }) => layerOf(name) !== undefined && !keptBecause(name, shape)).length;
+  return ({ name }) => {
+    const category = categoryOf(name);
+    const share = category === "embedding" && isTied ? 1 : SHARES[category];
+    return Math.max(1, (share ?? 0) * inLayers);
+  };
+}
 
 /** What llama.cpp calls a file by its most frequent type. */
 const CALLED: Partial<Record<GgmlFormatName, FileTypeName>> = {
