@@ -14,8 +14,7 @@ import { chromiumPath, openPage } from "./chromium.case.ts";
 const ROOT = resolve(import.meta.dirname, "..");
 const folder = mkdtempSync(join(tmpdir(), "fewbit-examples-"));
 const run = promisify(execFile);
-/** Wide enough a mix that 4.5 bits can be had: short rows and norms weigh little. */
-const GGUF = MODELS.large!;
+const GGUF = MODELS.plain!;
 
 /** What an example prints. */
 async function output(name: string, ...args: string[]): Promise<string> {
@@ -136,7 +135,7 @@ describe("the browser example", () => {
         const bytes = await collect(encodeGguf(GGUF)[0]!);
         for (const [choice, plan] of [
           ["q4_k_m", planWeights(GGUF, "q4_k_m")],
-          ["4.5 bits", await planTarget(GGUF, { bitsPerWeight: 4.5 })],
+          ["6.5 bits", await planTarget(GGUF, { bitsPerWeight: 6.5 })],
         ] as const) {
           await page.evaluate(`(() => {
             const bytes = Uint8Array.from(atob("${Buffer.from(bytes).toString("base64")}"), (c) => c.charCodeAt(0));

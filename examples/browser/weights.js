@@ -4,7 +4,7 @@ import { encodeGguf, planTarget, planWeights, quantizeWeights, readGguf } from "
 import { blobSource, outputBlob } from "fewbit/web";
 
 /** What the page offers for GGUF: a file type, or bits for each weight. */
-export const GGUF_CHOICES = ["q4_k_m", "q8_0", "4.5 bits"];
+export const GGUF_CHOICES = ["q4_k_m", "q8_0", "4.5 bits", "6.5 bits"];
 
 /**
  * @param {Blob} file
