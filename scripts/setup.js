@@ -24,11 +24,11 @@ export function checkNode(version = process.versions.node) {
 }
 
 /** Why `npm ci` must run: the first package whose installed version is not the locked one; undefined when all fit. */
-export function missingPackage() {
-  const installed = at("node_modules", ".package-lock.json");
+export function missingPackage(folder = ROOT) {
+  const installed = join(folder, "node_modules", ".package-lock.json");
   if (!existsSync(installed)) return "node_modules is missing";
   const have = JSON.parse(readFileSync(installed, "utf8")).packages;
-  const locked = Object.entries(JSON.parse(readFileSync(at("package-lock.json"), "utf8")).packages);
+  const locked = Object.entries(JSON.parse(readFileSync(join(folder, "package-lock.json"), "utf8")).packages);
   const differs = ([path, { version, optional }]) => path !== "" && !optional && have[path]?.version !== version;
   const found = locked.find(differs);
   return found && `${found[0]} is not version ${found[1].version}`;
@@ -50,9 +50,9 @@ export function staleBuild() {
   return changed && `${changed} is newer than dist`;
 }
 
-function run(command, args, remedy) {
+function run(command, args, remedy, cwd = ROOT) {
   // npm is a .cmd file on Windows, which only a shell can start; stdout of the child goes to stderr.
-  const { status, error } = spawnSync(command, args, { cwd: ROOT, stdio: ["ignore", 2, 2], shell: WINDOWS });
+  const { status, error } = spawnSync(command, args, { cwd, stdio: ["ignore", 2, 2], shell: WINDOWS });
   if (status !== 0)
     throw new SetupError(`"${command} ${args.join(" ")}" failed${error ? ` (${error.message})` : ""}; ${remedy}`);
 }
@@ -60,6 +60,21 @@ function run(command, args, remedy) {
 /** Installs exactly what the lock names. */
 export function install() {
   run("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"], "check the network and run it again");
+}
+
+/** Has llama.cpp for the tests of GGUF where its binaries are for this machine; without it those tests say why they skip. */
+export function ensureLlama() {
+  const note = (text) => process.stderr.write(`setup: ${text}\n`);
+  const folder = at("tests", "llama");
+  if (process.platform !== "linux" || process.arch !== "x64" || missingPackage(folder) === undefined) return;
+  note("installing llama.cpp for the tests of GGUF (30 MB on disk, once)");
+  const args = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"];
+  try {
+    run("npm", args, "tests that run GGUF are skipped", folder);
+  } catch (error) {
+    if (!(error instanceof SetupError)) throw error;
+    note(error.message);
+  }
 }
 
 /** Compiles src/ into a new dist/; when there are type errors the old one stays. */

@@ -3,7 +3,7 @@ import { spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { ensureReady, ROOT } from "./setup.js";
+import { ensureLlama, ensureReady, ROOT } from "./setup.js";
 
 /** Counts of vitest's JSON report; a file that could not be loaded counts as one failure. */
 function counts(report) {
@@ -16,6 +16,7 @@ function counts(report) {
 }
 
 ensureReady();
+ensureLlama();
 const folder = mkdtempSync(join(tmpdir(), "fewbit-test-"));
 const file = join(folder, "report.json");
 const vitest = join(ROOT, "node_modules", "vitest", "vitest.mjs");

@@ -1,8 +1,5 @@
-/**
- * What the measuring process runs, as CommonJS text for `node -e`: Node 20 can't run TypeScript, and a file of its own
- * would exist in compiled form only.
- */
-const MEASURE = `
+/** How processes that run models measure their own memory, as CommonJS text; they need `--expose-gc`. */
+export const MEMORY_SCRIPT = `
 const fs = require("node:fs");
 
 /** On Linux: resident bytes by mapped file; memory of no file is under "". */
@@ -43,7 +40,13 @@ const peak = () => {
     return process.resourceUsage().maxRSS * 1024;
   }
 };
+`;
 
+/**
+ * What the measuring process runs, as CommonJS text for `node -e`: Node 20 can't run TypeScript, and a file of its own
+ * would exist in compiled form only.
+ */
+const MEASURE = `
 const median = (values) => {
   const sorted = [...values].sort((a, b) => a - b);
   return (sorted[(sorted.length - 1) >> 1] + sorted[sorted.length >> 1]) / 2;
@@ -85,4 +88,4 @@ process.once("message", (job) => {
 `;
 
 /** The whole script. `start` is the text of `const start = async (job) => ({ open, run })` for one family of engines. */
-export const probeScript = (start: string): string => `${MEASURE}${start}`;
+export const probeScript = (start: string): string => `${MEMORY_SCRIPT}${MEASURE}${start}`;

@@ -4,6 +4,7 @@ import type { Session } from "../../engines/contract.ts";
 import type { NDArray } from "../../ir/model.ts";
 import { fail } from "../../numeric/errors.ts";
 import { rng } from "../../numeric/rng.ts";
+import { surprise } from "../../numeric/token-metrics.ts";
 
 /** How a long row of tokens becomes samples. */
 export interface WindowsOptions {
@@ -50,14 +51,7 @@ export interface Surprise {
 /** -ln p of the labels, from logits [rows, context, vocabulary]; sums in double precision. */
 function natsOf(logits: Float32Array, labels: BigInt64Array, width: number): number {
   let nats = 0;
-  for (let at = 0; at < labels.length; at++) {
-    const start = at * width;
-    let most = Number.NEGATIVE_INFINITY;
-    for (let i = start; i < start + width; i++) if (logits[i]! > most) most = logits[i]!;
-    let sum = 0;
-    for (let i = start; i < start + width; i++) sum += Math.exp(logits[i]! - most);
-    nats += Math.log(sum) + most - logits[start + Number(labels[at])]!;
-  }
+  for (let at = 0; at < labels.length; at++) nats += surprise(logits, at * width, width, Number(labels[at]));
   return nats;
 }
 
