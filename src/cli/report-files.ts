@@ -1,6 +1,7 @@
 /** Where the report goes, and writing it. */
 import { basename, dirname, extname, join } from "node:path";
 import type { QuantizeReport } from "../pipeline/result.ts";
+import type { WeightsQuantizeReport } from "../pipeline/weights/index.ts";
 import type { Services } from "./services.ts";
 
 const withoutExtension = (path: string): string => path.slice(0, path.length - extname(path).length);
@@ -15,6 +16,8 @@ export function defaultReportPath(report: QuantizeReport): string | undefined {
   return join(dirname(first), `${withoutExtension(basename(report.model.name))}.report.html`);
 }
 
+const jsonPath = (page: string): string => `${/\.html?$/i.test(page) ? withoutExtension(page) : page}.json`;
+
 /** Writes the page and its JSON; returns the page's path. `wish` is --report FILE, or false with --no-report. */
 export async function writeReport(
   report: QuantizeReport,
@@ -25,6 +28,24 @@ export async function writeReport(
   if (path === false || path === undefined) return undefined;
   const { renderHtml, renderJson } = await import("../pipeline/report.ts");
   await services.writeText(path, renderHtml(report));
-  await services.writeText(`${/\.html?$/i.test(path) ? withoutExtension(path) : path}.json`, renderJson(report));
+  await services.writeText(jsonPath(path), renderJson(report));
+  return path;
+}
+
+const GGUF = /\.gguf$/i;
+
+/** The same for a model without a graph; beside its file unless told, and of a folder only where it is told. */
+export async function writeWeightsReport(
+  report: WeightsQuantizeReport,
+  wish: string | false | undefined,
+  services: Services,
+): Promise<string | undefined> {
+  const { output } = report;
+  const beside = output !== undefined && GGUF.test(output) ? output.replace(GGUF, ".report.html") : undefined;
+  const path = wish ?? beside;
+  if (path === false || path === undefined) return undefined;
+  const { renderWeightsHtml, renderJson } = await import("../pipeline/report.ts");
+  await services.writeText(path, renderWeightsHtml(report));
+  await services.writeText(jsonPath(path), renderJson(report));
   return path;
 }

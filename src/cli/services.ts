@@ -12,6 +12,7 @@ import type {
   TrainRequest,
 } from "../node/requests.ts";
 import type { ConvertFolderReport } from "../pipeline/convert-folder.ts";
+import type { LanguageBenchReport, LanguageCompareReport } from "../pipeline/language/index.ts";
 import type { Hooks } from "../pipeline/progress.ts";
 import type {
   BenchReport,
@@ -46,8 +47,8 @@ export interface Services {
   /** The plans of the same request; nothing is calibrated or written. */
   plan(request: QuantizeRequest, hooks: Hooks): Promise<DryRun | WeightsQuantizeReport | SeveralWeightsReport>;
   inspect(request: { readonly model: string }, hooks: Hooks): Promise<InspectReport | WeightsReport>;
-  compare(request: CompareRequest, hooks: Hooks): Promise<CompareReport>;
-  bench(request: BenchRequest, hooks: Hooks): Promise<BenchReport>;
+  compare(request: CompareRequest, hooks: Hooks): Promise<CompareReport | LanguageCompareReport>;
+  bench(request: BenchRequest, hooks: Hooks): Promise<BenchReport | LanguageBenchReport>;
   /** Writes a model in another container; one with a graph once both have been run and agree. */
   convert(
     request: ConvertRequest & Partial<ConvertFolderRequest>,

@@ -58,5 +58,5 @@ export interface LanguageEngine {
 
 /** A language engine, or one sentence on why it can't be had here. */
 export type OpenedLanguage =
-  | { readonly engine: LanguageEngine; readonly reason?: undefined }
+  | { readonly engine: LanguageEngine; readonly reason?: undefined; readonly remedy?: undefined }
   | { readonly engine?: undefined; readonly reason: string; readonly remedy?: string };

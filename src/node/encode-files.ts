@@ -37,7 +37,7 @@ import { isBeingRead, stampOf } from "./file-source.ts";
 import { ioError } from "./io-errors.ts";
 import { checkSpace, checkTarget } from "./output-checks.ts";
 import { digestOf, openResumable, type ResumableFile } from "./resumable-file.ts";
-import { replaceAll, type WrittenFile } from "./write-files.ts";
+import { type Accept, replaceAll, type WrittenFile } from "./write-files.ts";
 
 /** How a model is encoded. */
 export interface EncodeFilesOptions {
@@ -48,6 +48,8 @@ export interface EncodeFilesOptions {
   readonly threads: number;
   readonly importance?: NamedImportance;
   readonly signal: AbortSignal;
+  /** Looks at the complete files before they get their names; what it throws leaves nothing. */
+  readonly accept?: Accept;
   /** So many more bytes of the source are done. */
   readonly onBytes?: (bytes: number) => void;
   /** The file of a process that was killed is gone on with; so much of it is there, 0 to 1. */
@@ -213,6 +215,7 @@ async function encodeParts(parts: readonly Part[], options: EncodeFilesOptions):
     const ready: Ready[] = [];
     for (const part of parts) ready.push(await encodePart(part, options, opened));
     for (const { file } of ready) file.cutJournal();
+    await options.accept?.(ready.map(({ file, written }) => ({ name: basename(written.path), path: file.path })));
     await replaceAll(ready.map(({ file, written }) => ({ temporary: file.path, target: written.path })));
     return {
       written: ready.map(({ written }) => written),

@@ -5,6 +5,7 @@ export { type AvailableEngine, availableEngines, ENGINE_NAMES, type EngineName, 
 export { type FileSource, fileSource } from "./file-source.ts";
 export { readFolderFiles } from "./folder-files.ts";
 export { type NodeHost, nodeHost } from "./host.ts";
+export { benchLanguage, compareLanguage } from "./language-compare.ts";
 export {
   type BenchOptions,
   bench,
@@ -25,6 +26,7 @@ export {
   train,
 } from "./library.ts";
 export { planWeights, type QuantizeWeightsFileOptions, quantizeWeights } from "./library-weights.ts";
+export { type LlamaWish, openLlama } from "./llama.ts";
 export { type OnnxRequest, openAsOnnx } from "./open-as-onnx.ts";
 export { type OpenedModel, openModelFile } from "./open-model.ts";
 export { type OpenedWeights, openWeights } from "./open-weights.ts";

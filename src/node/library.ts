@@ -117,17 +117,18 @@ export function plan(options: QuantizeOptions, hooks: Partial<Hooks> = {}): Prom
 }
 
 /** Runs two model files on the same samples: outputs, accuracy, size, speed, memory. */
-export function compare(options: CompareOptions, hooks: Partial<Hooks> = {}): Promise<CompareReport> {
+export async function compare(options: CompareOptions, hooks: Partial<Hooks> = {}): Promise<CompareReport> {
   const { evaluation } = options;
+  const { compareFiles } = await import("./compare.ts");
   const request = { threads: 1, command: "compare()", ...options };
   return isInMemory(evaluation)
-    ? services.compare({ ...request, evaluation: { metrics: [] } }, asHooks(hooks), { metrics: [], ...evaluation })
-    : services.compare({ ...request, evaluation: evaluationRequest(evaluation) }, asHooks(hooks));
+    ? compareFiles({ ...request, evaluation: { metrics: [] } }, asHooks(hooks), { metrics: [], ...evaluation })
+    : compareFiles({ ...request, evaluation: evaluationRequest(evaluation) }, asHooks(hooks));
 }
 
 /** Latency, throughput and memory of model files that take turns; the first is what the others are measured against. */
-export const bench = ({ data, ...rest }: BenchOptions, hooks: Partial<Hooks> = {}): Promise<BenchReport> =>
-  services.bench(
+export const bench = async ({ data, ...rest }: BenchOptions, hooks: Partial<Hooks> = {}): Promise<BenchReport> =>
+  (await import("./compare.ts")).benchFiles(
     { threads: 1, batch: 1, ...rest, ...(data === undefined ? {} : { data: dataRequest(data) }) },
     asHooks(hooks),
   );

@@ -38,6 +38,7 @@ import {
   readFloatConfig,
 } from "./safetensors-folder.ts";
 import { forgetTemporary, removeTemporary, sweepStale, temporaryPath } from "./temporaries.ts";
+import { weightsOrigin } from "./weights-origin.ts";
 import type { WrittenFile } from "./write-files.ts";
 import { writeWeights } from "./write-weights.ts";
 
@@ -111,7 +112,7 @@ interface Opened {
   readonly companions: Companions;
   /** The new config.json. */
   readonly config: string;
-  readonly head: Pick<WeightsQuantizeReport, "kind" | "model" | "scheme" | "bitsPerWeight">;
+  readonly head: Omit<WeightsQuantizeReport, "output" | "files" | "size" | "tensors" | "run" | "findings" | "seconds">;
 }
 
 /** Opens and plans, hands all to `use`, and closes. */
@@ -132,6 +133,7 @@ async function withPlan<T>(request: QuantizeRequest, use: (opened: Opened) => Pr
         model: { name: basename(resolve(model)), files: opened.files.length, size },
         scheme: scheme.name,
         bitsPerWeight: bitsPerWeight(plan.tensors),
+        ...weightsOrigin(request, false),
       },
     });
   } finally {

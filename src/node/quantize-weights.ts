@@ -11,18 +11,19 @@ import {
   tensorReports,
   type WeightsPlan,
   type WeightsQuantizeReport,
-  writtenFindings,
 } from "../pipeline/weights/index.ts";
 import { encodeFiles } from "./encode-files.ts";
 import { usefulThreads } from "./encode-threads.ts";
+import { languageCheck } from "./language-check.ts";
 import { openImportance } from "./open-importance.ts";
 import { type OpenedWeights, openWeights } from "./open-weights.ts";
 import { planRequest, weightsName } from "./plan-weights.ts";
 import type { QuantizeRequest } from "./requests.ts";
+import { weightsOrigin } from "./weights-origin.ts";
 
 /** What has no meaning without a graph that runs. */
 const MEANINGLESS: Partial<Record<keyof QuantizeRequest, string>> = {
-  ...{ calibration: "-c", evaluation: "--data and --eval", recipe: "--recipe", maxDrop: "--max-drop" },
+  ...{ calibration: "-c", recipe: "--recipe" },
   ...{ activations: "--activations", weights: "--symmetric and --asymmetric", groupSize: "--group-size" },
   ...{ algorithm: "--algorithm", observer: "--observer", reduceRange: "--reduce-range", io: "--io" },
   ...{ engine: "--engine", batch: "--batch" },
@@ -39,7 +40,7 @@ interface Opened {
   readonly opened: OpenedWeights;
   readonly plan: WeightsPlan;
   readonly importance: NamedImportance | undefined;
-  readonly head: Pick<WeightsQuantizeReport, "kind" | "model" | "scheme" | "bitsPerWeight" | "target">;
+  readonly head: Omit<WeightsQuantizeReport, "output" | "files" | "size" | "tensors" | "run" | "findings" | "seconds">;
 }
 
 /** Bytes of all files together. */
@@ -69,6 +70,7 @@ async function withPlan<T>(request: QuantizeRequest, hooks: Hooks, use: (opened:
     const head = {
       ...({ kind: "quantize-weights", model, scheme: name, bitsPerWeight: bitsPerWeight(plan.tensors) } as const),
       ...("target" in plan && { target: { size: plan.target, error: plan.error, bound: plan.bound } }),
+      ...weightsOrigin(request, true),
     };
     return await use({ opened, plan, importance, head });
   } finally {
@@ -124,24 +126,34 @@ export function quantizeWeightsFile(
   const began = performance.now();
   return withPlan(request, hooks, async ({ opened, plan, importance, head }) => {
     const { output } = request;
+    const check = await languageCheck(request, hooks);
     const total = plan.tensors.reduce((sum, { before }) => sum + before, 0);
     const maxBytes = request.ggml?.maxShardBytes;
     const step = hooks.progress.step(`quantizing to ${head.scheme}`, totalMegabytes(total), "MB");
-    const { written, errors } = await encodeFiles(opened.weights, plan, {
-      ...{ path: output, threads: usefulThreads(request.encoders ?? defaultThreads(), total), signal: hooks.signal },
-      ...{ onBytes: megabytes(step), onResume: (share, name) => hooks.progress.note(resumed(share, name)) },
-      ...(importance && { importance }),
-      ...(maxBytes !== undefined && { maxBytes }),
-    }).finally(() => step.done());
-    const after = written.reduce((sum, { size }) => sum + size, 0);
+    const encoded = await check.guard((accept) =>
+      encodeFiles(opened.weights, plan, {
+        ...{ path: output, threads: usefulThreads(request.encoders ?? defaultThreads(), total), signal: hooks.signal },
+        ...{ onBytes: megabytes(step), onResume: (share, name) => hooks.progress.note(resumed(share, name)) },
+        ...(importance && { importance }),
+        ...(maxBytes !== undefined && { maxBytes }),
+        accept: (files) => {
+          step.done();
+          return accept(files);
+        },
+      }).finally(() => step.done()),
+    );
+    const written = encoded?.written;
+    const after = written?.reduce((sum, { size }) => sum + size, 0) ?? plan.size;
+    const { run, findings } = check.outcome();
     return {
       ...head,
       // of several files the first, by which the model is opened
-      output: join(dirname(output), basename(written[0]!.path)),
-      files: written.map(({ path, size, sha256 }) => ({ name: basename(path), size, sha256 })),
+      ...(written && { output: join(dirname(output), basename(written[0]!.path)) }),
+      ...(run && { run }),
+      files: (written ?? []).map(({ path, size, sha256 }) => ({ name: basename(path), size, sha256 })),
       size: ratioOf(head.model.size, after),
-      tensors: tensorReports(plan, errors),
-      findings: writtenFindings(plan),
+      tensors: tensorReports(plan, encoded?.errors ?? new Map()),
+      findings: [...findings, ...planFindings(plan)],
       seconds: (performance.now() - began) / 1000,
     };
   });

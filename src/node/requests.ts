@@ -69,6 +69,8 @@ export interface GgmlRequest {
   readonly seed?: number;
   /** Most bytes of one file; larger models become several. */
   readonly maxShardBytes?: number;
+  /** Tokens of a window of the text that the models are run on. */
+  readonly context?: number;
 }
 
 /** `fewbit quantize`. */
@@ -114,6 +116,8 @@ export interface CompareRequest extends EngineRequest {
   readonly candidate: string;
   readonly evaluation: EvaluationRequest;
   readonly maxDrop?: number;
+  /** Tokens of a window, of GGUF models. */
+  readonly context?: number;
   /** Compare every inner value that both models have under one name. */
   readonly layers?: boolean;
   /** Engine of the candidate, where it is another than the reference's. */

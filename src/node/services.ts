@@ -19,11 +19,11 @@ export { cleanupTemporaries as cleanup } from "./temporaries.ts";
 export { writeText } from "./write-text.ts";
 
 /** Loaded when it is called: each command needs a part of the program, and the whole takes longer to load than to run. */
-export const bench: typeof import("./compare.ts").benchFiles = async (...asked) =>
-  (await import("./compare.ts")).benchFiles(...asked);
+export const bench: typeof import("./measure-any.ts").benchAny = async (...asked) =>
+  (await import("./measure-any.ts")).benchAny(...asked);
 /** Loaded when it is called. */
-export const compare: typeof import("./compare.ts").compareFiles = async (...asked) =>
-  (await import("./compare.ts")).compareFiles(...asked);
+export const compare: typeof import("./measure-any.ts").compareAny = async (...asked) =>
+  (await import("./measure-any.ts")).compareAny(...asked);
 /** Loaded when it is called. */
 export const convert: typeof import("./convert-any.ts").convert = async (...asked) =>
   (await import("./convert-any.ts")).convert(...asked);

@@ -16,7 +16,7 @@ export const VERSION: string = (
 export const environmentOf = ({ name, version }: Pick<Engine, "name" | "version">, threads: number): Environment => ({
   fewbit: VERSION,
   node: process.versions.node,
-  engine: `${name} ${version}`,
+  engine: `${name} ${version}`.trim(),
   platform: `${process.platform} ${process.arch}`,
   cpu: cpus()[0]?.model.trim() || "unknown",
   threads,

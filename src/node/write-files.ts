@@ -16,6 +16,21 @@ export interface WrittenFile {
   readonly sha256: string;
 }
 
+/** A complete file under a temporary name, and the name that it will have. */
+export interface FinishedFile {
+  readonly name: string;
+  readonly path: string;
+}
+
+/** Looks at finished files before they get their names; what it throws undoes the writing. */
+export type Accept = (files: readonly FinishedFile[]) => Promise<void>;
+
+/** How files are written. */
+export interface WriteFilesOptions {
+  readonly signal?: AbortSignal;
+  readonly accept?: Accept;
+}
+
 /** A file under a temporary name, and its own. */
 export interface Replacement {
   readonly target: string;
@@ -81,9 +96,10 @@ export async function replaceAll(jobs: readonly Replacement[]): Promise<void> {
   }
 }
 
-async function writeAll(jobs: readonly Job[], signal: AbortSignal | undefined): Promise<readonly WrittenFile[]> {
+async function writeAll(jobs: readonly Job[], { signal, accept }: WriteFilesOptions): Promise<readonly WrittenFile[]> {
   const written: WrittenFile[] = [];
   for (const job of jobs) written.push(await withIoErrors("write", job.target, () => writeOne(job, signal)));
+  await accept?.(jobs.map(({ file, temporary }) => ({ name: file.name, path: temporary })));
   await replaceAll(jobs);
   return written;
 }
@@ -109,13 +125,13 @@ async function prepare(folder: string, files: readonly OutputFile[], made: strin
 export async function writeFiles(
   folder: string,
   files: readonly OutputFile[],
-  signal?: AbortSignal,
+  options: WriteFilesOptions = {},
 ): Promise<readonly WrittenFile[]> {
   const made: string[] = [];
   let jobs: readonly Job[] = [];
   try {
     jobs = await prepare(folder, files, made);
-    return await writeAll(jobs, signal);
+    return await writeAll(jobs, options);
   } catch (error) {
     for (const { temporary } of jobs) await removeTemporary(temporary);
     for (const path of made.reverse()) await rm(path, { recursive: true, force: true });

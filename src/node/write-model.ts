@@ -95,7 +95,7 @@ export async function writeModel(
   const target = resolve(path);
   try {
     const encoded = await encodeFor(model, target, options);
-    return [...(await writeFiles(dirname(target), outputs(encoded), options.signal))].reverse();
+    return [...(await writeFiles(dirname(target), outputs(encoded), options))].reverse();
   } catch (error) {
     throw ioError(error, "write", path);
   }

@@ -7,7 +7,7 @@ import type { TensorFile } from "../ir/tensor-file.ts";
 import { fail } from "../numeric/errors.ts";
 import { isBeingRead } from "./file-source.ts";
 import { ioError } from "./io-errors.ts";
-import { type WrittenFile, writeFiles } from "./write-files.ts";
+import { type Accept, type WrittenFile, writeFiles } from "./write-files.ts";
 
 /** How weights are written. */
 export interface WriteWeightsOptions {
@@ -15,6 +15,8 @@ export interface WriteWeightsOptions {
   readonly maxBytes?: number;
   /** Aborting stops the writing with code "cancelled". */
   readonly signal?: AbortSignal;
+  /** Looks at the files before they get their names. */
+  readonly accept?: Accept;
 }
 
 type Encode = (
@@ -35,7 +37,7 @@ const ENCODERS: readonly (readonly [string, Encode])[] = [
 export async function writeWeights(
   file: TensorFile,
   path: string,
-  { maxBytes, signal }: WriteWeightsOptions = {},
+  { maxBytes, signal, accept }: WriteWeightsOptions = {},
 ): Promise<readonly WrittenFile[]> {
   const encode = ENCODERS.find(([end]) => path.toLowerCase().endsWith(end))?.[1];
   if (encode === undefined)
@@ -49,7 +51,7 @@ export async function writeWeights(
           "usage",
           `"${join(dirname(target), name)}" is a file the model is being read from; choose another output path`,
         );
-    return await writeFiles(dirname(target), files, signal);
+    return await writeFiles(dirname(target), files, { ...(signal && { signal }), ...(accept && { accept }) });
   } catch (error) {
     throw ioError(error, "write", path);
   }

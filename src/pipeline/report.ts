@@ -2,8 +2,8 @@
 import { type Html, html, trusted } from "./report/html.ts";
 import { layerSection } from "./report/layers.ts";
 import { bars, comparison, header } from "./report/overview.ts";
+import { document } from "./report/page.ts";
 import { findings, planSection, reproduce } from "./report/sections.ts";
-import { STYLE } from "./report/style.ts";
 import { trainingSection } from "./report/training.ts";
 import { headlineCandidate, verdictOf } from "./report/verdict.ts";
 import type { Candidate, QuantizeReport } from "./result.ts";
@@ -34,29 +34,19 @@ ${sorted.slice(0, DETAILED_CANDIDATES).map((candidate, i) => details(candidate, 
 export function renderHtml(report: QuantizeReport): string {
   const { candidates, environment, model, seconds } = report;
   const proven = candidates.every(({ findings: all }) => all.every(({ severity }) => severity !== "error"));
-  const page = html`<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<title>${model.name}: fewbit report</title>
-<style>${trusted(STYLE)}</style>
-</head>
-<body>
-${header(report)}
+  return document({
+    title: `${model.name}: fewbit report`,
+    body: html`${header(report)}
 <main>
 ${candidates.length > 0 && html`${comparison(report)}${bars(report)}`}
 ${findings(report)}
 ${trainingSection(report)}
 ${inside(report)}
 ${reproduce(report)}
-</main>
-<footer>Made by fewbit ${environment.fewbit} in ${seconds.toFixed(1)} s.${proven && candidates.length > 0 && ` Every model here was opened and run by ${environment.engine} before it was handed over.`}</footer>
-</body>
-</html>
-`;
-  return page.html;
+</main>`,
+    footer: html`Made by fewbit ${environment.fewbit} in ${seconds.toFixed(1)} s.${proven && candidates.length > 0 && ` Every model here was opened and run by ${environment.engine} before it was handed over.`}`,
+  });
 }
 
 export { renderJson } from "./report/json.ts";
+export { renderWeightsHtml } from "./report/weights.ts";

@@ -12,6 +12,7 @@ import {
   type SampleFlags,
 } from "../option.ts";
 import { printBench } from "../print/bench.ts";
+import { printBenchLanguage } from "../print/language.ts";
 
 interface BenchFlags extends EngineFlags, SampleFlags {
   readonly data?: string;
@@ -38,6 +39,7 @@ export const bench: Command = {
     ["bench model.onnx small.onnx", "how much faster the second is"],
     ["bench model.onnx small.onnx --threads 4 --data samples.npy", "four threads, real inputs"],
     ["bench model.onnx small.onnx --engine ort-web", "in WebAssembly, as in a browser"],
+    ["bench model.gguf small.gguf --threads 4", "GGUF: tokens per second of prompts and of generation, memory"],
   ],
   async run([models], flags: BenchFlags, { io, services, progress, json }) {
     const request = {
@@ -48,7 +50,8 @@ export const bench: Command = {
     };
     const report = await services.bench(request, { progress, signal: io.signal });
     if (json) writeJson(io, report);
-    else printBench(io, report);
+    else if (report.kind === "bench") printBench(io, report);
+    else printBenchLanguage(io, report);
     return EXIT.done;
   },
 };

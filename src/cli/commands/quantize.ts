@@ -1,10 +1,12 @@
 /** fewbit quantize: the main job. */
 
 import type { GgmlRequest, KeepRule, QuantizeRequest } from "../../node/requests.ts";
+import { fail } from "../../numeric/errors.ts";
 import type { SeveralWeightsReport, WeightsQuantizeReport } from "../../pipeline/weights/index.ts";
 import type { GroupSize } from "../../recipes/tune.ts";
 import { type Command, type Context, EXIT, type OptionRow } from "../command.ts";
 import { writeJson } from "../json.ts";
+import { CONTEXT } from "../language-option.ts";
 import {
   byteSize,
   dataRequest,
@@ -33,7 +35,7 @@ import { printQuantized } from "../print/quantized.ts";
 import { printQuantizedWeights } from "../print/quantized-weights.ts";
 import { printSeveralWeights } from "../print/several-weights.ts";
 import { exitCode, quantizeJson } from "../quantized.ts";
-import { writeReport } from "../report-files.ts";
+import { writeReport, writeWeightsReport } from "../report-files.ts";
 import { knownName } from "../suggest.ts";
 
 interface QuantizeFlags extends Omit<EngineFlags, "threads">, EvaluationFlags {
@@ -64,6 +66,7 @@ interface QuantizeFlags extends Omit<EngineFlags, "threads">, EvaluationFlags {
   readonly targetSize?: number;
   readonly targetTypes?: readonly string[];
   readonly maxShardSize?: number;
+  readonly context?: number;
   readonly dryRun?: boolean;
   /** false with --no-report. */
   readonly report?: string | false;
@@ -144,6 +147,7 @@ const OPTIONS: readonly OptionRow[] = [
     summary: "GGUF, safetensors: most bytes of one file; larger models become several. 5GB for safetensors",
     parse: byteSize,
   },
+  CONTEXT,
   {
     flags: "--stats <file>",
     summary: "read calibration statistics, or what was measured for a target, from this file, or save them there",
@@ -162,12 +166,12 @@ const OPTIONS: readonly OptionRow[] = [
 
 /** What was asked of GGUF alone; undefined where nothing was. */
 function ggmlRequest(flags: QuantizeFlags): GgmlRequest | undefined {
-  const { imatrix, tensorType, pure, requantize, targetBpw, targetSize, targetTypes, maxShardSize } = flags;
+  const { imatrix, tensorType, pure, requantize, context, targetBpw, targetSize, targetTypes, maxShardSize } = flags;
   const size = targetSize === undefined ? undefined : { bytes: targetSize };
   const target = targetBpw === undefined ? size : { bitsPerWeight: targetBpw };
   const seed = target === undefined ? undefined : flags.seed;
   const asked = present({
-    ...{ imatrix, tensorTypes: tensorType, pure, requantize, target, types: targetTypes, seed },
+    ...{ imatrix, tensorTypes: tensorType, pure, requantize, context, target, types: targetTypes, seed },
     maxShardBytes: maxShardSize,
   });
   return Object.keys(asked).length === 0 ? undefined : asked;
@@ -208,16 +212,28 @@ function request(model: string, flags: QuantizeFlags, { services, command }: Con
 
 type WeightsReports = WeightsQuantizeReport | SeveralWeightsReport;
 
-function weightsResult(report: WeightsReports, { io, json }: Context): number {
+const missed = ({ run }: WeightsQuantizeReport): boolean => run?.contract?.met === false;
+
+/** The page of each file that was written lies beside it; one that was asked for by name takes one scheme. */
+async function weightsResult(report: WeightsReports, wish: string | false | undefined, context: Context) {
+  const { io, json, services } = context;
+  if (report.kind === "quantize-weights") {
+    const page = await writeWeightsReport(report, wish, services);
+    if (json) writeJson(io, { ...report, ...(page !== undefined && { report: page }) });
+    else printQuantizedWeights(io, report, page);
+    return missed(report) ? EXIT.contract : EXIT.done;
+  }
+  if (typeof wish === "string")
+    fail("usage", "--report names one page, and several schemes have one each; leave it out, or name one scheme");
+  for (const own of report.candidates) await writeWeightsReport(own, wish, services);
   if (json) writeJson(io, report);
-  else if (report.kind === "quantize-weights") printQuantizedWeights(io, report);
   else printSeveralWeights(io, report);
-  return EXIT.done;
+  return report.candidates.every(missed) ? EXIT.contract : EXIT.done;
 }
 
 async function dryRun(wish: QuantizeRequest, context: Context): Promise<number> {
   const plans = await context.services.plan(wish, { progress: context.progress, signal: context.io.signal });
-  if ("kind" in plans) return weightsResult(plans, context);
+  if ("kind" in plans) return weightsResult(plans, false, context);
   if (context.json) writeJson(context.io, plans);
   else printPlans(context.io, plans);
   return EXIT.done;
@@ -249,6 +265,10 @@ export const quantize: Command = {
       "the best file of that size: types by measured error",
     ],
     ["quantize ./llama -s w4 -o llama-w4", "a folder of safetensors, as vLLM and transformers load it"],
+    [
+      "quantize model.gguf -s q4_k_m --data text.txt --max-drop 2",
+      "write it only if perplexity on the text rises by at most 2 percent",
+    ],
     ["quantize model.onnx -s w8a8 --keep op:Softmax --keep '^head' --dry-run", "only show what would happen"],
   ],
   details:
@@ -257,7 +277,7 @@ export const quantize: Command = {
     const wish = request(String(model), flags, context);
     if (flags.dryRun) return dryRun(wish, context);
     const report = await context.services.quantize(wish, { progress: context.progress, signal: context.io.signal });
-    if (report.kind !== "quantize") return weightsResult(report, context);
+    if (report.kind !== "quantize") return weightsResult(report, flags.report, context);
     const page = await writeReport(report, flags.report, context.services);
     if (context.json) writeJson(context.io, quantizeJson(report, page));
     else printQuantized(context.io, report, page);

@@ -4,6 +4,7 @@ import type { TensorReport, WeightsQuantizeReport } from "../../pipeline/weights
 import type { Io } from "../io.ts";
 import { type Column, printTable } from "../table.ts";
 import { printFindings } from "./findings.ts";
+import { printRun } from "./language.ts";
 
 const NAME_LENGTH = 40;
 const REASON_LENGTH = 60;
@@ -41,18 +42,24 @@ function printTarget(io: Io, { target, bitsPerWeight }: WeightsQuantizeReport): 
 }
 
 /** All tensors but those that stay as they are, which are counted. */
-export function printQuantizedWeights(io: Io, report: WeightsQuantizeReport): void {
-  const { tensors, findings, output, size, scheme, files } = report;
+export function printQuantizedWeights(io: Io, report: WeightsQuantizeReport, page?: string): void {
+  const { tensors, findings, output, size, scheme, files, run } = report;
   const changed = tensors.filter(({ from, to }) => from !== to);
   io.stdout.write("\n");
   printTable(io, COLUMNS, changed.map(line));
   io.stdout.write(`${count(tensors.length - changed.length, "tensor")} more stay as they are\n`);
+  if (run !== undefined) printRun(io, ["original", scheme], size, run);
   printFindings(io, findings);
   printTarget(io, report);
   const sizes = `${bytes(size.after)}, ${percent(size.after / size.before)} of ${bytes(size.before)}`;
   const isFile = files[0] !== undefined && output?.endsWith(files[0].name);
   const others = isFile && files.length > 1 ? ` and ${count(files.length - 1, "file")} more` : "";
-  if (output === undefined)
+  if (run?.contract?.met === false)
+    io.stdout.write(
+      `perplexity rose by more than --max-drop allows (${percent(run.contract.drop)}, allowed ${percent(run.contract.maxDrop)})${output === undefined ? "; nothing was written" : ""}\n`,
+    );
+  if (output === undefined && run === undefined)
     io.stdout.write(`${scheme} would take ${size.after} bytes: ${sizes}; nothing was written\n`);
-  else io.stdout.write(`wrote ${printable(output)}${others} (${sizes})\n`);
+  else if (output !== undefined) io.stdout.write(`wrote ${printable(output)}${others} (${sizes})\n`);
+  if (page !== undefined) io.stdout.write(`report ${printable(page)}\n`);
 }

@@ -1,5 +1,6 @@
 /** Several schemes of a GGUF model for people: one line for each file. */
 import { bytes, decibels, digits, printable, times } from "../../pipeline/report/format.ts";
+import { perplexityText, riseText, shareText } from "../../pipeline/report/language-words.ts";
 import type { SeveralWeightsReport, TensorReport, WeightsQuantizeReport } from "../../pipeline/weights/index.ts";
 import type { Io } from "../io.ts";
 import { type Column, printTable } from "../table.ts";
@@ -15,6 +16,11 @@ const COLUMNS: readonly Column[] = [
   right("SQNR, lowest"),
   right("median"),
   right("other types"),
+  right("perplexity"),
+  right("change"),
+  right("KL mean"),
+  right("same top token"),
+  right("generation"),
   right("seconds"),
   { title: "file" },
 ];
@@ -26,7 +32,21 @@ const ratiosOf = (tensors: readonly TensorReport[]): readonly number[] =>
 const shown = (ratio: number | undefined): string | undefined =>
   ratio === undefined ? undefined : decibels(Number.isFinite(ratio) ? ratio : null);
 
-function row({ scheme, size, bitsPerWeight, tensors, output, seconds }: WeightsQuantizeReport) {
+/** What running the file gave, in the columns for it. */
+function runCells({ run }: WeightsQuantizeReport): readonly (string | undefined)[] {
+  const { quality, speed } = run ?? {};
+  const perplexity = quality?.perplexity;
+  return [
+    perplexity && perplexityText(perplexity.after),
+    perplexity && riseText(perplexity.ratio),
+    quality && digits(quality.divergence.mean.value),
+    quality && shareText(quality.agreement),
+    speed && `${times(speed.generation.ratio)} as fast`,
+  ];
+}
+
+function row(report: WeightsQuantizeReport) {
+  const { scheme, size, bitsPerWeight, tensors, output, seconds } = report;
   const ratios = ratiosOf(tensors);
   const fallen = tensors.filter(({ insteadOf }) => insteadOf !== undefined).length;
   return [
@@ -37,6 +57,7 @@ function row({ scheme, size, bitsPerWeight, tensors, output, seconds }: WeightsQ
     shown(ratios[0]),
     shown(ratios[Math.floor(ratios.length / 2)]),
     fallen === 0 ? undefined : String(fallen),
+    ...runCells(report),
     output && digits(seconds),
     output && printable(output),
   ];

@@ -67,6 +67,8 @@ export interface LanguageRun {
   readonly threads: number;
   /** Absent where the original was not run. */
   readonly quality?: LanguageQuality;
+  /** The new model by itself, where the original was not run. */
+  readonly alone?: { readonly text: TextSummary; readonly perplexity: Estimate };
   readonly speed?: LanguageSpeed;
   readonly memory?: Memory;
   readonly contract?: Contract;

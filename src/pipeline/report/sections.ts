@@ -1,29 +1,31 @@
 /** The rest of the page: findings, what was kept, what the engine runs, how to reproduce it. */
-import type { Candidate, QuantizeReport, Severity } from "../result.ts";
+import type { Candidate, DataSummary, Environment, Finding, OutputFile, QuantizeReport, Severity } from "../result.ts";
 import { bytes, count, list, shorten } from "./format.ts";
 import { type Html, html } from "./html.ts";
 import { groupKept } from "./kept.ts";
 import { full, head, number, table } from "./parts.ts";
-import { told } from "./told.ts";
+import { type Told, told } from "./told.ts";
 
 const WORDS: { readonly [S in Severity]: string } = { error: "Error", warning: "Warning", info: "Note" };
 const FINDINGS_SHOWN = 100;
 
-/** What a person should know, the gravest first, with what to do about it. */
-export function findings(report: QuantizeReport): Html {
-  const all = told(report);
+/** What a person should know, the gravest first, with what to do about it; schemes are named where there are several. */
+export function findingList(all: readonly (Finding & Partial<Told>)[], several = false): Html {
   if (all.length === 0) return html``;
-  const several = report.candidates.length + report.refused.length > 1;
   const items = all
     .slice(0, FINDINGS_SHOWN)
     .map(
-      ({ severity, message, remedy, schemes }) =>
+      ({ severity, message, remedy, schemes = [] }) =>
         html`<li class="${severity}"><b class="${severity === "error" ? "bad" : severity === "warning" ? "mixed" : "soft"}">${WORDS[severity]}</b>${several && schemes.length > 0 && ` (${list(schemes)})`}: ${message}${remedy !== undefined && html`<span class="remedy">→ ${remedy}</span>`}</li>\n`,
     );
   const left = all.length - items.length;
   return html`<h2>What to know</h2>
 <ul class="findings">${items}</ul>${left > 0 && html`<p class="soft">${count(left, "more", "more")} in the JSON file.</p>`}`;
 }
+
+/** Findings of all candidates. */
+export const findings = (report: QuantizeReport): Html =>
+  findingList(told(report), report.candidates.length + report.refused.length > 1);
 
 const GROUPS_SHOWN = 50;
 const NAMES_SHOWN = 6;
@@ -74,34 +76,47 @@ const notes = ({ notes: all }: Candidate): Html | false =>
 export const planSection = (candidate: Candidate): Html =>
   html`${notes(candidate)}${keptSection(candidate)}${opsSection(candidate)}`;
 
+/** What a result came from. */
+export interface Origin {
+  readonly command: string;
+  readonly createdAt: string;
+  readonly environment: Environment;
+  readonly files: readonly OutputFile[];
+  /** Pairs of a name and what it was. */
+  readonly data?: readonly (readonly [string, string])[];
+}
+
 /** Command, versions and checksums. */
-export function reproduce(report: QuantizeReport): Html {
-  const { command, environment, model, candidates, calibration, evaluation } = report;
-  const files = candidates.flatMap(({ files: all }) => all);
-  const rows = [{ name: model.name, size: model.size, sha256: model.sha256 }, ...files].map(
-    ({ name, size, sha256 }) => ({
-      cells: [
-        head(html`<span class="name">${name}</span>`),
-        number(bytes(size)),
-        full(html`<span class="name">${sha256}</span>`),
-      ],
-    }),
-  );
+export function reproduction({ command, createdAt, environment, files, data = [] }: Origin): Html {
+  const rows = files.map(({ name, size, sha256 }) => ({
+    cells: [
+      head(html`<span class="name">${name}</span>`),
+      number(bytes(size)),
+      full(html`<span class="name">${sha256}</span>`),
+    ],
+  }));
   const facts: readonly (readonly [string, string])[] = [
     ["fewbit", environment.fewbit],
     ["Node", environment.node],
     ["engine", `${environment.engine}, ${count(environment.threads, "thread")}`],
     ["machine", `${environment.platform}, ${environment.cpu}`],
-    ["made", report.createdAt],
-    ...(calibration
-      ? ([["calibration data", `${calibration.origin}, ${count(calibration.samples, "sample")}`]] as const)
-      : []),
-    ...(evaluation
-      ? ([["evaluation data", `${evaluation.origin}, ${count(evaluation.samples, "sample")}`]] as const)
-      : []),
+    ["made", createdAt],
+    ...data,
   ];
   return html`<h2>How to reproduce this</h2>
 <pre><code>${command}</code></pre>
 <dl>${facts.map(([name, value]) => html`<dt>${name}</dt><dd>${value}</dd>`)}</dl>
 ${table({ caption: "Files and their SHA-256", titles: [head("file"), number("size"), full("SHA-256")], rows })}`;
+}
+
+/** How a report of models with a graph came about. */
+export function reproduce(report: QuantizeReport): Html {
+  const { command, createdAt, environment, model, candidates, calibration, evaluation } = report;
+  const named = ({ origin, samples }: DataSummary): string => `${origin}, ${count(samples, "sample")}`;
+  const data: readonly (readonly [string, string])[] = [
+    ...(calibration ? [["calibration data", named(calibration)] as const] : []),
+    ...(evaluation ? [["evaluation data", named(evaluation)] as const] : []),
+  ];
+  const files = [model, ...candidates.flatMap(({ files: all }) => all)];
+  return reproduction({ command, createdAt, environment, files, data });
 }

@@ -21,7 +21,6 @@ export {
   type TensorReport,
   tensorReports,
   type WeightsQuantizeReport,
-  writtenFindings,
 } from "./report.ts";
 export { type PlanTargetOptions, planTarget, type SizeTarget, type TargetPlan } from "./target.ts";
 export { checkAllImportance, importanceFor, type PlannedTensor, plannedTensors } from "./work.ts";

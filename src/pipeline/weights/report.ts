@@ -2,7 +2,8 @@
 import type { StorageType } from "../../ir/tensor-file.ts";
 import type { ErrorCode } from "../../numeric/errors.ts";
 import { sqnr } from "../../numeric/metrics.ts";
-import type { BeforeAfter, Finding } from "../result.ts";
+import type { LanguageRun } from "../language/index.ts";
+import type { BeforeAfter, Environment, Finding } from "../result.ts";
 import type { Noise } from "./encode.ts";
 import type { TensorPlan, WeightsPlan } from "./plan.ts";
 
@@ -27,16 +28,23 @@ export interface WeightsQuantizeReport {
   readonly model: { readonly name: string; readonly files: number; readonly size: number };
   /** A file type, or the size that was asked for: "q4_k_m", "4.5bpw". */
   readonly scheme: string;
+  /** As typed, with file names in place of absolute paths. */
+  readonly command: string;
+  /** ISO 8601. */
+  readonly createdAt: string;
+  readonly environment: Environment;
   /** Of all tensors, without headers. */
   readonly bitsPerWeight: number;
   /** Where a size was asked for: the most bytes, the mean noise over signal, and what no choice of types can be below. */
   readonly target?: { readonly size: number; readonly error: number; readonly bound: number };
-  /** Absent in a dry run. */
+  /** Absent in a dry run, and where `--max-drop` was not kept. */
   readonly output?: string;
   readonly files: readonly { readonly name: string; readonly size: number; readonly sha256: string }[];
   /** Bytes of the files; `ratio` is before / after. */
   readonly size: BeforeAfter & { readonly ratio: number };
   readonly tensors: readonly TensorReport[];
+  /** What running it beside the original gave; absent where it was not run. */
+  readonly run?: LanguageRun;
   readonly findings: readonly Finding[];
   readonly seconds: number;
 }
@@ -64,13 +72,6 @@ function tensorReport(plan: TensorPlan, errors: Noise | undefined): TensorReport
 export const tensorReports = (plan: WeightsPlan, errors: ReadonlyMap<string, Noise>): readonly TensorReport[] =>
   plan.tensors.map((tensor) => tensorReport(tensor, errors.get(tensor.name)));
 
-const NOT_RUN: Finding = {
-  severity: "warning",
-  code: "not-run",
-  message: "the file was not run: no engine here runs GGUF, so only the error of each tensor is known",
-  remedy: "try it with llama.cpp, and compare its perplexity with the original's",
-};
-
 function fallbackFinding({ tensors }: WeightsPlan): readonly Finding[] {
   const fallen = tensors.filter(({ insteadOf }) => insteadOf !== undefined);
   const [first] = fallen;
@@ -91,6 +92,3 @@ export const planFindings = (plan: WeightsPlan): readonly Finding[] => [
   ...missingFinding(plan),
   ...fallbackFinding(plan),
 ];
-
-/** What is to be said of a file that was written. */
-export const writtenFindings = (plan: WeightsPlan): readonly Finding[] => [NOT_RUN, ...planFindings(plan)];
