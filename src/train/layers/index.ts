@@ -15,5 +15,6 @@ export {
 export { type DenseOptions, dense, embedding, gated } from "./dense.ts";
 export { type Fans, glorot, he, type Init, lecun, normal, ones, scaled, zeros } from "./init.ts";
 export { type LlamaOptions, llama } from "./llama.ts";
+export { type LlamaFolder, type LlamaFolderInit, llamaFolder, llamaFolderNames } from "./llama-folder.ts";
 export { batchNorm, layerNorm, rmsNorm } from "./norm.ts";
 export { type TrainingForm, trainingForm } from "./training-form.ts";
