@@ -114,7 +114,7 @@ test("types that need importance say so, and the same of what is quantized alrea
 
 test("options of graphs are refused for GGUF, and schemes of graphs too", async () => {
   const path = await fileOf(MODELS.plain!);
-  await expect(run(path, "q8_0", { maxDrop: 1 })).rejects.toThrow("--max-drop has no meaning for GGUF");
+  await expect(run(path, "q8_0", { maxDrop: 1 })).rejects.toThrow("--max-drop is about perplexity for GGUF");
   await expect(run(path, "w8a8")).rejects.toThrow("scheme w8a8 is not one of GGUF's");
 });
 
