@@ -122,6 +122,15 @@ describe.skipIf(llamaMissing !== undefined)("a quantized GGUF file is run before
     expect(existsSync(at("out.gguf"))).toBe(false);
   });
 
+  test("a model in several files is run before they get their names, and opened by the first", async () => {
+    const model = await small();
+    const request = { ...REQUEST, model, schemes: ["q8_0"], output: at("out.gguf"), ggml: { maxShardBytes: 60_000 } };
+    const report = (await quantize(request, noHooks)) as WeightsQuantizeReport;
+    expect(report.files.length).toBeGreaterThan(1);
+    expect(report.run?.quality?.agreement.value).toBeGreaterThan(0.5);
+    expect(readdirSync(folder).length).toBe(2 + report.files.length);
+  });
+
   test("two files are compared, and any number measured", async () => {
     const model = await small();
     await run(model);

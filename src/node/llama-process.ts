@@ -1,5 +1,6 @@
 /** A process that holds one model: questions and answers, and how it ends. */
 import { type ChildProcess, spawn } from "node:child_process";
+import { tmpdir } from "node:os";
 import type { LlamaAnswer, LlamaProcess } from "../engines/llama.ts";
 import { FewbitError } from "../numeric/errors.ts";
 import { LLAMA_SCRIPT } from "./llama-script.ts";
@@ -13,10 +14,10 @@ export interface LlamaProcessOptions {
   readonly signal?: AbortSignal;
 }
 
-/** Options of this process and settings of its person must not reach the engine. */
+/** Options of this process and settings of its person must not reach the engine; no debugger looks at how it ends. */
 function environment(): NodeJS.ProcessEnv {
   const own = Object.entries(process.env).filter(([name]) => !/^(NODE_OPTIONS|LLAMA_.*|GGML_.*)$/.test(name));
-  return Object.fromEntries(own);
+  return { ...Object.fromEntries(own), GGML_NO_BACKTRACE: "1" };
 }
 
 /** The last words of a process, for the message about its end. */
@@ -95,6 +96,8 @@ function conversation(child: ChildProcess, { timeoutMs, signal }: LlamaProcessOp
 export function startLlama(binary: string, options: LlamaProcessOptions): LlamaProcess {
   const child = spawn(process.execPath, ["--expose-gc", "-e", LLAMA_SCRIPT], {
     env: environment(),
+    // where systems put what is left of a process that gave up
+    cwd: tmpdir(),
     stdio: ["ignore", "ignore", "pipe", "ipc"],
     serialization: "advanced",
     killSignal: "SIGKILL",

@@ -95,6 +95,16 @@ describe.skipIf(llamaMissing !== undefined)("llama.cpp", () => {
     await expect(llamaForTests().open({ path: other })).rejects.toMatchObject({ code: "unsupported" });
   });
 
+  test("a file that makes ggml give up ends its process and nothing else", async () => {
+    const model = llamaModel();
+    const none = new Map([...model.metadata, ["llama.block_count", { type: "uint32", value: 0 }] as const]);
+    const path = await save({ ...model, metadata: none });
+    await expect(llamaForTests().open({ path })).rejects.toMatchObject({
+      code: "engine",
+      message: expect.stringContaining(`llama: ${path}: llama.cpp gave up: hparams.n_layer`),
+    });
+  });
+
   test("values that are no numbers are found while opening", async () => {
     const model = llamaModel();
     const bad = model.tensors.get("output.weight")!;

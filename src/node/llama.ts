@@ -62,7 +62,7 @@ const readFirst = (engine: LanguageEngine): LanguageEngine => ({
   ...engine,
   async open(place, options) {
     await assertReadable(place.path);
-    return engine.open(place, options);
+    return engine.open({ label: place.path, ...place, path: resolve(place.path) }, options);
   },
 });
 
