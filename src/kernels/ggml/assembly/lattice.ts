@@ -151,10 +151,10 @@ let sumsQ2: v128 = f32x4.splat(0);
 function addFour(q: v128, at: usize): void {
   const low = i16x8.extend_low_i8x16_u(q);
   const high = i16x8.extend_high_i8x16_u(q);
-  const a = f32x4.convert_i32x4_u(i32x4.extend_low_i16x8_u(low));
-  const b = f32x4.convert_i32x4_u(i32x4.extend_high_i16x8_u(low));
-  const c = f32x4.convert_i32x4_u(i32x4.extend_low_i16x8_u(high));
-  const d = f32x4.convert_i32x4_u(i32x4.extend_high_i16x8_u(high));
+  const a = f32x4.convert_i32x4_s(i32x4.extend_low_i16x8_u(low));
+  const b = f32x4.convert_i32x4_s(i32x4.extend_high_i16x8_u(low));
+  const c = f32x4.convert_i32x4_s(i32x4.extend_low_i16x8_u(high));
+  const d = f32x4.convert_i32x4_s(i32x4.extend_high_i16x8_u(high));
   let qx = f32x4.add(sumsQx, f32x4.mul(v128.load32_splat(PRODUCTS + at), a));
   qx = f32x4.add(qx, f32x4.mul(v128.load32_splat(PRODUCTS + at, 4), b));
   qx = f32x4.add(qx, f32x4.mul(v128.load32_splat(PRODUCTS + at, 8), c));

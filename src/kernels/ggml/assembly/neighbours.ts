@@ -124,7 +124,7 @@ export function storeEight(to: usize, code: i32): void {
 /** One coordinate's part of the errors of four neighbours. */
 // @inline
 function part(levels: v128, scale: v128, x: v128, w: v128): v128 {
-  const difference = f32x4.sub(f32x4.mul(scale, f32x4.convert_i32x4_u(levels)), x);
+  const difference = f32x4.sub(f32x4.mul(scale, f32x4.convert_i32x4_s(levels)), x);
   return f32x4.mul(f32x4.mul(w, difference), difference);
 }
 
