@@ -1,6 +1,6 @@
 /**
  * Encodes weights (normal, outliers) in every format, by the program in WebAssembly and by ggml in turns, in CPU time of one thread.
- *   node bench/ggml.js [TYPE...] [--ggml PROGRAM] [--typescript] [--decode]
+ *   node bench/ggml.js [TYPE...] [--ggml PROGRAM] [--rounds 7] [--typescript] [--decode]
  * PROGRAM is scripts/peers/ggml-encode.c (scripts/peers/llama-quantize.sh builds it); its bytes are compared with ours. Values lie
  * in the program's memory, as those of a file are read. --typescript adds the speed of the TypeScript, --decode that of decoding.
  */
@@ -12,13 +12,17 @@ import { parseArgs } from "node:util";
 import { GGML_FORMAT_NAMES, GGML_FORMATS, ggmlBuffers, ggmlBytes, WASM_FORMATS } from "../dist/kernels/ggml/index.js";
 import { rng } from "../dist/numeric/rng.js";
 
-const ROUNDS = 7;
 const ROWS = 32;
 const COLUMNS = 4096;
 /** CPU time that one measurement should take at least. */
 const SECONDS = 0.05;
 
-const options = { ggml: { type: "string" }, typescript: { type: "boolean" }, decode: { type: "boolean" } };
+const options = {
+  ggml: { type: "string" },
+  rounds: { type: "string", default: "7" },
+  typescript: { type: "boolean" },
+  decode: { type: "boolean" },
+};
 const { values: flags, positionals } = parseArgs({ options, allowPositionals: true });
 const types = GGML_FORMAT_NAMES.filter(
   (type) => type !== "f32" && (positionals.length === 0 || positionals.includes(type)),
@@ -93,7 +97,7 @@ function measure(type, importance) {
   const repeats = repeatsOf(run);
   const found = { wasm: [], ggml: [] };
   let equal = true;
-  for (let round = 0; round < ROUNDS; round++) {
+  for (let round = 0; round < Number(flags.rounds); round++) {
     found.wasm.push(speed(run, repeats));
     if (flags.ggml === undefined) continue;
     const theirs = foreign(type, importance, Math.max(1, repeats >> 1), out);
