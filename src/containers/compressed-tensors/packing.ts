@@ -2,7 +2,7 @@
  * How compressed-tensors 0.20 packs integer codes into int32 words (`pack_to_int32`): made unsigned by adding half of
  * their range, first code in the lowest bits. Weights are packed along a row, zero points down a column.
  */
-import { packCodes, unpackUnsigned } from "../../numeric/packing.ts";
+import { unpackUnsigned } from "../../numeric/packing.ts";
 
 /** Bits of a code that is packed; both divide a word. */
 export type PackedBits = 4 | 8;
@@ -13,20 +13,33 @@ const WORD_BYTES = WORD_BITS / 8;
 /** Codes in one word. */
 export const codesPerWord = (bits: PackedBits): number => WORD_BITS / bits;
 
-/** Bits that turn two's complement into codes from zero on, and back. */
-const flip = (bits: PackedBits): number => 1 << (bits - 1);
+/** What is added to codes. */
+const half = (bits: PackedBits): number => 1 << (bits - 1);
+
+type Pack = (codes: Uint8Array) => Uint8Array;
+
+/** Adding half of the range to two's complement flips its highest bit. */
+const PACK: Readonly<Record<PackedBits, Pack>> = {
+  4(codes) {
+    const out = new Uint8Array(codes.length / 2);
+    for (let i = 0, at = 0; at < out.length; at++, i += 2)
+      out[at] = ((codes[i]! & 15) | ((codes[i + 1]! & 15) << 4)) ^ 0x88;
+    return out;
+  },
+  8(codes) {
+    const out = new Uint8Array(codes.length);
+    for (let i = 0; i < out.length; i++) out[i] = codes[i]! ^ 0x80;
+    return out;
+  },
+};
 
 /** Whole rows of codes, two's complement, whose length is a multiple of those in a word; the bytes of little-endian words. */
-export function packRows(codes: Uint8Array, bits: PackedBits): Uint8Array {
-  const middle = flip(bits);
-  const unsigned = codes.map((code) => code ^ middle);
-  return bits === 8 ? unsigned : packCodes(unsigned, bits);
-}
+export const packRows = (codes: Uint8Array, bits: PackedBits): Uint8Array => PACK[bits](codes);
 
 /** The `count` codes of packed rows, two's complement. */
 export function unpackRows(bytes: Uint8Array, bits: PackedBits, count: number): Uint8Array {
   const unsigned = bits === 8 ? bytes.subarray(0, count) : unpackUnsigned(bytes, bits, count);
-  const middle = flip(bits);
+  const middle = half(bits);
   return unsigned.map((code) => code - middle);
 }
 
@@ -45,7 +58,7 @@ export function packZeroPoints(zeroPoints: Int8Array, rows: number, bits: Packed
   for (let row = 0, i = 0; row < rows; row++)
     for (let group = 0; group < groups; group++, i++) {
       const [word, shift] = wordAt(row, group, groups, bits);
-      words[word]! |= (zeroPoints[i]! + flip(bits)) << shift;
+      words[word]! |= (zeroPoints[i]! + half(bits)) << shift;
     }
   return new Uint8Array(words.buffer);
 }
@@ -59,7 +72,7 @@ export function unpackZeroPoints(bytes: Uint8Array, rows: number, bits: PackedBi
     for (let group = 0; group < groups; group++, i++) {
       const [word, shift] = wordAt(row, group, groups, bits);
       const code = (view.getInt32(word * WORD_BYTES, true) >> shift) & ((1 << bits) - 1);
-      zeroPoints[i] = code - flip(bits);
+      zeroPoints[i] = code - half(bits);
     }
   return zeroPoints;
 }
