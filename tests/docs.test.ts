@@ -8,6 +8,7 @@ import { EXIT } from "../src/cli/command.ts";
 import { COMMANDS } from "../src/cli/commands/index.ts";
 import { OBSERVERS } from "../src/observers/index.ts";
 import { FORMS, METRICS, parseRecipe, SCHEME_NAMES, SCHEMES } from "../src/pipeline/index.ts";
+import { COMPRESSED_NAMES } from "../src/recipes/compressed-tensors.ts";
 import { TRANSFORMERS_JS } from "../src/recipes/transformers-js.ts";
 
 const ROOT = resolve(import.meta.dirname, "..");
@@ -64,6 +65,10 @@ describe("docs/schemes.md", () => {
 
 test("docs/tflite.md has a row for each scheme of TFLite", () => {
   expect(rows(section(read("docs/tflite.md"), "Schemes"))).toEqual([...SCHEMES.tflite.keys()]);
+});
+
+test("docs/safetensors.md has a row for each scheme of safetensors", () => {
+  expect(rows(section(read("docs/safetensors.md"), "Schemes"))).toEqual(COMPRESSED_NAMES);
 });
 
 describe("docs/recipes.md", () => {

@@ -353,6 +353,21 @@ describe("refused, and nothing is left behind", () => {
   });
 });
 
+test("a folder of the Hugging Face cache, where every file is a link to a blob, gives real files", async () => {
+  const folder = await folderOf();
+  const [blobs, snapshot] = [join(dirname(folder), "blobs"), join(dirname(folder), "snapshots/main")];
+  mkdirSync(blobs);
+  mkdirSync(snapshot, { recursive: true });
+  for (const [i, name] of readdirSync(folder).entries()) {
+    writeFileSync(join(blobs, `blob${i}`), readFileSync(join(folder, name)));
+    symlinkSync(`../../blobs/blob${i}`, join(snapshot, name));
+  }
+  const { output } = await run(snapshot, "w4", { output: join(dirname(folder), "out") });
+  const files = readdirSync(output!, { withFileTypes: true });
+  expect(files.map(({ name }) => name).sort()).toEqual(["config.json", "model.safetensors", "tokenizer.json"]);
+  expect(files.every((file) => file.isFile())).toBe(true);
+});
+
 test("an empty folder of the output's name makes way", async () => {
   const folder = await folderOf();
   const output = join(dirname(folder), "empty");
