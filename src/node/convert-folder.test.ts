@@ -17,7 +17,7 @@ import { folderFiles, golden, weightFiles } from "../lowering/gguf/folders.case.
 import type { ConvertFolderReport } from "../pipeline/convert-folder.ts";
 import { noHooks } from "../pipeline/progress.ts";
 import type { ConvertFolderRequest } from "./requests.ts";
-import { convert } from "./services.ts";
+import { convert, plan, quantize } from "./services.ts";
 
 const root = mkdtempSync(join(tmpdir(), "fewbit-convert-"));
 afterAll(() => rmSync(root, { recursive: true, force: true }));
@@ -145,8 +145,8 @@ test("progress counts megabytes, and an interrupted conversion leaves nothing be
   const folder = await folderOf("gpt2 like");
   const abort = new AbortController();
   const ticks: number[] = [];
-  const step = (title: string, total?: number) => {
-    expect([title, total]).toEqual(["converting to f16, MB", 6]);
+  const step = (title: string, total?: number, unit?: string) => {
+    expect([title, total, unit]).toEqual(["converting to f16", 6, "MB"]);
     const tick = (count = 1) => {
       ticks.push(count);
       abort.abort();
@@ -157,4 +157,21 @@ test("progress counts megabytes, and an interrupted conversion leaves nothing be
   await expect(run(folder, { type: "f16" }, hooks)).rejects.toThrowError("interrupted");
   expect(ticks.length).toBeGreaterThan(0);
   expect(readdirSync(join(folder, ".."))).toEqual([basename(folder)]);
+});
+
+test("a folder is quantized to GGUF in one go, as its converted file would be, and nothing is left in between", async () => {
+  const folder = await folderOf(LLAMA);
+  const common = { schemes: ["q4_0"], keep: [], force: false, embeddings: false, threads: 1, command: "test" };
+  const report = await quantize({ ...common, model: folder }, noHooks);
+  const direct = join(folder, "..", `${LLAMA}.q4_0.gguf`);
+  expect(report).toMatchObject({ kind: "quantize-weights", output: direct, model: { name: LLAMA } });
+  await run(folder, { type: "auto" });
+  const output = join(folder, "..", "two-steps.gguf");
+  await quantize({ ...common, model: join(folder, "..", "out.gguf"), output }, noHooks);
+  expect(sha256(direct)).toBe(sha256(output));
+  const names = [LLAMA, `${LLAMA}.q4_0.gguf`, "out.gguf", "two-steps.gguf"];
+  expect(readdirSync(join(folder, "..")).sort()).toEqual(names.sort());
+  await expect(plan({ ...common, model: folder }, noHooks)).rejects.toThrowError("convert it first");
+  await expect(quantize({ ...common, schemes: ["q4_0", "w4"], model: folder }, noHooks)).rejects.toThrowError("w4");
+  expect(readdirSync(join(folder, "..")).sort()).toEqual(names.sort());
 });

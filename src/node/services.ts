@@ -70,6 +70,8 @@ export async function quantize(
 ): Promise<QuantizeReport | WeightsQuantizeReport | SeveralWeightsReport> {
   if (await isWeights(request.model))
     return (await import("./quantize-weights-several.ts")).quantizeWeightsFiles(request, hooks);
+  const { quantizeFolderGguf, wantsGguf } = await import("./quantize-folder-gguf.ts");
+  if (await wantsGguf(request)) return quantizeFolderGguf(request, hooks);
   const { quantizeSafetensors, wantsSafetensors } = await import("./quantize-safetensors.ts");
   return (await wantsSafetensors(request)) ? quantizeSafetensors(request, hooks) : quantizeModel(request, hooks);
 }
@@ -81,6 +83,8 @@ export async function plan(
 ): Promise<DryRun | WeightsQuantizeReport | SeveralWeightsReport> {
   if (await isWeights(request.model))
     return (await import("./quantize-weights-several.ts")).planWeightsFiles(request, hooks);
+  const { planFolderGguf, wantsGguf } = await import("./quantize-folder-gguf.ts");
+  if (await wantsGguf(request)) return planFolderGguf(request);
   const { planSafetensors, wantsSafetensors } = await import("./quantize-safetensors.ts");
   return (await wantsSafetensors(request)) ? planSafetensors(request) : planGraph(request, hooks);
 }

@@ -260,6 +260,7 @@ export const quantize: Command = {
     ["quantize model.tflite -s w8a8 -c samples.npy --io int8", "full integer TFLite, as accelerators want it"],
     ["quantize ./my-model -s q8,q4,q4f16", "a transformers.js folder: files in onnx/ under the names it expects"],
     ["quantize model.gguf -s q4_k_m", "the file that llama-quantize writes: model.q4_k_m.gguf"],
+    ["quantize ./llama -s q4_k_m", "the same from a folder of safetensors, beside it: llama.q4_k_m.gguf"],
     [
       "quantize model.gguf --target-size 4.2GB --imatrix imatrix.gguf",
       "the best file of that size: types by measured error",
