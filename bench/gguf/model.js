@@ -63,7 +63,7 @@ export function writeModel(path, { bytes, type = "float32", share = 1 }) {
     return [name, { name, type: own, shape, data: { size: count(shape) * BYTES[own] } }];
   });
   const file = { container: "gguf", formatVersion: 3, metadata: metadataOf(layers), tensors: new Map(tensors) };
-  const { head, offsets, size } = layoutGguf(file);
+  const [{ head, offsets, size }] = layoutGguf(file);
   const fd = openSync(path, "w");
   const floats = pool();
   const values = { float32: Buffer.from(floats.buffer), float16: Buffer.from(encodeHalf(floats).buffer) };

@@ -2,7 +2,7 @@
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, expect, test } from "vitest";
 import { encodeGguf } from "../containers/gguf/index.ts";
@@ -82,6 +82,22 @@ test.each(["plain", "experts"])("%s: any number of threads gives the bytes and t
   }
   expect(errors.size).toBe(1);
   expect(readdirSync(place.folder).sort()).toEqual(["model.gguf", "out.gguf"]);
+});
+
+test("several files are those that one thread writes in order, and get their names together", async () => {
+  const place = await placeOf(MODELS.plain!);
+  const { file } = await quantizeWeights(MODELS.plain!, planWeights(MODELS.plain!, "q8_0"));
+  const expected = encodeGguf(file, { name: "out.gguf", maxBytes: 20_000 });
+  expect(expected.length).toBeGreaterThan(3);
+  const { written } = await encode(place, "q8_0", 2, { maxBytes: 20_000 });
+  expect(written.map(({ path }) => basename(path))).toEqual(expected.map(({ name }) => name));
+  for (const { name, chunks, size } of expected)
+    expect(Buffer.compare(readFileSync(join(place.folder, name)), await collect({ chunks, size })), name).toBe(0);
+  const bad = await placeOf(largeModel((name, values) => void (name.includes("up") && values.fill(Number.NaN, 5, 6))));
+  await expect(encode(bad, "q8_0", 2, { maxBytes: 1e6 })).rejects.toThrow(
+    'ffn_up.weight": the value at index 5 is NaN',
+  );
+  expect(readdirSync(bad.folder)).toEqual(["model.gguf"]);
 });
 
 test("the sum of the file is that of its bytes", async () => {
