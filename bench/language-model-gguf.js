@@ -36,6 +36,8 @@ const { values } = parseArgs({
     windows: { type: "string", default: "100" },
     schemes: { type: "string", default: SCHEMES },
     driver: { type: "string" },
+    /** One that was measured before, of the same model. */
+    imatrix: { type: "string" },
     threads: { type: "string", default: "2" },
     output: { type: "string", short: "o" },
   },
@@ -176,7 +178,7 @@ note(
 );
 const onnx = await perplexityByOnnx(asked);
 note(`ONNX Runtime: ${onnx.value.toFixed(4)}`);
-const imatrix = await measureImportance();
+const imatrix = values.imatrix ?? (await measureImportance());
 const opened = await fileSource(imatrix);
 const matrix = await readImatrix(opened);
 const importance = { path: imatrix, matrix, driver: await driverImportance(matrix) };
