@@ -303,7 +303,7 @@ describe("refused, and nothing is left behind", () => {
   test.each<[string, string, Partial<QuantizeRequest>, RegExp]>([
     ["no scheme", "w4", { schemes: [] }, /name one of w8, w4, w8a8-dynamic, fp8 with -s/],
     ["two schemes", "w4", { schemes: ["w4", "w8"] }, /one scheme at a time.*found w4, w8/],
-    ["a scheme of GGUF", "q4_k_m", {}, /name one of w8, w4, w8a8-dynamic, fp8 with -s, found q4_k_m/],
+    ["a scheme of another container", "q4f16", {}, /name one of w8, w4, w8a8-dynamic, fp8 with -s, found q4f16/],
     ["zero points with 8 bits", "w8", { weights: "asymmetric" }, /--asymmetric means nothing to w8/],
     ["groups of channels", "fp8", { groupSize: 64 }, /--group-size means nothing to fp8/],
     [
