@@ -19,10 +19,14 @@ export interface QuantizeWeightsFileOptions extends Omit<GgmlRequest, "target"> 
   readonly threads?: number;
   /** Keeps the errors measured for a target, so that they are measured once. */
   readonly stats?: string;
+  /** A text file to compare original and result on, where an engine for GGUF is installed. */
+  readonly text?: string;
+  /** Percent that the perplexity on `text` may rise; a file that loses more is not written. */
+  readonly maxDrop?: number;
 }
 
 function requestOf(options: QuantizeWeightsFileOptions): QuantizeRequest {
-  const { model, scheme, keep = [], output, stats, threads, ...ggml } = options;
+  const { model, scheme, keep = [], output, stats, threads, text, maxDrop, ...ggml } = options;
   return {
     ...{ model, schemes: scheme === undefined ? [] : [scheme], ggml },
     ...{ force: false, embeddings: false, threads: 1, command: "quantizeWeights()" },
@@ -30,6 +34,8 @@ function requestOf(options: QuantizeWeightsFileOptions): QuantizeRequest {
     ...(threads !== undefined && { encoders: threads }),
     ...(output !== undefined && { output }),
     ...(stats !== undefined && { stats }),
+    ...(text !== undefined && { evaluation: { metrics: [], data: { path: text, seed: 0 } } }),
+    ...(maxDrop !== undefined && { maxDrop }),
   };
 }
 

@@ -42,6 +42,13 @@ test("a size names the file, is not passed, and a dry run says it to the byte", 
   expect(types(report)).toEqual(types(planned));
 });
 
+test("a text and how much may be lost on it are handed on", async () => {
+  await expect(quantizeWeights({ model, scheme: "q8_0", maxDrop: 1 })).rejects.toThrow("--max-drop");
+  const text = join(folder, "nothing.txt");
+  // where no engine is installed that is said first
+  await expect(quantizeWeights({ model, scheme: "q8_0", text })).rejects.toThrow(/nothing\.txt|needs an engine/);
+});
+
 test("what does not go together with a size is refused", async () => {
   const target = { bitsPerWeight: 6 };
   const wrong = (changes: Partial<QuantizeRequest>) => expect(plan(request(changes), noHooks)).rejects;
