@@ -349,6 +349,9 @@ export const SETS: usize = 32768;
 const SET: usize = 256;
 const SET_CODES: usize = SETS + 1024;
 const SET_SUMS: usize = SET_CODES + 1024;
+/** Which lanes of each set had a code moved in this round, and the numbers of the sets that are not done. */
+const SET_MOVES: usize = SET_SUMS + 128;
+const ACTIVE: usize = SET_MOVES + 64;
 
 /** First codes of a set and their sums; answers its peaks. */
 function startSet(set: usize): v128 {
@@ -374,9 +377,12 @@ function startSet(set: usize): v128 {
   return peak;
 }
 
-/** Moves the codes of one value of four groups where that lessens the error; answers which. */
+/** Moves the codes of one value of the four groups of a set where that lessens the error. */
 // @inline
-function improve(at: usize, sums: usize): v128 {
+function improve(set: usize, value: usize): void {
+  const at = SETS + set * SET + value;
+  const sums = SET_SUMS + (set << 5);
+  const moved = SET_MOVES + (set << 4);
   const zero = f32x4.splat(0);
   const x = v128.load(at);
   const old = v128.load(at, 1024);
@@ -389,6 +395,8 @@ function improve(at: usize, sums: usize): v128 {
   let l2 = f32x4.sub(suml2, f32x4.mul(f32x4.mul(w, old), old));
   const l = nearestWithin(f32x4.div(f32x4.mul(x, l2), lx), i32x4.splat(-4), i32x4.splat(3));
   moves = v128.and(moves, f32x4.ne(l, old));
+  // After the first round most values stay.
+  if (!v128.any_true(moves)) return;
   lx = f32x4.add(lx, f32x4.mul(wx, l));
   l2 = f32x4.add(l2, f32x4.mul(f32x4.mul(w, l), l));
   const now = f32x4.mul(f32x4.mul(lx, lx), suml2);
@@ -397,19 +405,20 @@ function improve(at: usize, sums: usize): v128 {
   v128.store(at, v128.bitselect(l, old, moves), 1024);
   v128.store(sums, v128.bitselect(lx, sumlx, moves));
   v128.store(sums, v128.bitselect(l2, suml2, moves), 16);
-  return moves;
+  v128.store(moved, v128.or(v128.load(moved), moves));
 }
 
-/** One round of `make_q3_quants` on all 16 groups: their chains of sums do not wait for each other. False when no code moved. */
-function improveAll(): bool {
-  let changed = i32x4.splat(0);
-  for (let at: usize = SETS; at < SETS + SET; at += 16) {
-    changed = v128.or(changed, improve(at, SET_SUMS));
-    changed = v128.or(changed, improve(at + SET, SET_SUMS + 32));
-    changed = v128.or(changed, improve(at + 2 * SET, SET_SUMS + 64));
-    changed = v128.or(changed, improve(at + 3 * SET, SET_SUMS + 96));
+/** One round of `make_q3_quants` on so many sets, whose chains of sums do not wait for each other. Answers how many are not done. */
+function improveSets(count: usize): usize {
+  for (let at = SET_MOVES; at < ACTIVE; at += 16) v128.store(at, i32x4.splat(0));
+  for (let value: usize = 0; value < SET; value += 16)
+    for (let k: usize = 0; k < count; k++) improve(<usize>load<u32>(ACTIVE + (k << 2)), value);
+  let left: usize = 0;
+  for (let k: usize = 0; k < count; k++) {
+    const set = load<u32>(ACTIVE + (k << 2));
+    if (v128.any_true(v128.load(SET_MOVES + ((<usize>set) << 4)))) store<u32>(ACTIVE + (left++ << 2), set);
   }
-  return v128.any_true(changed);
+  return left;
 }
 
 // @inline
@@ -437,7 +446,9 @@ export function makeQ3(to: usize, scalesTo: usize): void {
   const b = startSet(1);
   const c = startSet(2);
   const d = startSet(3);
-  for (let round = 0; round < 5 && improveAll(); round++) {}
+  let count: usize = 4;
+  for (let set: u32 = 0; set < 4; set++) store<u32>(ACTIVE + ((<usize>set) << 2), set);
+  for (let round = 0; round < 5 && count > 0; round++) count = improveSets(count);
   v128.store(scalesTo, endSet(0, a, to));
   v128.store(scalesTo, endSet(1, b, to + 64), 16);
   v128.store(scalesTo, endSet(2, c, to + 128), 32);
