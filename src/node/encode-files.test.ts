@@ -190,14 +190,15 @@ test.each([1, 2])("a killed process of %d threads is gone on with, and the bytes
   expect(readdirSync(place.folder).sort()).toEqual(["model.gguf", "out.gguf"]);
 });
 
-test("what of an unfinished file is damaged is made again", async () => {
+test.each([
+  ["the content", (bytes: Uint8Array) => bytes.fill(7, 2000, ENCODED.length / 2)],
+  ["the journal", (bytes: Uint8Array) => bytes.fill(7, ENCODED.length + 60, ENCODED.length + 100)],
+])("what of an unfinished file is damaged is made again: %s", async (_, damage) => {
   const place = await placeOf(LARGE);
   const part = killed(place, "q6_k", 1);
-  const damaged = readFileSync(part);
-  // the first half of the content: some pieces there are done; and single bytes of the journal behind it
-  damaged.fill(7, 2000, ENCODED.length / 2);
-  for (let at = ENCODED.length + 48; at < damaged.length; at += 53) damaged[at]! ^= 1;
-  writeFileSync(part, damaged);
+  const bytes = readFileSync(part);
+  damage(bytes);
+  writeFileSync(part, bytes);
   await encode(place, "q6_k", 2);
   expect(Buffer.compare(readFileSync(place.output), ENCODED)).toBe(0);
 });

@@ -58,7 +58,8 @@ async function encodeInto(
 ): Promise<string> {
   const { signal, threads, path, onBytes = () => {} } = options;
   await checkSpace(dirname(file.path), [{ size: Math.max(0, size - file.allocated) }]);
-  if (file.entries !== undefined) options.onResume?.(resume(job, file.entries), name);
+  const share = file.entries && resume(job, file.entries);
+  if (share !== undefined) options.onResume?.(share, name);
   const hash = follower(job, size);
   writeFullySync(file.fd, head, 0);
   await encodePieces(job, threads, { signal, what: `writing "${path}"`, onTurn: () => hash.follow(onBytes) });
