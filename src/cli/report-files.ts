@@ -44,7 +44,10 @@ export async function writeWeightsReport(
   const beside = output !== undefined && GGUF.test(output) ? output.replace(GGUF, ".report.html") : undefined;
   const path = wish ?? beside;
   if (path === false || path === undefined) return undefined;
-  const { renderWeightsHtml, renderJson } = await import("../pipeline/report.ts");
+  const [{ renderWeightsHtml }, { renderJson }] = await Promise.all([
+    import("../pipeline/report/weights.ts"),
+    import("../pipeline/report/json.ts"),
+  ]);
   await services.writeText(path, renderWeightsHtml(report));
   await services.writeText(jsonPath(path), renderJson(report));
   return path;

@@ -13,12 +13,13 @@ import type { BenchReport, BenchRow, CompareReport } from "../pipeline/result.ts
 import type { Evaluation } from "../pipeline/verify/outputs.ts";
 import { verify } from "../pipeline/verify.ts";
 import { CONTAINER_LABELS } from "../recipes/schemes.ts";
+import { environmentOf } from "./environment.ts";
 import { sha256File } from "./files.ts";
 import { type NodeHost, nodeHost } from "./host.ts";
 import { engineFindings, reportHead } from "./report-head.ts";
 import type { BenchRequest, CompareRequest } from "./requests.ts";
 import { openEvaluation, openSamples, summaryOf } from "./samples.ts";
-import { environmentOf, openSource, type SourceModel } from "./surroundings.ts";
+import { openSource, type SourceModel } from "./surroundings.ts";
 
 /** Runs both models on the same samples, those of the request or `given` ones, and says how far apart they are. */
 export async function compareFiles(request: CompareRequest, hooks: Hooks, given?: Evaluation): Promise<CompareReport> {

@@ -10,11 +10,11 @@ import {
 } from "../pipeline/language/index.ts";
 import type { Hooks } from "../pipeline/progress.ts";
 import { ratioOf } from "../pipeline/result.ts";
+import { environmentOf } from "./environment.ts";
 import { runModels, withModels } from "./language-run.ts";
 import { openText } from "./language-text.ts";
 import { openLlama } from "./llama.ts";
 import type { BenchRequest, CompareRequest, EvaluationRequest } from "./requests.ts";
-import { environmentOf } from "./surroundings.ts";
 import { sizeOfFiles } from "./weights-size.ts";
 
 /** The engine, or an error with the way to get it. */

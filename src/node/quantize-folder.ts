@@ -3,13 +3,13 @@ import { basename, join, relative } from "node:path";
 import { fail } from "../numeric/errors.ts";
 import type { Hooks } from "../pipeline/progress.ts";
 import type { Candidate, Finding, QuantizeReport } from "../pipeline/result.ts";
+import { VERSION } from "./environment.ts";
 import { makeFolders, removeEmptyFolders } from "./folders.ts";
 import { copySources, inspectFolder, type ModelFolder, planFolder } from "./model-folder.ts";
 import { quantizeConfig, updateConfig, writeQuantizeConfig } from "./model-folder-config.ts";
 import { type InFolder, quantizeFile } from "./quantize.ts";
 import type { QuantizeRequest } from "./requests.ts";
 import type { StagedFiles } from "./stage.ts";
-import { VERSION } from "./surroundings.ts";
 
 /** What browsers load unless told otherwise. */
 const DEFAULT_DTYPES = ["q8"];

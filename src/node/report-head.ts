@@ -1,7 +1,7 @@
 /** What every report begins with. */
 import type { Finding, ModelSummary, QuantizeReport } from "../pipeline/result.ts";
+import { environmentOf } from "./environment.ts";
 import type { NodeHost } from "./host.ts";
-import { environmentOf } from "./surroundings.ts";
 
 /** Milliseconds of `performance.now()` to seconds since then. */
 export const secondsSince = (start: number): number => (performance.now() - start) / 1000;

@@ -1,26 +1,10 @@
-/** Facts about this machine and these files that go into a report. */
-import { readFileSync } from "node:fs";
+/** Model files with the facts that go into a report. */
 import { stat } from "node:fs/promises";
-import { cpus } from "node:os";
 import { basename } from "node:path";
-import type { Engine } from "../engines/contract.ts";
 import { assertLegal } from "../ir/check.ts";
 import { modelFacts } from "../pipeline/inspect.ts";
-import type { Environment, ModelSummary } from "../pipeline/result.ts";
+import type { ModelSummary } from "../pipeline/result.ts";
 import { type OpenedModel, openModelFile, sha256File } from "./files.ts";
-
-export const VERSION: string = (
-  JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as { version: string }
-).version;
-
-export const environmentOf = ({ name, version }: Pick<Engine, "name" | "version">, threads: number): Environment => ({
-  fewbit: VERSION,
-  node: process.versions.node,
-  engine: `${name} ${version}`.trim(),
-  platform: `${process.platform} ${process.arch}`,
-  cpu: cpus()[0]?.model.trim() || "unknown",
-  threads,
-});
 
 /** A model file with what reports say of it. */
 export interface SourceModel extends OpenedModel {

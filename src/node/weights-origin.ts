@@ -1,7 +1,7 @@
 /** Where a report on weights comes from. */
 import type { WeightsQuantizeReport } from "../pipeline/weights/index.ts";
+import { environmentOf } from "./environment.ts";
 import { openLlama } from "./llama.ts";
-import { environmentOf } from "./surroundings.ts";
 
 type Origin = Pick<WeightsQuantizeReport, "command" | "createdAt" | "environment">;
 

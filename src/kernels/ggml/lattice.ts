@@ -1,4 +1,5 @@
 /** Codebooks ready for use: levels of every grid point, the grid point of every lattice point, and neighbours made when first asked for. */
+import { base64Bytes } from "../../numeric/base64.ts";
 import { FLT_MAX } from "./float.ts";
 import { GRIDS, type GridName, type PackedGrid } from "./grids.ts";
 
@@ -16,11 +17,9 @@ export interface Lattice {
   neighbours(code: number): Uint16Array;
 }
 
-const bytesOf = (base64: string): Uint8Array => Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
-
 /** Codes of the points in the grid, ascending. */
 function gridCodes({ coordinates, levels, bits }: PackedGrid, perLevel: number): number[] {
-  const set = bytesOf(bits);
+  const set = base64Bytes(bits);
   const codes: number[] = [];
   for (let point = 0; point < levels ** coordinates; point++) {
     if (((set[point >> 3]! >> (point & 7)) & 1) === 0) continue;

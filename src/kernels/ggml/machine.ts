@@ -1,4 +1,5 @@
 /** The WebAssembly program of `assembly/`: its exports, its memory, its instances. */
+import { base64Bytes } from "../../numeric/base64.ts";
 import { PROGRAM } from "./program.ts";
 
 /** Values of one call: what fits into the second-level cache with its weights. */
@@ -18,7 +19,6 @@ export const TABLES_AT = BYTES_AT + MAX_BYTES;
 declare const WebAssembly: {
   readonly Module: new (bytes: Uint8Array<ArrayBuffer>) => object;
   readonly Instance: new (module: object) => { readonly exports: Program };
-  validate(bytes: Uint8Array<ArrayBuffer>): boolean;
 };
 
 /** Exports of `assembly/index.ts`; `weights` is 0 where there are none. */
@@ -90,14 +90,17 @@ export interface Machine {
   readonly bytes: Uint8Array;
 }
 
-const programBytes = (): Uint8Array<ArrayBuffer> => Uint8Array.from(atob(PROGRAM), (letter) => letter.charCodeAt(0));
-
 let compiled: object | undefined;
+
+/** Decoded and compiled once; that of a runtime without SIMD throws. */
+function compile(): object {
+  compiled ??= new WebAssembly.Module(base64Bytes(PROGRAM));
+  return compiled;
+}
 
 /** A machine of its own, with room for so many bytes behind `TABLES_AT`. */
 export function startMachine(tableBytes = 0): Machine {
-  compiled ??= new WebAssembly.Module(programBytes());
-  const program = new WebAssembly.Instance(compiled).exports;
+  const program = new WebAssembly.Instance(compile()).exports;
   if (tableBytes > 0) program.memory.grow(Math.ceil(tableBytes / 65536));
   const { buffer } = program.memory;
   return {
@@ -108,11 +111,19 @@ export function startMachine(tableBytes = 0): Machine {
   };
 }
 
+function isCompiled(): boolean {
+  try {
+    return typeof WebAssembly === "object" && compile() !== undefined;
+  } catch {
+    return false;
+  }
+}
+
 let runs: boolean | undefined;
 
 /** False where the runtime has no WebAssembly SIMD. */
 export function hasGgmlWasm(): boolean {
-  runs ??= typeof WebAssembly === "object" && WebAssembly.validate(programBytes());
+  runs ??= isCompiled();
   return runs;
 }
 
