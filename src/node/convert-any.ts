@@ -1,21 +1,15 @@
 /** fewbit convert, by what the model is: a graph in a file, or a folder of weights. */
-import { stat } from "node:fs/promises";
 import { fail } from "../numeric/errors.ts";
 import type { ConvertFolderReport } from "../pipeline/convert-folder.ts";
 import type { Hooks } from "../pipeline/progress.ts";
 import type { ConvertReport } from "../pipeline/result.ts";
 import { convertFile } from "./convert.ts";
 import { convertFolder } from "./convert-folder.ts";
+import { isFolder } from "./folders.ts";
 import { isWeightsPath } from "./open-weights.ts";
 import type { ConvertFolderRequest, ConvertRequest } from "./requests.ts";
 
 export { convertFolder };
-
-const isFolder = (path: string): Promise<boolean> =>
-  stat(path).then(
-    (found) => found.isDirectory(),
-    () => false,
-  );
 
 /** Options of models with a graph mean nothing to a folder of weights. */
 function folderRequest({ data, type = "auto", engine, ...rest }: ConvertRequest & Partial<ConvertFolderRequest>) {

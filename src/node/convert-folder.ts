@@ -11,9 +11,10 @@ import {
 } from "../pipeline/convert-folder.ts";
 import type { Hooks } from "../pipeline/progress.ts";
 import { ratioOf } from "../pipeline/result.ts";
+import { sizeOf } from "./file-sizes.ts";
 import { readFolderFiles } from "./folder-files.ts";
 import { type OpenedWeights, openWeights } from "./open-weights.ts";
-import { megabytes, sizeOf, totalMegabytes } from "./quantize-weights.ts";
+import { megabytes, totalMegabytes } from "./quantize-weights.ts";
 import type { ConvertFolderRequest } from "./requests.ts";
 import { writeWeights } from "./write-weights.ts";
 

@@ -1,5 +1,4 @@
 /** fewbit inspect and fewbit schemes: what is known of a model without running it. */
-import { stat } from "node:fs/promises";
 import { basename, resolve } from "node:path";
 import type { TensorFile } from "../ir/tensor-file.ts";
 import { findBadWeights } from "../pipeline/bad-weights.ts";
@@ -11,13 +10,12 @@ import { takeGrids } from "../pipeline/prepare.ts";
 import type { Hooks } from "../pipeline/progress.ts";
 import type { Finding, InspectReport, SchemesReport, WeightsReport } from "../pipeline/result.ts";
 import { listFileTypes } from "../pipeline/weights/index.ts";
+import { sizeOf } from "./file-sizes.ts";
 import { isFolder } from "./folders.ts";
 import { isGguf } from "./is-gguf.ts";
 import { isWeightsPath, openWeights } from "./open-weights.ts";
 import { holdsSafetensors } from "./safetensors-folder.ts";
 import { openLegalSource } from "./surroundings.ts";
-
-const isWeights = async (path: string): Promise<boolean> => !(await isFolder(path)) && (await isGguf(path));
 
 /** Weights without a graph, and what reports say of their files. */
 async function withWeights<T>(
@@ -26,9 +24,7 @@ async function withWeights<T>(
 ): Promise<T> {
   const { weights, files, close } = await openWeights(path);
   try {
-    const sizes = await Promise.all(files.map(async (file) => (await stat(file)).size));
-    const size = sizes.reduce((sum, own) => sum + own, 0);
-    return use(weights, { name: basename(resolve(path)), files: files.length, size });
+    return use(weights, { name: basename(resolve(path)), files: files.length, size: await sizeOf(files) });
   } finally {
     await close();
   }
@@ -61,7 +57,7 @@ export async function schemes({ model: path }: { readonly model?: string }, _hoo
     return { kind: "schemes", schemes: [...listSchemes(), ...listFileTypes(), ...listCompressed()] };
   if (await holdsSafetensors(path))
     return withWeights(path, (weights, model) => ({ kind: "schemes", model, schemes: listCompressed(weights) }));
-  if (await isWeights(path))
+  if (await isGguf(path))
     return withWeights(path, (weights, model) => ({ kind: "schemes", model, schemes: listFileTypes(weights) }));
   const source = await openLegalSource(path);
   try {

@@ -22,7 +22,8 @@ import {
 } from "../pipeline/weights/index.ts";
 import { FILE_TYPE_NAMES, type FileTypeName, fileTypeNamed, type TypeOverride } from "../recipes/ggml/index.ts";
 import { withIoErrors } from "./io-errors.ts";
-import type { KeepRule, QuantizeRequest } from "./requests.ts";
+import { keepPattern } from "./keep-pattern.ts";
+import type { QuantizeRequest } from "./requests.ts";
 import { writeText } from "./write-text.ts";
 
 /** A plan, and what it is called in reports and names of files: "q4_k_m", "4.5bpw", "4.2GB". */
@@ -63,14 +64,6 @@ export function weightsName(request: QuantizeRequest): string {
   return targetName(target);
 }
 
-const escaped = (name: string): string => name.replaceAll(/[.*+?^${}()|[\]\\]/g, "\\$&");
-
-function keepPattern(rule: KeepRule): RegExp {
-  if (rule.kind === "regex") return rule.pattern;
-  if (rule.kind === "node") return new RegExp(`^${escaped(rule.name)}$`);
-  return fail("usage", `--keep op:${rule.name} has no meaning for GGUF, which holds no ops; name tensors by a REGEX`);
-}
-
 function formatNamed(type: string, where: string): GgmlFormatName {
   const name = type.toLowerCase();
   return isGgmlFormat(name) ? name : fail("usage", `${where}: there is no type ${type} that tensors can be written in`);
@@ -84,7 +77,12 @@ const overrideOf = ({ pattern, type }: { readonly pattern: RegExp; readonly type
 function planOptions(request: QuantizeRequest, importance: NamedImportance | undefined): PlanWeightsOptions {
   const { tensorTypes = [], pure = false, requantize = false, maxShardBytes } = request.ggml ?? {};
   return {
-    ...{ pure, requantize, keep: request.keep.map(keepPattern), overrides: tensorTypes.map(overrideOf) },
+    ...{
+      pure,
+      requantize,
+      keep: request.keep.map((rule) => keepPattern(rule, "GGUF, which holds no ops")),
+      overrides: tensorTypes.map(overrideOf),
+    },
     ...(importance && { importance }),
     ...(maxShardBytes !== undefined && { maxBytes: maxShardBytes }),
   };

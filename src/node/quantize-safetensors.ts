@@ -20,13 +20,15 @@ import type { Hooks } from "../pipeline/progress.ts";
 import type { Finding } from "../pipeline/result.ts";
 import { bitsPerWeight, type WeightsQuantizeReport } from "../pipeline/weights/index.ts";
 import { COMPRESSED_NAMES, COMPRESSED_SCHEMES, type CompressedScheme } from "../recipes/compressed-tensors.ts";
+import { sizeOf } from "./file-sizes.ts";
 import { sha256File } from "./file-source.ts";
 import { makeFolders, removeEmptyFolders } from "./folders.ts";
 import { withIoErrors } from "./io-errors.ts";
 import { setJson } from "./json-edit.ts";
+import { keepPattern } from "./keep-pattern.ts";
 import { type OpenedWeights, openWeights } from "./open-weights.ts";
-import { megabytes, sizeOf, totalMegabytes } from "./quantize-weights.ts";
-import type { KeepRule, QuantizeRequest } from "./requests.ts";
+import { megabytes, totalMegabytes } from "./quantize-weights.ts";
+import type { QuantizeRequest } from "./requests.ts";
 import {
   CONFIG,
   type Companions,
@@ -78,17 +80,6 @@ function schemeOf({ schemes, model }: QuantizeRequest): CompressedScheme {
   );
 }
 
-const escaped = (name: string): string => name.replaceAll(/[.*+?^${}()|[\]\\]/g, "\\$&");
-
-function keepPattern(rule: KeepRule): RegExp {
-  if (rule.kind === "regex") return rule.pattern;
-  if (rule.kind === "node") return new RegExp(`^${escaped(rule.name)}$`);
-  return fail(
-    "usage",
-    `--keep op:${rule.name} has no meaning for safetensors, which hold no ops; use a REGEX of names`,
-  );
-}
-
 function algorithmOf({ algorithm }: QuantizeRequest): CompressedAlgorithm | undefined {
   if (algorithm === undefined || algorithm === "rtn" || algorithm === "mse") return algorithm;
   return fail("usage", `--algorithm ${algorithm} is not one of safetensors'; known are rtn and mse`);
@@ -98,7 +89,10 @@ function planOptions(request: QuantizeRequest): PlanCompressedOptions {
   const algorithm = algorithmOf(request);
   const { groupSize, ggml, weights, keep } = request;
   return {
-    ...{ keep: keep.map(keepPattern), asymmetric: weights === "asymmetric" },
+    ...{
+      keep: keep.map((rule) => keepPattern(rule, "safetensors, which hold no ops")),
+      asymmetric: weights === "asymmetric",
+    },
     ...{ maxBytes: ggml?.maxShardBytes ?? DEFAULT_SHARD_BYTES },
     ...(groupSize !== undefined && { groupSize }),
     ...(algorithm !== undefined && { algorithm }),

@@ -1,5 +1,4 @@
 /** fewbit quantize for GGUF files: plan, write in place of nothing or all, report. */
-import { stat } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { basename, dirname, join, resolve } from "node:path";
 import { fail } from "../numeric/errors.ts";
@@ -14,6 +13,7 @@ import {
 } from "../pipeline/weights/index.ts";
 import { encodeFiles } from "./encode-files.ts";
 import { usefulThreads } from "./encode-threads.ts";
+import { sizeOf } from "./file-sizes.ts";
 import { languageCheck } from "./language-check.ts";
 import { openImportance } from "./open-importance.ts";
 import { type OpenedWeights, openWeights } from "./open-weights.ts";
@@ -41,12 +41,6 @@ interface Opened {
   readonly plan: WeightsPlan;
   readonly importance: NamedImportance | undefined;
   readonly head: Omit<WeightsQuantizeReport, "output" | "files" | "size" | "tensors" | "run" | "findings" | "seconds">;
-}
-
-/** Bytes of all files together. */
-export async function sizeOf(files: readonly string[]): Promise<number> {
-  const sizes = await Promise.all(files.map(async (file) => (await stat(file)).size));
-  return sizes.reduce((sum, size) => sum + size, 0);
 }
 
 /** Opens and plans, hands both to `use`, and closes. */

@@ -10,7 +10,6 @@ import { FILE_TYPE_NAMES } from "../recipes/ggml/index.ts";
 import { SCHEME_NAMES } from "../recipes/schemes.ts";
 import { OPTIMIZERS } from "../train/optimizers.ts";
 import { ENGINE_NAMES } from "./engine-names.ts";
-import { isFolder } from "./folders.ts";
 import { isGguf } from "./is-gguf.ts";
 import type { QuantizeRequest } from "./requests.ts";
 import { TRAIN_MODE_NAMES } from "./train-mode-names.ts";
@@ -61,14 +60,12 @@ export const names = {
   modes: TRAIN_MODE_NAMES,
 };
 
-const isWeights = async (path: string): Promise<boolean> => !(await isFolder(path)) && (await isGguf(path));
-
 /** Quantizes a model of any kind: files of weights are written without being run, and the report says so. */
 export async function quantize(
   request: QuantizeRequest,
   hooks: Hooks,
 ): Promise<QuantizeReport | WeightsQuantizeReport | SeveralWeightsReport> {
-  if (await isWeights(request.model))
+  if (await isGguf(request.model))
     return (await import("./quantize-weights-several.ts")).quantizeWeightsFiles(request, hooks);
   const { quantizeFolderGguf, wantsGguf } = await import("./quantize-folder-gguf.ts");
   if (await wantsGguf(request)) return quantizeFolderGguf(request, hooks);
@@ -81,7 +78,7 @@ export async function plan(
   request: QuantizeRequest,
   hooks: Hooks,
 ): Promise<DryRun | WeightsQuantizeReport | SeveralWeightsReport> {
-  if (await isWeights(request.model))
+  if (await isGguf(request.model))
     return (await import("./quantize-weights-several.ts")).planWeightsFiles(request, hooks);
   const { planFolderGguf, wantsGguf } = await import("./quantize-folder-gguf.ts");
   if (await wantsGguf(request)) return planFolderGguf(request);

@@ -1,9 +1,9 @@
 /** Model files with the facts that go into a report. */
-import { stat } from "node:fs/promises";
 import { basename } from "node:path";
 import { assertLegal } from "../ir/check.ts";
 import { modelFacts } from "../pipeline/inspect.ts";
 import type { ModelSummary } from "../pipeline/result.ts";
+import { sizeOf } from "./file-sizes.ts";
 import { type OpenedModel, openModelFile, sha256File } from "./files.ts";
 
 /** A model file with what reports say of it. */
@@ -26,11 +26,10 @@ export async function openLegalSource(path: string): Promise<SourceModel> {
 
 export async function openSource(path: string): Promise<SourceModel> {
   const opened = await openModelFile(path);
-  const sizes = await Promise.all(opened.files.map(async (file) => (await stat(file)).size));
   const summary = {
     name: basename(path),
     sha256: await sha256File(path),
-    size: sizes.reduce((sum, size) => sum + size, 0),
+    size: await sizeOf(opened.files),
     ...modelFacts(opened.model),
   };
   return { ...opened, path, summary };

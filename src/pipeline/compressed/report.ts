@@ -1,18 +1,8 @@
 /** What quantizing a safetensors model did, or would do. */
-import { type ErrorSums, sqnr } from "../../numeric/metrics.ts";
+import type { ErrorSums } from "../../numeric/metrics.ts";
 import type { Finding } from "../result.ts";
-import type { TensorReport } from "../weights/report.ts";
-import type { CompressedPlan, CompressedTensorPlan } from "./plan.ts";
-
-function tensorReport(plan: CompressedTensorPlan, errors: ErrorSums | undefined): TensorReport {
-  const { name, shape, from, to, before, after, reason, insteadOf } = plan;
-  const ratio = errors === undefined ? undefined : sqnr(errors);
-  return {
-    ...{ name, shape, from, to, size: { before, after }, reason },
-    ...(insteadOf && { insteadOf }),
-    ...(ratio !== undefined && { sqnr: Number.isFinite(ratio) ? ratio : null }),
-  };
-}
+import { type TensorReport, tensorReport } from "../weights/report.ts";
+import type { CompressedPlan } from "./plan.ts";
 
 /** One row for each tensor of the source. */
 export const compressedReports = (

@@ -5,7 +5,7 @@ import { sqnr } from "../../numeric/metrics.ts";
 import type { LanguageRun } from "../language/index.ts";
 import type { BeforeAfter, Environment, Finding } from "../result.ts";
 import type { Noise } from "./encode.ts";
-import type { TensorPlan, WeightsPlan } from "./plan.ts";
+import type { WeightsPlan } from "./plan.ts";
 
 /** One tensor before and after. */
 export interface TensorReport {
@@ -59,7 +59,11 @@ export interface SeveralWeightsReport {
   readonly seconds: number;
 }
 
-function tensorReport(plan: TensorPlan, errors: Noise | undefined): TensorReport {
+/** A row on what was planned, with the error that was measured. */
+export function tensorReport(
+  plan: Omit<TensorReport, "size" | "sqnr"> & BeforeAfter,
+  errors: Noise | undefined,
+): TensorReport {
   const { name, shape, from, to, before, after, reason, insteadOf } = plan;
   const ratio = errors === undefined ? undefined : sqnr(errors);
   return {
