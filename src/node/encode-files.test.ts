@@ -100,12 +100,13 @@ test("several files are those that one thread writes in order, and get their nam
   expect(readdirSync(bad.folder)).toEqual(["model.gguf"]);
 });
 
-test("the sum of the file is that of its bytes", async () => {
+test("the sum of the file is that of its bytes, where it is asked for", async () => {
   const place = await placeOf(LARGE);
   const { createHash } = await import("node:crypto");
   for (const threads of [1, 3]) {
-    const { written } = await encode(place, "q8_0", threads);
+    const { written } = await encode(place, "q8_0", threads, { sha256: true });
     expect(written[0]!.sha256).toBe(createHash("sha256").update(readFileSync(place.output)).digest("hex"));
+    expect((await encode(place, "q8_0", threads)).written[0]).not.toHaveProperty("sha256");
   }
 });
 

@@ -12,7 +12,7 @@ function refuseGgml({ ggml, model }: QuantizeRequest): void {
   if (ggml !== undefined)
     fail(
       "usage",
-      `--imatrix, --tensor-type, --pure, --requantize, --target-bpw, --target-size, --target-types and --max-shard-size are for GGUF files, and ${model} is none; leave them out`,
+      `--imatrix, --tensor-type, --pure, --requantize, --target-bpw, --target-size, --target-types, --max-shard-size and --sha256 are for GGUF files, and ${model} is none; leave them out`,
     );
 }
 

@@ -64,7 +64,7 @@ function checkRequest(request: QuantizeRequest): void {
   for (const [key, flag] of Object.entries(MEANINGLESS))
     if (request[key as keyof QuantizeRequest] !== undefined)
       fail("usage", `${flag} has no meaning for safetensors, which hold weights without a graph; leave it out`);
-  const { maxShardBytes: _, ...others } = request.ggml ?? {};
+  const { maxShardBytes: _size, sha256: _always, ...others } = request.ggml ?? {};
   if (Object.keys(others).length > 0)
     fail("usage", "--imatrix, --tensor-type, --pure, --requantize and --target-... are for GGUF files; leave them out");
   if (request.embeddings) fail("usage", "--embeddings has no meaning for safetensors: loaders want tables in floats");

@@ -130,6 +130,7 @@ export function quantizeWeightsFile(
         ...{ onBytes: megabytes(step), onResume: (share, name) => hooks.progress.note(resumed(share, name)) },
         ...(importance && { importance }),
         ...(maxBytes !== undefined && { maxBytes }),
+        sha256: request.ggml?.sha256 ?? false,
         accept: (files) => {
           step.done();
           return accept(files);
@@ -144,7 +145,7 @@ export function quantizeWeightsFile(
       // of several files the first, by which the model is opened
       ...(written && { output: join(dirname(output), basename(written[0]!.path)) }),
       ...(run && { run }),
-      files: (written ?? []).map(({ path, size, sha256 }) => ({ name: basename(path), size, sha256 })),
+      files: (written ?? []).map(({ path, ...file }) => ({ name: basename(path), ...file })),
       size: ratioOf(head.model.size, after),
       tensors: tensorReports(plan, encoded?.errors ?? new Map()),
       findings: [...findings, ...planFindings(plan)],

@@ -69,6 +69,8 @@ export interface GgmlRequest {
   readonly seed?: number;
   /** Most bytes of one file; larger models become several. */
   readonly maxShardBytes?: number;
+  /** SHA-256 of the new files in the report. */
+  readonly sha256?: boolean;
   /** Tokens of a window of the text that the models are run on. */
   readonly context?: number;
 }

@@ -74,7 +74,8 @@ function readEntries(fd: number, path: string, { size, pieces, digest }: Resumab
 
 function begin(fd: number, { size, pieces, digest }: ResumableOptions): void {
   const head = headOf(digest);
-  ftruncateSync(fd, 0);
+  // closing a file that was emptied waits for the disk on ext4, so a new one is left alone
+  if (fstatSync(fd).size > 0) ftruncateSync(fd, 0);
   ftruncateSync(fd, size + head.length + pieces * ENTRY_BYTES);
   writeFullySync(fd, head, size);
 }

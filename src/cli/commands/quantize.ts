@@ -66,6 +66,7 @@ interface QuantizeFlags extends Omit<EngineFlags, "threads">, EvaluationFlags {
   readonly targetSize?: number;
   readonly targetTypes?: readonly string[];
   readonly maxShardSize?: number;
+  readonly sha256?: boolean;
   readonly context?: number;
   readonly dryRun?: boolean;
   /** false with --no-report. */
@@ -147,6 +148,7 @@ const OPTIONS: readonly OptionRow[] = [
     summary: "GGUF, safetensors: most bytes of one file; larger models become several. 5GB for safetensors",
     parse: byteSize,
   },
+  { flags: "--sha256", summary: "GGUF: SHA-256 of the new files in the report" },
   CONTEXT,
   {
     flags: "--stats <file>",
@@ -166,13 +168,14 @@ const OPTIONS: readonly OptionRow[] = [
 
 /** What was asked of GGUF alone; undefined where nothing was. */
 function ggmlRequest(flags: QuantizeFlags): GgmlRequest | undefined {
-  const { imatrix, tensorType, pure, requantize, context, targetBpw, targetSize, targetTypes, maxShardSize } = flags;
+  const { imatrix, tensorType, pure, requantize, context, targetBpw, targetSize, targetTypes, maxShardSize, sha256 } =
+    flags;
   const size = targetSize === undefined ? undefined : { bytes: targetSize };
   const target = targetBpw === undefined ? size : { bitsPerWeight: targetBpw };
   const seed = target === undefined ? undefined : flags.seed;
   const asked = present({
     ...{ imatrix, tensorTypes: tensorType, pure, requantize, context, target, types: targetTypes, seed },
-    maxShardBytes: maxShardSize,
+    ...{ maxShardBytes: maxShardSize, sha256 },
   });
   return Object.keys(asked).length === 0 ? undefined : asked;
 }

@@ -81,20 +81,22 @@ export interface Origin {
   readonly command: string;
   readonly createdAt: string;
   readonly environment: Environment;
-  readonly files: readonly OutputFile[];
+  readonly files: readonly (Omit<OutputFile, "sha256"> & Partial<OutputFile>)[];
   /** Pairs of a name and what it was. */
   readonly data?: readonly (readonly [string, string])[];
 }
 
 /** Command, versions and checksums. */
 export function reproduction({ command, createdAt, environment, files, data = [] }: Origin): Html {
-  const rows = files.map(({ name, size, sha256 }) => ({
+  const hashed = files.some(({ sha256 }) => sha256 !== undefined);
+  const rows = files.map(({ name, size, sha256 = "" }) => ({
     cells: [
       head(html`<span class="name">${name}</span>`),
       number(bytes(size)),
-      full(html`<span class="name">${sha256}</span>`),
+      ...(hashed ? [full(html`<span class="name">${sha256}</span>`)] : []),
     ],
   }));
+  const titles = [head("file"), number("size"), ...(hashed ? [full("SHA-256")] : [])];
   const facts: readonly (readonly [string, string])[] = [
     ["fewbit", environment.fewbit],
     ["Node", environment.node],
@@ -106,7 +108,7 @@ export function reproduction({ command, createdAt, environment, files, data = []
   return html`<h2>How to reproduce this</h2>
 <pre><code>${command}</code></pre>
 <dl>${facts.map(([name, value]) => html`<dt>${name}</dt><dd>${value}</dd>`)}</dl>
-${table({ caption: "Files and their SHA-256", titles: [head("file"), number("size"), full("SHA-256")], rows })}`;
+${table({ caption: hashed ? "Files and their SHA-256" : "Files", titles, rows })}`;
 }
 
 /** How a report of models with a graph came about. */

@@ -6,7 +6,7 @@ import type { ErrorSums } from "../../numeric/metrics.ts";
 import { columnsOf, type Encoding, type Piece, piecesOf, type TensorWork } from "./cut.ts";
 
 /** Values of a tensor that the error is measured on, spread over its pieces: more change the decibels by some hundredths. */
-const MEASURED_VALUES = 1 << 16;
+const MEASURED_VALUES = 1 << 14;
 /** The longest block of any type. */
 const LONGEST_BLOCK = 256;
 

@@ -39,7 +39,8 @@ export interface WeightsQuantizeReport {
   readonly target?: { readonly size: number; readonly error: number; readonly bound: number };
   /** Absent in a dry run, and where `--max-drop` was not kept. */
   readonly output?: string;
-  readonly files: readonly { readonly name: string; readonly size: number; readonly sha256: string }[];
+  /** `sha256` (hexadecimal) where it was asked for; folders of safetensors have it anyway. */
+  readonly files: readonly { readonly name: string; readonly size: number; readonly sha256?: string }[];
   /** Bytes of the files; `ratio` is before / after. */
   readonly size: BeforeAfter & { readonly ratio: number };
   readonly tensors: readonly TensorReport[];
