@@ -4,5 +4,5 @@ import { existsSync } from "node:fs";
 
 const setup = new URL("../scripts/setup.js", import.meta.url);
 if (existsSync(setup)) (await import(setup.href)).ensureReady();
-const { run } = await import("../dist/cli/run.js");
+const { run } = await import("../dist/program/run.js");
 await run();

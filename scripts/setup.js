@@ -43,10 +43,12 @@ function newest(path) {
 
 /** Why dist/ must be built; undefined when it is newer than everything it is made from. */
 export function staleBuild() {
-  const marker = at("dist", "cli", "run.js");
+  const marker = at("dist", "program", "run.js");
   if (!existsSync(marker)) return "dist is missing";
   const built = statSync(marker).mtimeMs;
-  const changed = ["src", "tsconfig.json", "tsconfig.build.json"].find((name) => newest(at(name)) > built);
+  const changed = ["src", "scripts/bundle.js", "tsconfig.json", "tsconfig.build.json"].find(
+    (name) => newest(at(name)) > built,
+  );
   return changed && `${changed} is newer than dist`;
 }
 
@@ -77,12 +79,14 @@ export function ensureLlama() {
   }
 }
 
-/** Compiles src/ into a new dist/; when there are type errors the old one stays. */
+/** Compiles src/ into a new dist/ and bundles the command line; when there are type errors the old one stays. */
 export function build() {
   const [fresh, tsc] = [at("dist.new"), at("node_modules", "typescript", "bin", "tsc")];
   rmSync(fresh, { recursive: true, force: true });
   const args = [tsc, "-p", "tsconfig.build.json", "--noEmitOnError", "--outDir", fresh];
-  run(WINDOWS ? `"${process.execPath}"` : process.execPath, args, "fix the errors above");
+  const node = WINDOWS ? `"${process.execPath}"` : process.execPath;
+  run(node, args, "fix the errors above");
+  run(node, [at("scripts", "bundle.js"), fresh], "fix the errors above");
   rmSync(at("dist"), { recursive: true, force: true });
   renameSync(fresh, at("dist"));
 }

@@ -1,5 +1,5 @@
 /** What threads share while they encode a model: the work as plain data, and one memory for who does what and what is done. */
-import { crc32 } from "node:zlib";
+import { checksum } from "../numeric/checksum.ts";
 import type { TensorWork } from "../pipeline/weights/cut.ts";
 import type { Noise } from "../pipeline/weights/encode.ts";
 
@@ -99,15 +99,14 @@ const PIECE_SUM = 4;
 const ENTRY_SUM = 5;
 const WORDS = 6;
 
-/** Sum over an entry but itself. Memory of threads is copied first: not everything of Node takes it. */
-const sumOf = (shared: Shared, piece: number): number =>
-  crc32(Uint8Array.from(entryOf(shared, piece).subarray(0, ENTRY_SUM * 4)));
+/** Sum over an entry but itself. */
+const sumOf = (shared: Shared, piece: number): number => checksum(entryOf(shared, piece).subarray(0, ENTRY_SUM * 4));
 
 /** Fills the entry of a piece that was written. */
 export function enter(shared: Shared, piece: number, { signal, noise }: Noise, bytes: Uint8Array): void {
   shared.numbers[3 * piece] = signal;
   shared.numbers[3 * piece + 1] = noise;
-  shared.words[WORDS * piece + PIECE_SUM] = crc32(bytes);
+  shared.words[WORDS * piece + PIECE_SUM] = checksum(bytes);
   shared.words[WORDS * piece + ENTRY_SUM] = sumOf(shared, piece);
 }
 
@@ -117,4 +116,4 @@ export const isEntered = (shared: Shared, piece: number): boolean =>
 
 /** Whether these are the bytes that an entry was made for. */
 export const isOf = (shared: Shared, piece: number, bytes: Uint8Array): boolean =>
-  shared.words[WORDS * piece + PIECE_SUM] === crc32(bytes);
+  shared.words[WORDS * piece + PIECE_SUM] === checksum(bytes);

@@ -36,7 +36,7 @@ export interface ResumableFile {
 
 /** What POSIX counts a file's blocks in. */
 const BLOCK_BYTES = 512;
-const MAGIC = new TextEncoder().encode("fewbit journal 1");
+const MAGIC = new TextEncoder().encode("fewbit journal 2");
 
 /** Before the first entry: the magic and the digest. */
 const headOf = (digest: Uint8Array): Uint8Array => Buffer.concat([MAGIC, digest]);
