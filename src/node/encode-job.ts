@@ -1,5 +1,5 @@
 /** What threads share while they encode a model: the work as plain data, and one memory for who does what and what is done. */
-import { checksum } from "../numeric/checksum.ts";
+import { checksum } from "../kernels/ggml/index.ts";
 import type { TensorWork } from "../pipeline/weights/cut.ts";
 import type { Noise } from "../pipeline/weights/encode.ts";
 

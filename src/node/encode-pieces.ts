@@ -1,5 +1,6 @@
 /** What one thread does: takes pieces of the source, encodes them and writes them to their places in the new file. */
 import { closeSync, fstatSync, openSync, readSync, writeSync } from "node:fs";
+import { ggmlBuffers } from "../kernels/ggml/index.ts";
 import { FewbitError, fail } from "../numeric/errors.ts";
 import { checkCopied } from "../pipeline/weights/copied.ts";
 import { type Piece, pieceOf } from "../pipeline/weights/cut.ts";
@@ -42,14 +43,8 @@ export function writeFullySync(fd: number, bytes: Uint8Array, offset: number): v
   for (let done = 0; done < bytes.length; ) done += writeSync(fd, bytes, done, bytes.length - done, offset + done);
 }
 
-/** Bytes that are kept from piece to piece. */
-function byteRoom(): (count: number) => Uint8Array {
-  let room = Buffer.allocUnsafeSlow(0);
-  return (count) => {
-    if (room.length < count) room = Buffer.allocUnsafeSlow(count);
-    return room.subarray(0, count);
-  };
-}
+/** Room for bytes that are copied, where the kernels work. */
+const byteRoom = (count: number): Uint8Array => ggmlBuffers(Math.ceil(count / 4)).output.subarray(0, count);
 
 /** The file that is being read; each thread opens it by itself, and only one at a time. */
 function sourceReader(job: EncodeJob) {
@@ -94,23 +89,17 @@ function importanceReader({ imatrix }: EncodeJob) {
   };
 }
 
-/** Where pieces are worked on: those that are encoded where the kernels are, others anywhere. */
-interface Rooms {
-  readonly bytes: (count: number) => Uint8Array;
-  readonly encoder: PieceEncoder;
-}
-
 /** Reads a piece by `read` and makes what it becomes, with the error of what was measured of it. */
 function convert(
   work: PlacedWork,
   piece: Piece,
   read: (into: Uint8Array) => void,
   importance: Float32Array | undefined,
-  { bytes, encoder }: Rooms,
+  encoder: PieceEncoder,
 ): EncodedPiece {
   const { encoding, name, type } = work;
   if (encoding === undefined) {
-    const copied = bytes(piece.units);
+    const copied = byteRoom(piece.units);
     read(copied);
     checkCopied(name, type, copied, piece.first);
     return { bytes: copied, noise: silence };
@@ -137,7 +126,7 @@ const named = (error: unknown, tensor: string): FewbitError => {
 export function pieceRunner(job: EncodeJob): PieceRunner {
   const shared = sharedViews(job);
   const [source, importance] = [sourceReader(job), importanceReader(job)];
-  const rooms: Rooms = { bytes: byteRoom(), encoder: pieceEncoder() };
+  const encoder = pieceEncoder();
   let [at, weighted] = [0, -1];
   let weights: Float32Array | undefined;
   const work = async (number: number): Promise<number> => {
@@ -145,10 +134,10 @@ export function pieceRunner(job: EncodeJob): PieceRunner {
     const { cut, start, target, file } = own;
     const piece = pieceOf(cut, number - start);
     const [size, offset] = [piece.units * cut.before, target + piece.first * cut.after];
-    if (isThere(job, shared, number, rooms.bytes(piece.units * cut.after), offset)) return size;
+    if (isThere(job, shared, number, byteRoom(piece.units * cut.after), offset)) return size;
     if (weighted !== at) [weights, weighted] = [await importance.read(own), at];
     const read = (into: Uint8Array): void => source.read(file, into, own.source + piece.first * cut.before);
-    const { bytes, noise } = convert(own, piece, read, weights, rooms);
+    const { bytes, noise } = convert(own, piece, read, weights, encoder);
     writeFullySync(job.output, bytes, offset);
     enter(shared, number, noise, bytes);
     writeFullySync(job.output, Uint8Array.from(entryOf(shared, number)), job.journal + number * ENTRY_BYTES);

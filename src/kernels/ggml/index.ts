@@ -5,6 +5,7 @@ import { GGML_FORMAT_NAMES, GGML_FORMATS, type GgmlFormatName, type GgmlFormats,
 import { hasGgmlWasm } from "./machine.ts";
 import { WASM_FORMATS } from "./wasm.ts";
 
+export { checksum } from "./checksum.ts";
 export { type FloatType, firstNonFinite } from "./finite.ts";
 export type { GgmlDecode, GgmlEncode, GgmlFormat, ImportanceUse } from "./format.ts";
 export {

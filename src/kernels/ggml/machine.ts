@@ -44,6 +44,7 @@ export interface Program {
   decodeAffine(src: number, dst: number, blocks: number, bits: number): void;
   decodeHalf(src: number, dst: number, count: number): void;
   decodeBfloat(src: number, dst: number, count: number): void;
+  sumWords(src: number, bytes: number, dst: number): void;
   firstBadFloat(src: number, count: number): number;
   firstBadHalf(src: number, count: number, exponent: number): number;
   encodeQ1(src: number, dst: number, blocks: number): void;

@@ -1,4 +1,5 @@
 /** What the module exports. AssemblyScript. */
+export { sumWords } from "./checksum";
 export {
   decodeAffine,
   decodeBytes,

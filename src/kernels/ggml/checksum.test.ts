@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
+import { rng } from "../../numeric/rng.ts";
 import { checksum } from "./checksum.ts";
-import { rng } from "./rng.ts";
+import { ggmlBuffers } from "./index.ts";
 
 const random = rng(1);
 const BYTES = Uint8Array.from({ length: 1000 }, () => random.integer(0, 255));
@@ -33,4 +34,12 @@ test("bytes of memory that threads share have the sum of a copy", () => {
   const shared = new Uint8Array(new SharedArrayBuffer(24), 4, 19);
   shared.set(BYTES.subarray(0, 19));
   expect(checksum(shared)).toBe(checksum(BYTES.slice(0, 19)));
+});
+
+test("the program gives the sums of the TypeScript", () => {
+  for (const length of [0, 20, 64, 192, 999, 1000]) {
+    const there = ggmlBuffers(BYTES.length).output.subarray(0, length);
+    there.set(BYTES.subarray(0, length));
+    expect(checksum(there), `${length} bytes`).toBe(checksum(BYTES.subarray(0, length)));
+  }
 });
