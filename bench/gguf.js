@@ -48,7 +48,12 @@ function measure(scheme, threads, size) {
       ...(weighted ? importance : []),
     ]),
   };
-  const runs = Array.from({ length: rounds }, () => ({ own: timed(commands.own), foreign: timed(commands.foreign) }));
+  // writing over a file takes longer than a new one, for both
+  const run = (side) => {
+    rmSync(at(`${side}.gguf`), { force: true });
+    return timed(commands[side]);
+  };
+  const runs = Array.from({ length: rounds }, () => ({ own: run("own"), foreign: run("foreign") }));
   const of = (side, key) => median(runs.map((run) => run[side][key]));
   const speed = (side) => size / 1e6 / of(side, "seconds");
   const ratio = speed("own") / speed("foreign");

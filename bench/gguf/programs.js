@@ -1,9 +1,24 @@
 /** The two programs as commands, and what their processes cost. */
 import { spawnSync } from "node:child_process";
-import { resolve } from "node:path";
+import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
 import { FILE_TYPES } from "../../dist/recipes/ggml/index.js";
 
-const FEWBIT = resolve(import.meta.dirname, "../../bin/fewbit.js");
+const ROOT = resolve(import.meta.dirname, "../..");
+
+/** The command line as it is installed: in a checkout it would first look whether it has to be built. */
+function installed() {
+  const folder = mkdtempSync(join(tmpdir(), "fewbit-installed-"));
+  process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
+  mkdirSync(join(folder, "bin"));
+  cpSync(join(ROOT, "bin", "fewbit.js"), join(folder, "bin", "fewbit.js"));
+  cpSync(join(ROOT, "package.json"), join(folder, "package.json"));
+  symlinkSync(join(ROOT, "dist"), join(folder, "dist"));
+  return join(folder, "bin", "fewbit.js");
+}
+
+const FEWBIT = installed();
 
 /** The command line of fewbit. */
 export const ours = (model, output, scheme, threads, options = []) => {
