@@ -26,7 +26,15 @@ import { type Hooks, noHooks, stopIfAborted } from "../progress.ts";
 import { quantize } from "../quantize.ts";
 import { verify } from "../verify.ts";
 import { type FakeAgreement, fakeAgreement } from "./fake-agreement.ts";
-import { shownIn, type TrainHost, type Training, type TrainOptions, type TrainRun } from "./run.ts";
+import {
+  type Learned,
+  type LearnInput,
+  shownIn,
+  type TrainHost,
+  type Training,
+  type TrainOptions,
+  type TrainRun,
+} from "./run.ts";
 import { teacherFor } from "./teacher.ts";
 import { train } from "./train.ts";
 import { trainedPlan } from "./trained-plan.ts";
@@ -41,10 +49,13 @@ export interface LowPrecisionTraining extends Training {
   readonly freeze?: (parameter: string) => boolean;
 }
 
-/** What `make` needs, and how to train on the way. */
-export interface LowPrecisionInput extends MakeInput {
+/** How to train on the way. */
+interface WithTraining {
   readonly training: LowPrecisionTraining;
 }
+
+/** What `make` needs, and how to train on the way. */
+export type LowPrecisionInput = MakeInput & WithTraining;
 
 type Products = Pick<IntegerProducts, "integer" | "kept">;
 
@@ -94,7 +105,7 @@ const keptBy = (recipe: Recipe, { graph }: Model): ReadonlySet<string> =>
   );
 
 /** Integer products wherever the recipe wants them but in the last one. */
-function integerProducts(model: Model, { recipe, training }: LowPrecisionInput): IntegerProducts {
+function integerProducts(model: Model, { recipe, training }: LearnInput & WithTraining): IntegerProducts {
   const { backward = true, stochastic = true } = training;
   const parameters = parametersOf(model.graph).filter((name) => !training.freeze?.(name));
   const settings = { parameters, format: formatOf(recipe), backward, stochastic };
@@ -102,7 +113,7 @@ function integerProducts(model: Model, { recipe, training }: LowPrecisionInput):
 }
 
 /** The run, and what it trains. */
-async function runOf(base: Model, input: LowPrecisionInput) {
+async function runOf(base: Model, input: LearnInput & WithTraining) {
   const { training } = input;
   const form = await trainingForm(base);
   const { model, ...products } = integerProducts(await normalizeForTraining(form.model), input);
@@ -163,10 +174,32 @@ async function deploy(host: Host, input: LowPrecisionInput, trained: Model, prod
   }
 }
 
+/** The first step: trains in integers. Products whose weights are trained are integers but for the last one and those that are slower so. */
+export async function learnLowPrecision(
+  host: TrainHost,
+  input: LearnInput & WithTraining,
+  hooks: Hooks = noHooks,
+  options: TrainOptions = {},
+): Promise<Learned<LowPrecisionMade>> {
+  formatOf(input.recipe);
+  const base = await trainable(input.model, input.recipe);
+  const { run, products } = await runOf(base, input);
+  const { state, losses } = await train(host, run, hooks, options);
+  stopIfAborted(hooks.signal);
+  const trained = withLearned(base, state);
+  const { training } = input;
+  return {
+    losses,
+    async deploy(place, full, told) {
+      const made = await deploy(place, { ...full, training }, trained, products, told);
+      return { ...made, losses, products };
+    },
+  };
+}
+
 /**
- * All steps: train in integers, plan, calibrate, quantize, verify. Products whose weights are trained are integers but for the
- * last one and those that are slower so; they stay float32 in the deployed model. The caller disposes what was staged, or
- * puts it in its place.
+ * All steps: train in integers, plan, calibrate, quantize, verify. Products that were not trained as integers stay float32 in
+ * the deployed model. The caller disposes what was staged, or puts it in its place.
  */
 export async function lowPrecision(
   host: Host & TrainHost,
@@ -174,11 +207,6 @@ export async function lowPrecision(
   hooks: Hooks = noHooks,
   options: TrainOptions = {},
 ): Promise<LowPrecisionMade> {
-  formatOf(input.recipe);
-  const base = await trainable(input.model, input.recipe);
-  const { run, products } = await runOf(base, input);
-  const { state, losses } = await train(host, run, hooks, options);
-  stopIfAborted(hooks.signal);
-  const made = await deploy(host, input, withLearned(base, state), products, hooks);
-  return { ...made, losses, products };
+  const learned = await learnLowPrecision(host, input, hooks, options);
+  return learned.deploy(host, input, hooks);
 }

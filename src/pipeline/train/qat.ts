@@ -28,7 +28,15 @@ import { quantize } from "../quantize.ts";
 import { fakeModel, type Point, startingGrids } from "../starting-grids.ts";
 import { verify } from "../verify.ts";
 import { asTrained, type FakeAgreement, fakeAgreement } from "./fake-agreement.ts";
-import { shownIn, type TrainHost, type Training, type TrainOptions, type TrainRun } from "./run.ts";
+import {
+  type Learned,
+  type LearnInput,
+  shownIn,
+  type TrainHost,
+  type Training,
+  type TrainOptions,
+  type TrainRun,
+} from "./run.ts";
 import { blockTeacher, teacherFor } from "./teacher.ts";
 import { train } from "./train.ts";
 
@@ -48,10 +56,13 @@ export interface QatTraining extends Training {
   readonly scaleRate?: number;
 }
 
-/** What `make` needs, and how to train on the way. */
-export interface QatInput extends MakeInput {
+/** How to train on the way. */
+interface WithTraining {
   readonly training: QatTraining;
 }
+
+/** What `make` needs, and how to train on the way. */
+export type QatInput = MakeInput & WithTraining;
 
 /** A trained and deployed model. */
 export interface QatMade extends Made {
@@ -134,7 +145,7 @@ async function phaseRun({ prepared, plan }: Planned, point: Point, phase: Phase,
 }
 
 /** Grids of activations from what they are with quantized weights. */
-async function recalibrated(host: Host, point: Point, plan: Plan, samples: Dataset, hooks: Hooks): Promise<Point> {
+async function recalibrated(host: TrainHost, point: Point, plan: Plan, samples: Dataset, hooks: Hooks): Promise<Point> {
   const stats = await calibratePlan(host, fakeModel(point, plan, false), plan, samples, { hooks });
   const { values } = await startingGrids(point.model, { ...plan, nodes: [] }, stats);
   return { ...point, grids: { ...point.grids, values } };
@@ -159,7 +170,7 @@ export interface Begun extends Planned {
   readonly fixed?: ReadonlySet<string>;
 }
 
-async function begin(host: Host, input: QatInput, hooks: Hooks): Promise<Begun> {
+async function begin(host: TrainHost, input: LearnInput, hooks: Hooks): Promise<Begun> {
   const step = hooks.progress.step(`planning ${input.recipe.scheme.name}`);
   const { prepared, plan } = await planFor(input.model, trainable(input.recipe), host, input.evaluation.data);
   step.done(`${plan.nodes.length} nodes`);
@@ -202,7 +213,7 @@ export async function deploy(host: Host, input: MakeInput, learned: Deployable, 
 
 /** Trains a planned model; answers where it ended, and the loss of every step. */
 export async function learn(
-  host: QatHost,
+  host: TrainHost,
   begun: Begun,
   training: QatTraining,
   hooks: Hooks,
@@ -228,19 +239,29 @@ export async function learn(
 }
 
 /**
- * All steps: prepare, plan, calibrate, train, quantize, verify. Batch normalizations are folded into the weights before
- * training. The caller disposes what was staged, or puts it in its place. `options` hold for the last phase: where weights
- * are trained alone at first, that part is not saved and runs again.
+ * The steps up to training: prepare, plan, calibrate, train. Batch normalizations are folded into the weights before.
+ * `options` hold for the last phase: where weights are trained alone at first, that part is not saved and runs again.
  */
+export async function learnQat(
+  host: TrainHost,
+  input: LearnInput & WithTraining,
+  hooks: Hooks = noHooks,
+  options: TrainOptions = {},
+): Promise<Learned<QatMade>> {
+  const begun = await begin(host, input, hooks);
+  const { plan, stats } = begun;
+  const { point, losses } = await learn(host, begun, input.training, hooks, options);
+  const learned = { prepared: point.model, plan: planWith(plan, point.grids), stats, fake: fakeModel(point, plan) };
+  return { losses, deploy: async (place, full, told) => ({ ...(await deploy(place, full, learned, told)), losses }) };
+}
+
+/** All steps: those of `learnQat`, quantize, verify. The caller disposes what was staged, or puts it in its place. */
 export async function qat(
   host: QatHost,
   input: QatInput,
   hooks: Hooks = noHooks,
   options: TrainOptions = {},
 ): Promise<QatMade> {
-  const begun = await begin(host, input, hooks);
-  const { plan, stats } = begun;
-  const { point, losses } = await learn(host, begun, input.training, hooks, options);
-  const learned = { prepared: point.model, plan: planWith(plan, point.grids), stats, fake: fakeModel(point, plan) };
-  return { ...(await deploy(host, input, learned, hooks)), losses };
+  const learned = await learnQat(host, input, hooks, options);
+  return learned.deploy(host, input, hooks);
 }

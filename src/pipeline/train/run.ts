@@ -14,6 +14,8 @@ import { rateAt, type Schedule } from "../../train/schedule.ts";
 import { NOISE, numberInput, RATE, type TrainingStep } from "../../train/step.ts";
 import { canUnroll } from "../../train/unroll.ts";
 import type { Host } from "../host.ts";
+import type { MakeInput } from "../make.ts";
+import type { Hooks } from "../progress.ts";
 import type { Augment } from "./augment.ts";
 import type { OpenLoop } from "./loop.ts";
 import { type Batching, stepCount as countSteps, noiseOf } from "./order.ts";
@@ -65,6 +67,17 @@ export interface Trained {
   readonly state: Feeds;
   /** Loss of every step. */
   readonly losses: Float32Array;
+}
+
+/** The part of what `make` needs that training needs. */
+export type LearnInput = Omit<MakeInput, "reference" | "name" | "random">;
+
+/** A training that is over, its model not yet in its real form. */
+export interface Learned<Made> {
+  /** Loss of every step. */
+  readonly losses: Float32Array;
+  /** Quantizes the model, runs it and compares; speed is measured, so nothing else should run meanwhile. */
+  deploy(host: Host, input: MakeInput, hooks: Hooks): Promise<Made>;
 }
 
 /** A host that may train in another thread, where the state of a step stays: `background` opens sessions there. */
