@@ -29,7 +29,11 @@ const LOOKS: readonly Look[] = [
   { at: 0, magic: "\x93NUMPY", what: "a NumPy array" },
   { at: 0, magic: "\x1f\x8b", what: "a gzip archive; unpack it first" },
   { at: 0, magic: "\x28\xb5\x2f\xfd", what: "a Zstandard archive; unpack it first" },
-  { at: 8, magic: "{", what: "a safetensors file, which holds weights without a graph" },
+  {
+    at: 8,
+    magic: "{",
+    what: "a safetensors file, which holds weights without a graph; quantize and convert take the folder that holds it and config.json",
+  },
   { at: 0, magic: "\x89PNG", what: "a picture" },
   { at: 0, magic: "\xff\xd8\xff", what: "a picture" },
   { at: 0, magic: "<?xml", what: "an XML file, such as an OpenVINO model description" },
@@ -47,6 +51,8 @@ function textLook(start: string): string | undefined {
   const trimmed = start.trimStart().toLowerCase();
   if (trimmed.startsWith("<!doctype html") || trimmed.startsWith("<html"))
     return "a web page, perhaps an error page saved in place of a download";
+  if (trimmed.startsWith("{") && trimmed.includes('"weight_map"'))
+    return "the index of a folder of safetensors; quantize and convert take that folder";
   if (trimmed.startsWith("{") || trimmed.startsWith("[")) return "a JSON file";
   return start.length >= SHORTEST_TEXT && !NO_TEXT.test(start) ? "a text file" : undefined;
 }
