@@ -11,10 +11,10 @@ import type { ConvertFolderRequest, ConvertRequest } from "./requests.ts";
 
 export { convertFolder };
 
-/** Options of models with a graph mean nothing to a folder of weights. */
-function folderRequest({ data, type = "auto", engine, ...rest }: ConvertRequest & Partial<ConvertFolderRequest>) {
-  if (data !== undefined || engine !== undefined)
-    fail("usage", `--data and --engine are for models with a graph, and ${rest.model} is none; leave them out`);
+/** An engine of graphs means nothing to a folder of weights. */
+function folderRequest({ type = "auto", engine, ...rest }: ConvertRequest & Partial<ConvertFolderRequest>) {
+  if (engine !== undefined)
+    fail("usage", `--engine is for models with a graph, and ${rest.model} is none; leave it out`);
   return { ...rest, type };
 }
 

@@ -12,12 +12,13 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
-import { afterAll, expect, test } from "vitest";
+import { afterAll, afterEach, describe, expect, test, vi } from "vitest";
 import { folderFiles, golden, weightFiles } from "../lowering/gguf/folders.case.ts";
 import type { ConvertFolderReport } from "../pipeline/convert-folder.ts";
 import { noHooks } from "../pipeline/progress.ts";
+import { llamaMissing } from "./llama-package.case.ts";
 import type { ConvertFolderRequest } from "./requests.ts";
-import { convert, plan, quantize } from "./services.ts";
+import { compare, convert, plan, quantize } from "./services.ts";
 
 const root = mkdtempSync(join(tmpdir(), "fewbit-convert-"));
 afterAll(() => rmSync(root, { recursive: true, force: true }));
@@ -44,6 +45,10 @@ const run = async (model: string, changes: Partial<ConvertFolderRequest> = {}, h
 const sha256 = (path: string): string => createHash("sha256").update(readFileSync(path)).digest("hex");
 const expected = (name: string, type: string) => models.find((model) => model.name === name)!.outputs[type]!;
 
+/** Where no engine is. */
+const withoutEngine = () => vi.stubEnv("FEWBIT_LLAMA", tmpdir());
+afterEach(() => void vi.unstubAllEnvs());
+
 const LLAMA = "Tiny-Llama-2-7b-chat-hf";
 const QWEN = "Qwen2.5-0.5B-Instruct";
 
@@ -51,6 +56,7 @@ test.each([
   [LLAMA, "q8_0"],
   [QWEN, "auto"],
 ] as const)("%s as %s is the converter's file, and the report tells of it", async (name, type) => {
+  withoutEngine();
   const folder = await folderOf(name);
   const report = await run(folder, { type });
   const golden = expected(name, type);
@@ -134,9 +140,11 @@ test("links beside links are read, as in Hugging Face's cache", async () => {
   expect(sha256(output)).toBe(expected(LLAMA, "f16").sha256);
 });
 
-test("options of models with a graph, and the other way round, are refused", async () => {
+test("an engine of graphs, and options of folders for models with a graph, are refused", async () => {
   const folder = await folderOf(LLAMA);
-  await expect(convert({ ...request(folder), engine: "ort-web" }, noHooks)).rejects.toThrowError("--data and --engine");
+  await expect(convert({ ...request(folder), engine: "ort-web" }, noHooks)).rejects.toThrowError(
+    "--engine is for models with a graph",
+  );
   const tflite = { ...request(join(root, "x.tflite")), pre: "qwen2" };
   await expect(convert(tflite, noHooks)).rejects.toThrowError("--type, --pre and --dry-run are for folders");
 });
@@ -174,4 +182,62 @@ test("a folder is quantized to GGUF in one go, as its converted file would be, a
   await expect(plan({ ...common, model: folder }, noHooks)).rejects.toThrowError("convert it first");
   await expect(quantize({ ...common, schemes: ["q4_0", "w4"], model: folder }, noHooks)).rejects.toThrowError("w4");
   expect(readdirSync(join(folder, "..")).sort()).toEqual(names.sort());
+});
+
+const TEXT = "the rain in the rest of the land is soon over, and all is dry then. ".repeat(3);
+const data = (path: string) => ({ data: { path, seed: 0 } });
+
+describe.skipIf(llamaMissing !== undefined)(
+  "where llama.cpp is installed, the new file is run before it gets its name",
+  () => {
+    test("on a built-in text", async () => {
+      const report = await run(await folderOf(LLAMA), { type: "q8_0" });
+      expect(report.run).toMatchObject({ engine: "llama 3.22.1", alone: { text: { origin: "built-in text" } } });
+      expect(report.run!.alone!.perplexity.value).toBeGreaterThan(1);
+      expect(report.findings).toEqual([]);
+      expect(sha256(report.output!)).toBe(expected(LLAMA, "q8_0").sha256);
+    });
+
+    test("on a text of the user's, whose perplexity is that of the file compared with itself", async () => {
+      const folder = await folderOf(LLAMA);
+      const text = join(folder, "..", "text.txt");
+      writeFileSync(text, TEXT);
+      const report = await run(folder, { type: "f16", ...data(text) });
+      expect(report.run!.alone!.text).toMatchObject({ origin: "text.txt" });
+      const evaluation = { ...data(text), metrics: [] };
+      const same = { reference: report.output!, candidate: report.output!, threads: 1, command: "test", evaluation };
+      const found = await compare(same, noHooks);
+      if (found.kind !== "compare-language") throw new Error(found.kind);
+      expect(report.run!.alone!.perplexity.value).toBe(found.run.quality!.perplexity!.before.value);
+    });
+
+    test("answers that are no numbers are found by running, and nothing is left behind", async () => {
+      const folder = await folderOf(LLAMA);
+      const path = join(folder, "model.safetensors");
+      const bytes = readFileSync(path);
+      const start = 8 + Number(bytes.readBigUInt64LE(0));
+      const [from, to] = JSON.parse(bytes.toString("utf8", 8, start))["model.norm.weight"].data_offsets;
+      // bfloat16 of 1.3e36: products with it overflow the half precision in which activations get their scales
+      bytes.fill(0x7b, start + from, start + to);
+      writeFileSync(path, bytes);
+      const refused = expect.stringContaining("values that are no numbers");
+      await expect(run(folder, { type: "q8_0" })).rejects.toMatchObject({ code: "engine", message: refused });
+      expect(readdirSync(join(folder, ".."))).toEqual([basename(folder)]);
+    });
+
+    test("texts that are none are refused, and so is a text where nothing is run", async () => {
+      const folder = await folderOf(LLAMA);
+      writeFileSync(join(folder, "..", "empty.txt"), " ");
+      await expect(run(folder, data(join(folder, "..", "empty.txt")))).rejects.toMatchObject({ code: "data" });
+      await expect(run(folder, { dryRun: true, ...data("random") })).rejects.toMatchObject({ code: "usage" });
+      expect(readdirSync(join(folder, "..")).sort()).toEqual([basename(folder), "empty.txt"].sort());
+    });
+  },
+);
+
+test("a text is a promise to run the file: without the engine nothing is written", async () => {
+  withoutEngine();
+  const folder = await folderOf(LLAMA);
+  await expect(run(folder, data("random"))).rejects.toMatchObject({ code: "engine" });
+  expect(readdirSync(join(folder, ".."))).toEqual([basename(folder)]);
 });

@@ -13,9 +13,11 @@ import type { Hooks } from "../pipeline/progress.ts";
 import { ratioOf } from "../pipeline/result.ts";
 import { sizeOf } from "./file-sizes.ts";
 import { readFolderFiles } from "./folder-files.ts";
+import { aloneCheck } from "./language-alone.ts";
 import { type OpenedWeights, openWeights } from "./open-weights.ts";
 import { megabytes, totalMegabytes } from "./quantize-weights.ts";
 import type { ConvertFolderRequest } from "./requests.ts";
+import type { Accept } from "./write-files.ts";
 import { writeWeights } from "./write-weights.ts";
 
 const GGUF_FILE = ".gguf";
@@ -67,30 +69,46 @@ export async function withConverted<T>(
   }
 }
 
-async function write({ file, type }: ConvertedModel, output: string, hooks: Hooks) {
+async function write({ file, type }: ConvertedModel, output: string, hooks: Hooks, accept?: Accept) {
   const total = [...file.tensors.values()].reduce((sum, { data }) => sum + data.size, 0);
   const step = hooks.progress.step(`converting to ${type}`, totalMegabytes(total), "MB");
-  const written = await writeWeights(withCount(file, megabytes(step)), output, { signal: hooks.signal }).finally(() =>
-    step.done(),
-  );
+  const done: Accept = async (files) => {
+    step.done();
+    await accept?.(files);
+  };
+  const options = { signal: hooks.signal, accept: done };
+  const written = await writeWeights(withCount(file, megabytes(step)), output, options).finally(() => step.done());
   return written.map(({ path, size, sha256 }) => ({ name: basename(path), size, sha256 }));
 }
 
-/** Converts a folder of safetensors with its tokenizer to a GGUF file; a dry run only tells what it would be. */
+/** Converts to a file for use in between: nobody asks what it is worth. */
+export const convertBetween = (request: Pick<ConvertFolderRequest, "model" | "output" | "type">, hooks: Hooks) =>
+  withConverted(request, (converted) => write(converted, request.output, hooks));
+
+/**
+ * Converts a folder of safetensors with its tokenizer to a GGUF file, which is run before it gets its name where the engine
+ * is there; a dry run only tells what it would be.
+ */
 export function convertFolder(request: ConvertFolderRequest, hooks: Hooks): Promise<ConvertFolderReport> {
   const began = performance.now();
-  const { model, output, dryRun = false } = request;
+  const { model, output, data, threads = 1, dryRun = false } = request;
+  if (dryRun && data !== undefined) fail("usage", "--dry-run runs nothing; leave --data out");
   return withConverted(request, async (converted, opened) => {
     const before = await sizeOf(opened.files);
-    const files = dryRun ? [] : await write(converted, output, hooks);
+    const check = dryRun ? undefined : await aloneCheck(data, threads, hooks);
+    const files = check ? await write(converted, output, hooks, check.accept) : [];
     const after = (dryRun ? encodeGguf(converted.file) : files).reduce((sum, { size }) => sum + size, 0);
+    const { run, findings } = check?.outcome() ?? { findings: [] };
+    const described = describeConverted(converted);
     return {
       kind: "convert-folder",
       model: { name: basename(resolve(model)), files: opened.files.length, size: before },
-      ...describeConverted(converted, !dryRun),
+      ...described,
       ...(!dryRun && { output: relative(".", output) || output }),
+      ...(run && { run }),
       files,
       size: ratioOf(before, after),
+      findings: [...findings, ...described.findings],
       seconds: (performance.now() - began) / 1000,
     };
   });

@@ -10,6 +10,7 @@ export {
   type BenchOptions,
   bench,
   type CompareOptions,
+  type ConvertFolderOptions,
   type ConvertOptions,
   compare,
   convert,

@@ -60,6 +60,11 @@ export interface ConvertOptions extends Only<Omit<ConvertRequest, "data">, "mode
   readonly data?: DataFiles;
 }
 
+/** What `convertFolder` is asked: a folder and where the GGUF file goes; `data` is a text file that it then reads. */
+export interface ConvertFolderOptions extends Only<Omit<ConvertFolderRequest, "data">, "model" | "output"> {
+  readonly data?: DataFiles;
+}
+
 /** What `train` is asked: a model file and samples on disk; the rest is as on the command line. */
 export interface TrainFilesOptions extends Only<Omit<TrainRequest, "data" | "evaluation">, "model"> {
   readonly data: DataFiles;
@@ -142,12 +147,16 @@ export const convert = ({ data, ...rest }: ConvertOptions, hooks: Partial<Hooks>
 
 /**
  * Writes a folder of safetensors (Llama, Mistral, Qwen2 or Qwen3, with config.json and the tokenizer's files) as the GGUF
- * file that llama.cpp's converter makes of it; "auto" is the type unless another is named.
+ * file that llama.cpp's converter makes of it, run where llama.cpp's binaries are; "auto" is the type unless another is named.
  */
 export const convertFolder = (
-  options: Only<ConvertFolderRequest, "model" | "output">,
+  { data, ...rest }: ConvertFolderOptions,
   hooks: Partial<Hooks> = {},
-): Promise<ConvertFolderReport> => services.convertFolder({ type: "auto", ...options }, asHooks(hooks));
+): Promise<ConvertFolderReport> =>
+  services.convertFolder(
+    { type: "auto", ...rest, ...(data === undefined ? {} : { data: dataRequest(data) }) },
+    asHooks(hooks),
+  );
 
 /** What is assumed where a request for training says nothing. */
 const TRAINING = {

@@ -5,7 +5,7 @@ import { fail } from "../numeric/errors.ts";
 import type { Hooks } from "../pipeline/progress.ts";
 import type { SeveralWeightsReport, WeightsQuantizeReport } from "../pipeline/weights/index.ts";
 import { fileTypeNamed } from "../recipes/ggml/index.ts";
-import { convertFolder } from "./convert-folder.ts";
+import { convertBetween } from "./convert-folder.ts";
 import { makeFolders, removeEmptyFolders } from "./folders.ts";
 import { withIoErrors } from "./io-errors.ts";
 import { quantizeWeightsFiles } from "./quantize-weights-several.ts";
@@ -40,7 +40,7 @@ export async function quantizeFolderGguf(request: QuantizeRequest, hooks: Hooks)
   try {
     await withIoErrors("write", target, () => mkdir(inner, { mode: 0o700 }));
     const model = join(inner, `${basename(folder)}.gguf`);
-    await convertFolder({ model: folder, output: model, type: "auto" }, hooks);
+    await convertBetween({ model: folder, output: model, type: "auto" }, hooks);
     return renamed(await quantizeWeightsFiles({ ...request, model, output }, hooks), basename(folder));
   } finally {
     await removeTemporary(inner);

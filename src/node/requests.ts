@@ -148,6 +148,10 @@ export interface ConvertFolderRequest {
   readonly pre?: string;
   /** Only say what would be written. */
   readonly dryRun?: boolean;
+  /** A text file that the new model reads, or "random"; a built-in text otherwise. */
+  readonly data?: DataRequest;
+  /** Of the engine that runs the file; 1 by default. */
+  readonly threads?: number;
 }
 
 /** `fewbit bench`. */

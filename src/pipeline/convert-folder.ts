@@ -2,6 +2,7 @@
 import type { TensorFile } from "../ir/tensor-file.ts";
 import type { ConvertedModel } from "../lowering/gguf/convert.ts";
 import { inspectWeights } from "./inspect-weights.ts";
+import type { LanguageRun } from "./language/index.ts";
 import type { Finding, OutputFile, Ratio, WeightsReport } from "./result.ts";
 
 export { type ConvertedModel, type ConvertOptions as ToGgufOptions, toGguf } from "../lowering/gguf/convert.ts";
@@ -28,19 +29,14 @@ export interface ConvertFolderReport extends Held {
   readonly tokenizer: TokenizerSummary;
   /** Absent in a dry run. */
   readonly output?: string;
+  /** Absent where the file was not run. */
+  readonly run?: LanguageRun;
   readonly files: readonly OutputFile[];
   /** Bytes of the files. */
   readonly size: Ratio;
   readonly findings: readonly Finding[];
   readonly seconds: number;
 }
-
-const NOT_RUN: Finding = {
-  severity: "warning",
-  code: "not-run",
-  message: "the file was not run, since no engine is part of a conversion",
-  remedy: "try it with llama.cpp before you give it away",
-};
 
 function tokenizerOf({ metadata }: TensorFile): TokenizerSummary {
   const textOf = (key: string): string => String(metadata.get(`tokenizer.ggml.${key}`)?.value ?? "");
@@ -49,12 +45,12 @@ function tokenizerOf({ metadata }: TensorFile): TokenizerSummary {
 }
 
 /** What is to be said of a converted model, whether it is written or not. */
-export function describeConverted({ file, type, notes }: ConvertedModel, written: boolean) {
+export function describeConverted({ file, type, notes }: ConvertedModel) {
   const { architecture, tensors, parameters, weights, metadata } = inspectWeights(file);
   const told = notes.map((message): Finding => ({ severity: "info", code: "left-out", message }));
   return {
     ...(architecture !== undefined && { architecture }),
     ...{ tensors, parameters, weights, metadata, type, tokenizer: tokenizerOf(file) },
-    findings: [...(written ? [NOT_RUN] : []), ...told],
+    findings: told,
   };
 }

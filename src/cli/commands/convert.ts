@@ -39,7 +39,10 @@ export const convert: Command = {
     },
     { flags: "--pre <name>", summary: "GGUF: llama.cpp's name of how the tokenizer cuts texts, if it is not found" },
     { flags: "--dry-run", summary: "GGUF: print what would be written, with its exact size; write nothing" },
-    { flags: "--data <data>", summary: "samples to run both models on: .npy, .npz, a folder, or random" },
+    {
+      flags: "--data <data>",
+      summary: "samples to run both models on: .npy, .npz, a folder, or random; GGUF: a text file",
+    },
     ...SAMPLE_OPTIONS,
     ...ENGINE_OPTIONS,
   ],
@@ -49,9 +52,10 @@ export const convert: Command = {
     ["convert model.tflite -o model.onnx --data test.npy --json", "the same for programs"],
     ["convert ./Llama-3.2-1B -o llama.gguf", "a folder of Hugging Face's with its tokenizer, for llama.cpp"],
     ["convert ./Qwen3-0.6B -o qwen.gguf --type q8_0", "the same with 8 bit matrices"],
+    ["convert ./Qwen3-0.6B -o qwen.gguf --data text.txt", "and the perplexity on a text of yours"],
   ],
   details:
-    "TFLite: inputs and outputs keep names, types and shapes (channels last); weights keep their names. A model whose outputs differ by more than float rounding is not written. Folders: the file is the one that llama.cpp's converter writes of a Llama, Mistral, Qwen2 or Qwen3 model; it is not run. Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.",
+    "TFLite: inputs and outputs keep names, types and shapes (channels last); weights keep their names. A model whose outputs differ by more than float rounding is not written. Folders: the file is the one that llama.cpp's converter writes of a Llama, Mistral, Qwen2 or Qwen3 model; where llama.cpp's binaries are installed it is run, and its perplexity told. Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.",
   async run([model], flags: ConvertFlags, { io, services, progress, json, command }) {
     const request = {
       ...engineRequest(flags, services),
