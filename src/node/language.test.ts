@@ -1,13 +1,16 @@
 /** fewbit quantize, compare and bench of GGUF files that llama.cpp really runs. */
-import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { type LlamaWish, llamaModel } from "../engines/llama-models.case.ts";
+import { bytesSource } from "../ir/source.ts";
 import type { TensorFile } from "../ir/tensor-file.ts";
+import { bytesOf } from "../numeric/convert.ts";
 import { noHooks } from "../pipeline/progress.ts";
 import { renderWeightsHtml } from "../pipeline/report.ts";
 import type { WeightsQuantizeReport } from "../pipeline/weights/index.ts";
+import { languageCheck } from "./language-check.ts";
 import { llamaMissing } from "./llama-package.case.ts";
 import { bench, compare, quantize } from "./services.ts";
 import { writeWeights } from "./write-weights.ts";
@@ -146,6 +149,39 @@ describe.skipIf(llamaMissing !== undefined)("a quantized GGUF file is run before
     if (speeds.kind !== "bench-language") throw new Error(speeds.kind);
     expect(speeds.rows.map(({ name }) => name)).toEqual(["model.gguf", "out.gguf"]);
     expect(speeds.rows[0]).toMatchObject({ promptFaster: 1, generationFaster: 1 });
+  });
+
+  test("answers that are no numbers where the original's are keep the file from being written", async () => {
+    const model = llamaModel({ layers: 1 });
+    const norm = model.tensors.get("output_norm.weight")!;
+    // activations beyond 127 x 65504, the most that q8_0 can round them to while it multiplies; float32 holds them
+    const data = bytesSource(bytesOf(new Float32Array(norm.data.size / 4).fill(1e9)));
+    const tensors = new Map([...model.tensors, ["output_norm.weight", { ...norm, data }]]);
+    await expect(run(await save("model.gguf", { ...model, tensors }))).rejects.toMatchObject({
+      code: "engine",
+      message: expect.stringContaining("its answers are no numbers at"),
+    });
+    expect(readdirSync(folder).sort()).toEqual(["model.gguf", "text.txt"]);
+  });
+
+  test("where both models don't fit into memory, the new one is run alone", async () => {
+    const model = await small();
+    await run(model);
+    const files = [{ name: "out.gguf", path: at("out.gguf") }];
+    const both = statSync(model).size + statSync(at("out.gguf")).size;
+    const request = { ...REQUEST, model, schemes: ["q8_0"], output: at("out.gguf") };
+    // 80 percent of the memory may be used
+    for (const [memory, alone] of [
+      [Math.floor(both / 0.8) - 1, true],
+      [Math.ceil(both / 0.8) + 1, false],
+    ] as const) {
+      const check = await languageCheck(request, noHooks, memory);
+      await check.guard((accept) => accept(files));
+      const outcome = check.outcome();
+      expect(codes(outcome).includes("original-not-run")).toBe(alone);
+      expect(outcome.run?.quality === undefined).toBe(alone);
+      expect((outcome.run?.alone?.perplexity.value ?? 0) > 1).toBe(alone);
+    }
   });
 
   test("Ctrl-C ends what runs and leaves nothing behind", async () => {
