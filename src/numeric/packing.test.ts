@@ -20,3 +20,14 @@ test.each([2, 4] as const)("%d-bit codes of every value and length survive packi
 test("too few bytes are refused with both numbers", () => {
   expect(() => unpackUnsigned(new Uint8Array(2), 4, 5)).toThrow("5 codes of 4 bits need 3 bytes, found 2");
 });
+
+test.each([2, 4] as const)(
+  "%d-bit codes are packed alike from arrays of every kind, and from a part of one",
+  (bits) => {
+    const codes = Array.from({ length: 11 }, (_, i) => ((i * 5) % 2 ** bits) - 2 ** (bits - 1));
+    const expected = packCodes(codes, bits);
+    for (const kind of [Int8Array, Uint8Array, Int32Array, Float32Array])
+      expect(packCodes(kind.from(codes), bits)).toEqual(expected);
+    expect(packCodes(Int8Array.of(9, ...codes, 9).subarray(1, -1), bits)).toEqual(expected);
+  },
+);
