@@ -11,7 +11,9 @@ import { formatStats, parseStats } from "../observers/stats-json.ts";
 import { fixBatch } from "../passes/fix-batch.ts";
 import { checkStats } from "../pipeline/calibrate.ts";
 import { contractOf, recommend } from "../pipeline/contract.ts";
+import { listSchemes } from "../pipeline/list-schemes.ts";
 import { brokenPromise, type Made, make, planFor } from "../pipeline/make.ts";
+import { takeGrids } from "../pipeline/prepare.ts";
 import type { Hooks } from "../pipeline/progress.ts";
 import type { Candidate, DryRun, Finding, QuantizeReport } from "../pipeline/result.ts";
 import type { Evaluation } from "../pipeline/verify/outputs.ts";
@@ -167,7 +169,7 @@ async function chosenSchemes(request: QuantizeRequest, model: Model, given = fal
   const named = request.recipe === undefined ? undefined : (await readRecipe(request.recipe)).scheme;
   if (named !== undefined) return { names: [named], findings: [] };
   const samples = given || request.calibration !== undefined || request.stats !== undefined;
-  const grids = opTypes(model).has("QuantizeLinear");
+  const grids = !samples && (await HOLDS_GRIDS[model.container](model));
   const name = samples || grids ? "w8a8" : WITHOUT_SAMPLES[model.container](opTypes(model));
   const why = samples
     ? "samples to calibrate with were given"
@@ -177,6 +179,13 @@ async function chosenSchemes(request: QuantizeRequest, model: Model, given = fal
   const message = `no scheme was named, so ${name} was taken: ${why}`;
   return { names: [name], findings: [{ severity: "info", code: "default-scheme", message }] satisfies Finding[] };
 }
+
+/** Whether a model brings scales for integers along: some in ONNX, where the rest stays in float; all that TFLite's take. */
+const HOLDS_GRIDS: Readonly<Record<GraphContainer, (model: Model) => boolean | Promise<boolean>>> = {
+  onnx: (model) => opTypes(model).has("QuantizeLinear"),
+  tflite: async (model) =>
+    listSchemes(await takeGrids(model)).some(({ name, needsData }) => name === "w8a8" && !needsData),
+};
 
 /** The scheme of models without samples; convolutions of ONNX Runtime gain nothing from ranges found in each run. */
 const WITHOUT_SAMPLES: Readonly<Record<GraphContainer, (ops: ReadonlySet<string>) => string>> = {

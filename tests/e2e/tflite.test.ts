@@ -2,8 +2,8 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
-import { tensor } from "../../src/ir/build.ts";
-import type { Dim, Model, ValueInfo } from "../../src/ir/model.ts";
+import { float, floatTensor, node, tensor, tfliteModel, valueInfo } from "../../src/ir/build.ts";
+import type { Dim, Model, Node, ValueInfo } from "../../src/ir/model.ts";
 import { smallNet } from "../../src/lowering/tflite/small.case.ts";
 import { availableEngines } from "../../src/node/engines.ts";
 import { openModelFile } from "../../src/node/files.ts";
@@ -368,5 +368,33 @@ describe("what does not go together is refused in one sentence", () => {
       ["schemes", broken],
     ])
       await refused(folder, command, 1, /broken\.tflite.*:/);
+  });
+});
+
+describe("without a scheme and without samples", () => {
+  const fake = { attributes: { min: float(-1), max: float(1.55), num_bits: 8, narrow_range: 0 } };
+
+  /** A dense layer with the ranges that training left: of its input, and of its output or not. */
+  const trained = (last: readonly Node[]): Model =>
+    tfliteModel({
+      inputs: [valueInfo("x", "float32", [1, 8])],
+      outputs: [valueInfo("y", "float32", [1, 8])],
+      nodes: [
+        node("FAKE_QUANT", ["x"], ["x/fake"], fake),
+        node("FULLY_CONNECTED", ["x/fake", "w", ""], ["sum"]),
+        ...last,
+      ],
+      tensors: [floatTensor("w", [8, 8], samples([8, 8]).data as Float32Array)],
+      values: ["x/fake", "sum"].map((name) => valueInfo(name, "float32", [1, 8])),
+    });
+
+  it.each([
+    ["all ranges that integers need", "w8a8", [node("FAKE_QUANT", ["sum"], ["y"], fake)]],
+    ["one range too few", "w8a8-dynamic", [node("RELU", ["sum"], ["y"])]],
+  ] as const)("a model with %s becomes %s", async (_, scheme, last) => {
+    const { model, out } = await place(trained(last));
+    const json = await quantized([model, "-o", out]);
+    expect(json.scheme).toBe(scheme);
+    expect(json.findings).toContainEqual(expect.objectContaining({ code: "default-scheme" }));
   });
 });
