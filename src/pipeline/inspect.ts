@@ -7,7 +7,7 @@ import type { Site } from "../lowering/form.ts";
 import { FORMS } from "../lowering/index.ts";
 import { elementCount } from "../numeric/dtypes.ts";
 import { SCHEMES } from "../recipes/schemes.ts";
-import { holdsWeights } from "./plan.ts";
+import { holdsWeights, integerNodes } from "./plan.ts";
 import type { InspectReport, ModelSummary, OpSummary, PortSummary } from "./result.ts";
 
 const LARGEST = 10;
@@ -78,22 +78,24 @@ interface Gathered {
 
 function opSummaries(model: Model): readonly OpSummary[] {
   const constants = constantsOf(model);
+  const integers = integerNodes(model);
   const found = new Map<string, Gathered>();
   for (const { scope, graph } of graphs(model.graph))
     for (const node of graph.nodes) {
       const row = found.get(node.op) ?? { count: 0, weightBytes: 0, quantizable: 0, reasons: new Set<string>() };
       found.set(node.op, row);
-      gather(row, siteOf(model, constants, graph, scope, node));
+      gather(row, siteOf(model, constants, graph, scope, node), integers.has(node));
     }
   return [...found]
     .map(([op, { reasons, ...row }]) => ({ op, ...row, reasons: [...reasons].slice(0, MAX_REASONS) }))
     .sort((a, b) => b.weightBytes - a.weightBytes || b.count - a.count || a.op.localeCompare(b.op));
 }
 
-function gather(row: Gathered, site: Site): void {
+function gather(row: Gathered, site: Site, isInteger: boolean): void {
   row.count++;
   row.weightBytes += site.node.inputs.reduce((sum, name) => sum + (site.constant(name)?.data.size ?? 0), 0);
-  if (dialectOf(site.model).row(site.node)?.static(site.node).as === "compute" && holdsWeights(site)) {
+  const computes = dialectOf(site.model).row(site.node)?.static(site.node).as === "compute";
+  if (isInteger || (computes && holdsWeights(site))) {
     row.quantizable++;
     return;
   }

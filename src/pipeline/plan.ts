@@ -3,7 +3,7 @@
  * data; nothing is touched yet.
  */
 import { graphs, nodeLabel } from "../ir/edit.ts";
-import type { Model } from "../ir/model.ts";
+import type { Model, Node } from "../ir/model.ts";
 import type { Kept, NodePlan, Place, Plan } from "../ir/plan.ts";
 import { constantsOf, siteOf } from "../lowering/context.ts";
 import type { Site, WeightFit } from "../lowering/form.ts";
@@ -11,8 +11,8 @@ import { FORMS } from "../lowering/index.ts";
 import { byteLength, elementCount } from "../numeric/dtypes.ts";
 import { fail } from "../numeric/errors.ts";
 import type { NamedScheme, Step } from "../recipes/named-scheme.ts";
-import { type Recipe, ruleFor } from "../recipes/recipe.ts";
-import { schemeNamed } from "../recipes/schemes.ts";
+import { plainRecipe, type Recipe, ruleFor } from "../recipes/recipe.ts";
+import { SCHEMES, schemeNamed } from "../recipes/schemes.ts";
 import { weightGrid } from "./given-grids.ts";
 import { type Assigned, observedIn, planStatic, type StaticPlan } from "./plan-static.ts";
 
@@ -52,6 +52,17 @@ export function planModel(model: Model, recipe: Recipe): Plan {
     ...(recipe.scheme.float16 === undefined ? {} : { float16: recipe.scheme.float16 }),
     bytes: plannedBytes(model, stored),
   };
+}
+
+/** Nodes of the main graph that run in integers under some scheme. */
+export function integerNodes(model: Model): ReadonlySet<Node> {
+  const schemes = [...SCHEMES[model.container].values()].filter((scheme) => scheme.static !== undefined);
+  return new Set(
+    schemes.flatMap((scheme) => {
+      const recipe = plainRecipe(scheme);
+      return [...planStatic(model, assign(model, recipe), recipe.observer).taken];
+    }),
+  );
 }
 
 const keyOf = (place: Place): string => `${place.scope}\n${place.index}`;
