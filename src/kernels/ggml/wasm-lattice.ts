@@ -2,7 +2,7 @@
 
 import { SUPER } from "./format.ts";
 import type { GridName } from "./grids.ts";
-import { type Lattice, latticeOf, pointCode } from "./lattice.ts";
+import { type Lattice, latticeOf } from "./lattice.ts";
 import { found, type LatticeSearch, type SearchSuper } from "./lattice-search.ts";
 import { type Machine, startMachine, TABLES_AT, VALUES_AT, WEIGHTS_AT } from "./machine.ts";
 
@@ -14,7 +14,7 @@ interface Tables {
   /** Grid index of every point's code, or -1 - where its list begins. */
   readonly places: Int32Array;
   /** The neighbours of all points off the grid. */
-  readonly lists: Uint8Array;
+  readonly lists: Uint32Array;
 }
 
 /** Whether each level of a point's code is one that the codebook has. */
@@ -30,58 +30,40 @@ function* offGrid(lattice: Lattice): Iterable<number> {
     if (lattice.indexOf[code]! < 0 && isPoint(code, lattice, levels)) yield code;
 }
 
-/** Lists of a count and so many codes; places count in 16 bits. */
-function listsOfCodes(lattice: Lattice): Tables {
+/** Where the halves of every point of the codebook are in a table of eight bytes each, those of upper halves behind the others. */
+function offsets({ coordinates, bits, levels }: Lattice): Uint16Array {
+  const half = coordinates / 2;
+  const found = new Uint16Array((levels.length / coordinates) * 2);
+  for (let i = 0; i < levels.length; i++) found[Math.floor(i / half)]! |= levels[i]! << (3 + bits * (i % half));
+  const upper = half === 4 ? 2048 : 512;
+  for (let k = 1; k < found.length; k += 2) found[k]! += upper;
+  return found;
+}
+
+/** Lists of a count and so many points in 32 bits each, in which places count. */
+function tablesOf(lattice: Lattice): Tables {
   const places = Int32Array.from(lattice.indexOf);
+  const points = new Uint32Array(offsets(lattice).buffer);
   const lists: number[] = [];
   for (const code of offGrid(lattice)) {
     places[code] = -1 - lists.length;
     const neighbours = lattice.neighbours(code);
     lists.push(neighbours.length);
-    for (const index of neighbours) lists.push(pointCode(lattice, lattice.levels, index * lattice.coordinates));
+    for (const index of neighbours) lists.push(points[index]!);
   }
-  return { places, lists: new Uint8Array(Uint16Array.from(lists).buffer) };
+  return { places, lists: Uint32Array.from(lists) };
 }
 
-/** Eight neighbours, the last repeated, as bytes 2 l + 1: each coordinate of four of them side by side, twice, then each for itself. */
-function eight({ coordinates, levels }: Lattice, neighbours: Uint16Array, first: number): Uint8Array {
-  const bytes = new Uint8Array(64);
-  for (let k = 0; k < 8; k++) {
-    const point = neighbours[Math.min(first + k, neighbours.length - 1)]! * coordinates;
-    for (let i = 0; i < coordinates; i++) {
-      const odd = 2 * levels[point + i]! + 1;
-      bytes[16 * (k >> 2) + 4 * i + (k & 3)] = odd;
-      bytes[32 + 4 * k + i] = odd;
-    }
-  }
-  return bytes;
-}
-
-/** Lists of eights; places count in bytes, with the number of eights in the lowest six bits. */
-function listsOfEights(lattice: Lattice): Tables {
-  const places = Int32Array.from(lattice.indexOf);
-  const lists: Uint8Array[] = [];
-  for (const code of offGrid(lattice)) {
-    const neighbours = lattice.neighbours(code);
-    const count = Math.ceil(neighbours.length / 8);
-    places[code] = -1 - ((lists.length << 6) | count);
-    for (let k = 0; k < count; k++) lists.push(eight(lattice, neighbours, 8 * k));
-  }
-  const bytes = new Uint8Array(64 * lists.length);
-  for (const [k, one] of lists.entries()) bytes.set(one, 64 * k);
-  return { places, lists: bytes };
-}
-
-/** A machine with the codebook in its memory; the codes of points come first, for their alignment. */
+/** A machine with the codebook in its memory. */
 function startLattice(name: GridName): Machine {
   const lattice = latticeOf(name);
-  const { places, lists } = lattice.bits === 2 ? listsOfCodes(lattice) : listsOfEights(lattice);
+  const { places, lists } = tablesOf(lattice);
   const machine = startMachine(places.byteLength + lists.byteLength);
   const { memory } = machine.program;
   const listsAt = TABLES_AT + places.byteLength;
   new Int32Array(memory.buffer, TABLES_AT).set(places);
-  new Uint8Array(memory.buffer, listsAt).set(lists);
-  machine.program.setTables(TABLES_AT, listsAt);
+  new Uint32Array(memory.buffer, listsAt).set(lists);
+  machine.program.setTables(TABLES_AT, listsAt, lattice.coordinates);
   return machine;
 }
 

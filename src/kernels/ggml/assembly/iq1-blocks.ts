@@ -1,7 +1,8 @@
 /** Super-blocks of iq1_s and iq1_m, as in `iq1-s.ts` and `iq1-m.ts`. AssemblyScript. */
 import { narrow } from "./block";
 import { RESULT, trySplitsM, trySplitsS } from "./iq1";
-import { nearestOfEight, placeOf } from "./neighbours";
+import { nearestOfEight } from "./iq1-neighbours";
+import { placeOf } from "./neighbours";
 import { halfOf, nearest, storeHalf } from "./scalar";
 
 /** Weights of the super-block, and what the levels of its values stand for. */

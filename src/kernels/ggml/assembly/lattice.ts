@@ -1,7 +1,7 @@
 /** The search of the IQ2 and IQ3 types, as in `lattice-search.ts`. AssemblyScript. */
 import { narrow } from "./block";
 import { nearestInts } from "./lanes";
-import { nearestOfEight, placeOf, storeEight, storeNearestOfFour } from "./neighbours";
+import { forgetGroups, placeOf, setGroups, storeNearest } from "./neighbours";
 import { makeQp } from "./scalar";
 
 const MAGNITUDES: usize = 5120;
@@ -11,17 +11,22 @@ const ROOTS: usize = WEIGHTS + 128;
 const PRODUCTS: usize = ROOTS + 128;
 /** Levels l of the sub-block, as bytes 2 l + 1. */
 const LEVELS: usize = PRODUCTS + 128;
-const ON_GRID: usize = LEVELS + 32;
+/** Of every value its root and twice that times its magnitude, side by side. */
+const PAIRS: usize = 5696;
 /** What the search says of a super-block: grid indices, signs, which sub-blocks were zero, scales. */
 const INDICES: usize = 6144;
 const SIGNS: usize = INDICES + 128;
 const SKIPPED: usize = SIGNS + 32;
 const SCALES: usize = SKIPPED + 16;
-/** Of up to 32 tried scales: levels, which groups were on the grid, sums of w q x and w q q. */
+/** Of up to 32 tried scales: levels, sums of w q x and w q q, what is divided by the maximum, inverse scales, scales. */
 const TRIALS: usize = 36864;
-const TRIALS_ON_GRID: usize = TRIALS + 1024;
-const SUMS_QX: usize = TRIALS_ON_GRID + 256;
+const SUMS_QX: usize = TRIALS + 1024;
 const SUMS_Q2: usize = SUMS_QX + 128;
+const NUMERATORS: usize = SUMS_Q2 + 128;
+const INVERSES: usize = NUMERATORS + 128;
+const STEPS: usize = INVERSES + 128;
+/** Codes of the tried scales, group by group, 64 bytes each. */
+const CODES: usize = STEPS + 128;
 
 let coordinates: i32 = 8;
 let sub: i32 = 16;
@@ -29,11 +34,13 @@ let top: i32 = 3;
 let evenSigns: bool = false;
 let epsilon: f32 = 0;
 let steps: i32 = 9;
-let step: f32 = 0;
 /** 0 those off the grid, 1 all if any is off the grid, 2 all. */
 let refine: i32 = 0;
 let searchesMaximum: bool = false;
 let hasNoCode: bool = false;
+/** Of the sub-block at hand: the scale of least error so far, and a bit for each group whose code for it is off the grid. */
+let bestScale: f32 = 0;
+let offGrid: i32 = 0;
 
 export function setSearch(
   length: i32,
@@ -51,9 +58,10 @@ export function setSearch(
   evenSigns = even;
   epsilon = least;
   steps = stepCount;
-  step = stepSize;
   refine = refines;
   searchesMaximum = ownMaximum;
+  for (let k = 0; k < 32; k++) store<f32>(NUMERATORS + (k << 2), <f32>((top << 1) - 1) + <f32>(k - steps) * stepSize);
+  setGroups(MAGNITUDES, ROOTS, PAIRS);
 }
 
 function flipCheapest(x: usize, at: i32): i32 {
@@ -84,11 +92,13 @@ function splitSigns(x: usize, at: i32): i32 {
   return signs & 127;
 }
 
-/** Nearest levels of four values. */
+/** Nearest levels of four values; `fast` where their products with `id` are below 2^22. */
 // @inline
-function nearestLevels(id: v128, at: usize): v128 {
+function nearestLevels(id: v128, at: usize, fast: bool): v128 {
   const scaled = f32x4.sub(f32x4.mul(id, v128.load(MAGNITUDES + at)), f32x4.splat(1));
-  return nearestInts(f32x4.mul(f32x4.splat(0.5), scaled), i32x4.splat(0), i32x4.splat(top - 1));
+  if (!fast) return nearestInts(f32x4.mul(f32x4.splat(0.5), scaled), i32x4.splat(0), i32x4.splat(255));
+  // The last bit of 1.5 * 2^24 is 2: half of `scaled`, ties to even.
+  return i32x4.sub(f32x4.add(scaled, f32x4.splat(25165824)), i32x4.splat(0x4bc00000));
 }
 
 /** Codes of four groups of four levels, each in 32 bits. */
@@ -98,48 +108,60 @@ function codesOfFour(levels: v128): v128 {
   return v128.or(v128.and(pairs, i32x4.splat(63)), i32x4.shr_u(pairs, 10));
 }
 
-/** Gives eight values off the grid the best neighbour. Answers whether they were on the grid. */
-function settleEight(code: i32, at: i32, scale: f32, out: usize): bool {
-  const place = placeOf(code);
-  if (place >= 0) return true;
-  const values = f32x4.mul(f32x4.splat(scale), f32x4(1, 3, 5, 0));
-  const nearest = nearestOfEight(place, MAGNITUDES + (at << 2), ROOTS + (at << 2), values);
-  if (nearest < 0) hasNoCode = true;
-  else storeEight(out + at, nearest);
-  return false;
+/** Half the codes of two groups of eight levels, each in 32 bits. */
+// @inline
+function halfCodes(levels: v128): v128 {
+  return i32x4.shr_u(i32x4.mul(levels, i32x4.splat(0x01041040)), 24);
 }
 
-/** The same of four values. */
-function settleFour(code: i32, at: i32, scale: f32, out: usize): bool {
-  const place = placeOf(code);
-  if (place >= 0) return true;
-  if (!storeNearestOfFour(place, MAGNITUDES + (at << 2), ROOTS + (at << 2), scale, out + at)) hasNoCode = true;
-  return false;
-}
-
-/** Rounds the sub-block at a scale; which groups were on the grid goes to `onGrid`. */
-function round(id: f32, scale: f32, out: usize, onGrid: usize): void {
-  const factor = f32x4.splat(id);
-  for (let at = 0; at < sub; at += 16) {
-    const from = <usize>(at << 2);
-    const a = nearestLevels(factor, from);
-    const b = nearestLevels(factor, from + 16);
-    const levels = narrow(a, b, nearestLevels(factor, from + 32), nearestLevels(factor, from + 48));
+/** Rounds the sub-block at an inverse scale: levels go to `out`, codes to `codes`. */
+// @inline
+function round(inverse: f32, out: usize, codes: usize, fast: bool): void {
+  const id = f32x4.splat(inverse);
+  const most = i8x16.splat(<i8>(top - 1));
+  for (let at: usize = 0; at < <usize>sub; at += 16, codes += (16 * 64) / <usize>coordinates) {
+    const from = at << 2;
+    const a = nearestLevels(id, from, fast);
+    const b = nearestLevels(id, from + 16, fast);
+    const c = nearestLevels(id, from + 32, fast);
+    const levels = i8x16.min_u(narrow(a, b, c, nearestLevels(id, from + 48, fast)), most);
     v128.store(out + at, i8x16.add(i8x16.add(levels, levels), i8x16.splat(1)));
     if (coordinates === 8) {
-      const codes = i32x4.mul(levels, i32x4.splat(0x01041040));
-      const first = (i32x4.extract_lane(codes, 0) >>> 24) | ((i32x4.extract_lane(codes, 1) >>> 24) << 8);
-      const second = (i32x4.extract_lane(codes, 2) >>> 24) | ((i32x4.extract_lane(codes, 3) >>> 24) << 8);
-      store<u8>(onGrid + (at >> 3), settleEight(first, at, scale, out) ? 1 : 0);
-      store<u8>(onGrid + (at >> 3), settleEight(second, at + 8, scale, out) ? 1 : 0, 1);
+      const two = halfCodes(levels);
+      const whole = v128.or(two, i64x2.shr_u(two, 24));
+      v128.store16_lane(codes, whole, 0);
+      v128.store16_lane(codes, whole, 4, 64);
     } else {
-      const codes = codesOfFour(levels);
-      const k = onGrid + (at >> 2);
-      store<u8>(k, settleFour(i32x4.extract_lane(codes, 0), at, scale, out) ? 1 : 0);
-      store<u8>(k, settleFour(i32x4.extract_lane(codes, 1), at + 4, scale, out) ? 1 : 0, 1);
-      store<u8>(k, settleFour(i32x4.extract_lane(codes, 2), at + 8, scale, out) ? 1 : 0, 2);
-      store<u8>(k, settleFour(i32x4.extract_lane(codes, 3), at + 12, scale, out) ? 1 : 0, 3);
+      const four = codesOfFour(levels);
+      v128.store16_lane(codes, four, 0);
+      v128.store16_lane(codes, four, 2, 64);
+      v128.store16_lane(codes, four, 4, 128);
+      v128.store16_lane(codes, four, 6, 192);
     }
+  }
+}
+
+/** Rounds at `count` inverse scales, of which the last is the largest; `most` is the largest magnitude. */
+function roundAll(count: i32, most: f32): void {
+  const fast = load<f32>(INVERSES + ((count - 1) << 2)) * most < 4194304;
+  for (let k: usize = 0; k < <usize>count; k++) {
+    const inverse = load<f32>(INVERSES + (k << 2));
+    if (fast) round(inverse, TRIALS + (k << 5), CODES + (k << 1), true);
+    else round(inverse, TRIALS + (k << 5), CODES + (k << 1), false);
+  }
+}
+
+/** Gives a group the best neighbours under all scales whose code is off the grid. Neighbouring scales mostly have the same code. */
+function settle(group: usize, count: usize): void {
+  const codes = CODES + (group << 6);
+  const out = TRIALS + group * <usize>coordinates;
+  for (let k: usize = 0; k < count; ) {
+    const code = load<u16>(codes + (k << 1));
+    const first = k++;
+    while (k < count && load<u16>(codes + (k << 1)) === code) k++;
+    const place = placeOf(code);
+    if (place >= 0) continue;
+    if (!storeNearest(place, group, STEPS + (first << 2), k - first, out + (first << 5))) hasNoCode = true;
   }
 }
 
@@ -186,47 +208,61 @@ function sumTrials(trials: usize): void {
   }
 }
 
-/** Tries all scales; the levels of the best are in `LEVELS`. Answers the scale of least error. */
-function tryScales(most: f32, start: f32): f32 {
-  const count = 2 * steps + 1;
-  for (let k = 0; k < count; k++) {
-    const id: f32 = (<f32>((top << 1) - 1) + <f32>(k - steps) * step) / most;
-    round(id, 1 / id, TRIALS + (k << 5), TRIALS_ON_GRID + (k << 3));
+/** Puts the scales that are tried and their inverses into place. */
+function spreadScales(most: f32): void {
+  const divisor = f32x4.splat(most);
+  for (let at: usize = 0; at < 128; at += 16) {
+    const inverse = f32x4.div(v128.load(NUMERATORS + at), divisor);
+    v128.store(INVERSES + at, inverse);
+    v128.store(STEPS + at, f32x4.div(f32x4.splat(1), inverse));
   }
-  for (let k = 0; k < count; k += 4) {
-    sumTrials(TRIALS + (k << 5));
-    v128.store(SUMS_QX + (k << 2), sumsQx);
-    v128.store(SUMS_Q2 + (k << 2), sumsQ2);
-  }
-  let scale = start;
+}
+
+/** The trial of least error, -1 where none is better than nothing; its scale is in `bestScale`. */
+function bestTrial(count: i32): i32 {
   let best: f32 = 0;
   let chosen = -1;
   for (let k = 0; k < count; k++) {
     const qx = load<f32>(SUMS_QX + (k << 2));
     const q2 = load<f32>(SUMS_Q2 + (k << 2));
     if (!(q2 > 0 && qx * qx > best * q2)) continue;
-    scale = qx / q2;
-    best = scale * qx;
+    bestScale = qx / q2;
+    best = bestScale * qx;
     chosen = k;
   }
-  if (chosen < 0) return scale;
-  v128.store(LEVELS, v128.load(TRIALS + (chosen << 5)));
-  v128.store(LEVELS, v128.load(TRIALS + (chosen << 5), 16), 16);
-  store<u64>(ON_GRID, load<u64>(TRIALS_ON_GRID + (chosen << 3)));
-  return scale;
+  return chosen;
 }
 
-function needsRefinement(): bool {
-  if (refine === 2) return true;
-  for (let k = 0; k < sub / coordinates; k++) if (load<u8>(ON_GRID + k) === 0) return true;
-  return false;
+/** Tries all scales up to that of `most`; the levels of the best are in `LEVELS`, its groups off the grid in `offGrid`. */
+function tryScales(most: f32, largest: f32): void {
+  const count = 2 * steps + 1;
+  spreadScales(most);
+  roundAll(count, largest);
+  for (let group = 0; group < sub / coordinates; group++) settle(group, count);
+  for (let k = 0; k < count; k += 4) {
+    sumTrials(TRIALS + (k << 5));
+    v128.store(SUMS_QX + (k << 2), sumsQx);
+    v128.store(SUMS_Q2 + (k << 2), sumsQ2);
+  }
+  const chosen = bestTrial(count);
+  if (chosen < 0) return;
+  v128.store(LEVELS, v128.load(TRIALS + (chosen << 5)));
+  v128.store(LEVELS, v128.load(TRIALS + (chosen << 5), 16), 16);
+  offGrid = 0;
+  for (let group = 0; group < sub / coordinates; group++)
+    if (placeOf(load<u16>(CODES + (group << 6) + (chosen << 1))) < 0) offGrid |= 1 << group;
 }
 
 /** Levels again for the scale that was found, then the scale again for the levels. */
-function refineLevels(scale: f32): f32 {
-  round(1 / scale, scale, TRIALS, TRIALS_ON_GRID);
-  for (let at = 0, k = 0; at < sub; at += coordinates, k++)
-    if (refine !== 0 || load<u8>(ON_GRID + k) === 0) memory.copy(LEVELS + at, TRIALS + at, coordinates);
+function refineLevels(scale: f32, largest: f32): f32 {
+  store<f32>(INVERSES, 1 / scale);
+  store<f32>(STEPS, scale);
+  roundAll(1, largest);
+  for (let group = 0, at = 0; at < sub; at += coordinates, group++) {
+    if (refine === 0 && ((offGrid >> group) & 1) === 0) continue;
+    settle(group, 1);
+    memory.copy(LEVELS + at, TRIALS + at, coordinates);
+  }
   let qx: f32 = 0;
   let q2: f32 = 0;
   for (let i = 0; i < sub; i++) {
@@ -239,31 +275,31 @@ function refineLevels(scale: f32): f32 {
 
 /** Scale of a sub-block whose signs are split and whose weights are in place; -Infinity where it counts as zero. */
 function searchScale(): f32 {
-  let most = load<f32>(MAGNITUDES);
+  let largest = load<f32>(MAGNITUDES);
   for (let i = 1; i < sub; i++) {
     const magnitude = load<f32>(MAGNITUDES + (i << 2));
-    if (!(most > magnitude)) most = magnitude;
+    if (!(largest > magnitude)) largest = magnitude;
   }
-  if (most < epsilon || most === 0) return -Infinity;
-  let scale: f32 = most / <f32>((top << 1) - 1);
+  if (largest < epsilon || largest === 0) return -Infinity;
+  let most = largest;
+  bestScale = most / <f32>((top << 1) - 1);
   if (searchesMaximum) {
-    scale = makeQp(sub, top + 1, MAGNITUDES, TRIALS, WEIGHTS);
-    most = scale * <f32>top;
+    bestScale = makeQp(sub, top + 1, MAGNITUDES, TRIALS, WEIGHTS);
+    most = bestScale * <f32>top;
     if (most <= 0) return -Infinity;
   }
-  const begin: u32 = refine === 1 ? 0 : 0x01010101;
-  store<u32>(ON_GRID, begin);
-  store<u32>(ON_GRID, begin, 4);
-  scale = tryScales(most, scale);
-  return scale > 0 && needsRefinement() ? refineLevels(scale) : scale;
+  offGrid = refine === 1 ? 255 : 0;
+  forgetGroups();
+  tryScales(most, largest);
+  return bestScale > 0 && (refine === 2 || offGrid !== 0) ? refineLevels(bestScale, largest) : bestScale;
 }
 
 /** The code of a group of `LEVELS`. */
 function codeOf(at: usize): i32 {
   const levels = i8x16.shr_u(v128.load(LEVELS + at), 1);
   if (coordinates === 4) return i32x4.extract_lane(codesOfFour(levels), 0);
-  const codes = i32x4.mul(levels, i32x4.splat(0x01041040));
-  return (i32x4.extract_lane(codes, 0) >>> 24) | ((i32x4.extract_lane(codes, 1) >>> 24) << 8);
+  const codes = halfCodes(levels);
+  return i32x4.extract_lane(codes, 0) | (i32x4.extract_lane(codes, 1) << 8);
 }
 
 function searchSub(x: usize, index: i32): f32 {
@@ -271,8 +307,17 @@ function searchSub(x: usize, index: i32): f32 {
   for (let k = 0; k < sub / 8; k++) store<u8>(signs + k, <u8>splitSigns(x, 8 * k));
   for (let i: usize = 0; i < <usize>(sub << 2); i += 16) {
     const w = v128.load(WEIGHTS + i);
-    v128.store(ROOTS + i, f32x4.sqrt(w));
-    v128.store(PRODUCTS + i, f32x4.mul(w, v128.load(MAGNITUDES + i)));
+    const x = v128.load(MAGNITUDES + i);
+    const root = f32x4.sqrt(w);
+    v128.store(ROOTS + i, root);
+    v128.store(PRODUCTS + i, f32x4.mul(w, x));
+    const twice = f32x4.mul(root, f32x4.add(x, x));
+    v128.store(PAIRS + (i << 1), i8x16.shuffle(root, twice, 0, 1, 2, 3, 16, 17, 18, 19, 4, 5, 6, 7, 20, 21, 22, 23));
+    v128.store(
+      PAIRS + (i << 1),
+      i8x16.shuffle(root, twice, 8, 9, 10, 11, 24, 25, 26, 27, 12, 13, 14, 15, 28, 29, 30, 31),
+      16,
+    );
   }
   memory.fill(LEVELS, 1, 32);
   let scale = searchScale();

@@ -1,26 +1,75 @@
 /**
- * The points of a codebook: the one of a code, or of its neighbours the one of least weighted error. Tables are put into
- * memory by the caller. A code has the levels of a point side by side; levels l are kept as bytes 2 l + 1. AssemblyScript.
+ * The points of a codebook: the one of a code, or of its neighbours those of least weighted error. Tables are put into
+ * memory by the caller (`wasm-lattice.ts`). A code has the levels of a point side by side. AssemblyScript.
+ *
+ * Where level l stands for 2 l + 1, the error of a point q under a step s is sum(w (s q - x)^2), that is s (s A - B) + C
+ * with A = sum(w q^2), B = sum(2 w q x), C = sum(w x^2). A and B are sums over the halves of the point and do not depend
+ * on the step: tables by half are filled once, and s A - B ranks the points for four steps at a time. Only where the best
+ * two are so near that roundings could turn them round, errors are summed up as ggml sums them.
  */
-
-/** Costs of eight coordinates at up to four levels, or of four at eight. */
-const COSTS: usize = 40960;
-/** For each byte of a code about what its four coordinates cost, those of the lower byte first. */
-const LOWER: usize = COSTS + 128;
-const UPPER: usize = LOWER + 1024;
-/** More than 1 by more than all roundings of eight sums. */
-const SAFE: f32 = 1.000004;
-/** Lists up to this length are gone through without tables. */
-const FEW: u32 = 8;
 
 /** By the code of a point: its index in the codebook, or -1 - where its neighbours are. */
 let places: usize = 0;
-/** Two bits a level: of every point that is not in the codebook a count and so many codes. Three: eights, see `storeNearestOfFour`. */
+/** Of every point that is not in the codebook a count in 32 bits and so many points, each two offsets of 16 bits into a table. */
 let lists: usize = 0;
+/** Coordinates of half a point: 4 of two bits each, or 2 of three. */
+let half: usize = 4;
+/** Bytes of the entries of all lower halves in a table; those of the upper ones follow. */
+let halfBytes: usize = 2048;
 
-export function setTables(placesAt: usize, listsAt: usize): void {
+/** Bytes 2 l + 1 of half a point, by its offset in a table. */
+const ODDS: usize = 40960;
+/** Tables of A and B: four groups of eight coordinates or eight groups of four. */
+const TABLES: usize = 49152;
+/** By group: whether its table is filled, C, and the sum of its weights. */
+const FILLED: usize = 39936;
+const ENERGIES: usize = FILLED + 32;
+const TOTALS: usize = ENERGIES + 32;
+/** Where the points of four steps are in their list. */
+const CHOSEN: usize = TOTALS + 32;
+
+/** Values and weights of all groups, and of each value w and 2 w x side by side. */
+let values: usize = 0;
+let weights: usize = 0;
+let pairs: usize = 0;
+
+/** q^2 and q of all levels. */
+const LEVELS = memory.data<f32>([1, 1, 9, 3, 25, 5, 49, 7, 81, 9, 121, 11, 169, 13, 225, 15]);
+
+/** What all roundings of two errors come to, as a part of C and the lesser error: 294 of 2^-24 at most. */
+const ROUNDING: f32 = 1.0 / 32768.0;
+/** Within these nothing overflows, and what underflows is less than `ROUNDING` of the energy. */
+const LEAST_STEP: f32 = 1.0 / 1099511627776.0;
+const MOST_STEP: f32 = 1024;
+const MOST_VALUE: f32 = 16384;
+const LEAST_ENERGY: f32 = 7.888609052210118e-31;
+const MOST_ENERGY: f32 = 1.152921504606847e18;
+
+/** Tables for points of eight coordinates or four. */
+export function setTables(placesAt: usize, listsAt: usize, coordinates: usize): void {
   places = placesAt;
   lists = listsAt;
+  half = coordinates >> 1;
+  halfBytes = half === 4 ? 2048 : 512;
+  const bits = half === 4 ? 2 : 3;
+  for (let at: usize = 0; at < 2 * halfBytes; at += 8)
+    for (let i: usize = 0; i < half; i++) {
+      const level = (at >> (3 + bits * i)) & ((1 << bits) - 1);
+      store<u8>(ODDS + at + i, <u8>(2 * level + 1));
+    }
+}
+
+/** Where the groups are whose neighbours are asked for. */
+export function setGroups(valuesAt: usize, weightsAt: usize, pairsAt: usize): void {
+  values = valuesAt;
+  weights = weightsAt;
+  pairs = pairsAt;
+}
+
+/** Makes all tables be filled again when they are needed. */
+export function forgetGroups(): void {
+  v128.store(FILLED, i32x4.splat(0));
+  v128.store(FILLED, i32x4.splat(0), 16);
 }
 
 /** Index of a point, or -1 - where its neighbours are. */
@@ -29,176 +78,192 @@ export function placeOf(code: i32): i32 {
   return load<i32>(places + (code << 2));
 }
 
-/** Four levels of two bits as bytes 2 l + 1. */
+/** List of the neighbours at a place. */
 // @inline
-function odd(byte: u32): u32 {
-  const levels = (byte & 3) | ((byte & 12) << 6) | ((byte & 48) << 12) | ((byte & 192) << 18);
-  return (levels << 1) + 0x01010101;
+export function listOf(place: i32): usize {
+  return lists + ((-1 - place) << 2);
 }
 
-/** Costs of one coordinate at levels 0 to 2; `values` is what they stand for. */
+/** The same w and 2 w x times those of two levels. */
 // @inline
-function costs(x: usize, w: usize, values: v128): v128 {
-  const difference = f32x4.sub(values, v128.load32_splat(x));
-  return f32x4.mul(f32x4.mul(v128.load32_splat(w), difference), difference);
+function twoLevels(at: usize, level: usize): v128 {
+  return f32x4.mul(v128.load64_splat(at), v128.load(LEVELS + (level << 3)));
 }
 
-/** Sums of the costs of four coordinates for all 81 of their levels. */
+/** The same for one level, twice. */
 // @inline
-function fillSums(costsAt: usize, to: usize): void {
-  const first = v128.load(costsAt);
-  const a = f32x4.add(first, v128.load32_splat(costsAt, 16));
-  const b = f32x4.add(first, v128.load32_splat(costsAt, 20));
-  const c = f32x4.add(first, v128.load32_splat(costsAt, 24));
+function oneLevel(at: usize, level: usize): v128 {
+  return f32x4.mul(v128.load64_splat(at), v128.load64_splat(LEVELS + (level << 3)));
+}
+
+/** A and B of all levels of four coordinates. */
+function fillFours(at: usize, to: usize): void {
+  const low = twoLevels(at, 0);
+  const high = twoLevels(at, 2);
+  const a = oneLevel(at + 8, 0);
+  const b = oneLevel(at + 8, 1);
+  const c = oneLevel(at + 8, 2);
   for (let k: usize = 0; k < 3; k++)
     for (let j: usize = 0; j < 3; j++) {
-      const two = f32x4.splat(load<f32>(costsAt + (j << 2), 32) + load<f32>(costsAt + (k << 2), 48));
-      const at = to + (k << 8) + (j << 6);
-      v128.store(at, f32x4.add(a, two));
-      v128.store(at, f32x4.add(b, two), 16);
-      v128.store(at, f32x4.add(c, two), 32);
+      const two = f32x4.add(oneLevel(at + 24, k), oneLevel(at + 16, j));
+      const entry = to + (k << 9) + (j << 7);
+      v128.store(entry, f32x4.add(low, f32x4.add(a, two)));
+      v128.store(entry, f32x4.add(high, f32x4.add(a, two)), 16);
+      v128.store(entry, f32x4.add(low, f32x4.add(b, two)), 32);
+      v128.store(entry, f32x4.add(high, f32x4.add(b, two)), 48);
+      v128.store(entry, f32x4.add(low, f32x4.add(c, two)), 64);
+      v128.store(entry, f32x4.add(high, f32x4.add(c, two)), 80);
     }
 }
 
-// @inline
-function costAt(coordinate: usize, code: u32): f32 {
-  return load<f32>(COSTS + (coordinate << 4) + (((code >>> ((<u32>coordinate) << 1)) & 3) << 2));
+/** A and B of all levels of two coordinates. */
+function fillTwos(at: usize, to: usize): void {
+  const a = twoLevels(at, 0);
+  const b = twoLevels(at, 2);
+  const c = twoLevels(at, 4);
+  const d = twoLevels(at, 6);
+  for (let level: usize = 0; level < 8; level++, to += 64) {
+    const second = oneLevel(at + 8, level);
+    v128.store(to, f32x4.add(a, second));
+    v128.store(to, f32x4.add(b, second), 16);
+    v128.store(to, f32x4.add(c, second), 32);
+    v128.store(to, f32x4.add(d, second), 48);
+  }
 }
 
-/** Error of a point, its terms in order. */
 // @inline
-function errorOf(code: u32): f32 {
-  const four: f32 = costAt(0, code) + costAt(1, code) + costAt(2, code) + costAt(3, code);
-  return four + costAt(4, code) + costAt(5, code) + costAt(6, code) + costAt(7, code);
+function tableOf(group: usize): usize {
+  return TABLES + 2 * group * halfBytes;
 }
 
-/** The code of least error of a list, the first of equals; -1 where no error is finite. */
-function nearestOfFew(list: usize, end: usize): i32 {
+/** Fills the table of a group where that has not been done. */
+function prepare(group: usize): void {
+  if (load<u32>(FILLED + (group << 2)) !== 0) return;
+  store<u32>(FILLED + (group << 2), 1);
+  const from = pairs + ((group * half) << 4);
+  const to = tableOf(group);
+  if (half === 4) fillFours(from, to);
+  else fillTwos(from, to);
+  if (half === 4) fillFours(from + 32, to + halfBytes);
+  else fillTwos(from + 16, to + halfBytes);
+  let energy: f32 = 0;
+  let total: f32 = 0;
+  let most: f32 = 0;
+  for (let at = (group * half) << 3, end = at + (half << 3); at < end; at += 4) {
+    const x = load<f32>(values + at);
+    const w = load<f32>(weights + at);
+    energy += w * x * x;
+    total += w;
+    most = max(most, abs(x));
+  }
+  store<f32>(ENERGIES + (group << 2), most < MOST_VALUE ? energy : 0);
+  store<f32>(TOTALS + (group << 2), total);
+}
+
+/** Whether s A - B ranks the points of a group under steps up to those two, but for roundings. */
+function isRegular(group: usize, least: f32, most: f32): bool {
+  const energy = load<f32>(ENERGIES + (group << 2));
+  if (!(energy > LEAST_ENERGY && energy < MOST_ENERGY)) return false;
+  if (!(least > LEAST_STEP && most < MOST_STEP)) return false;
+  return load<f32>(TOTALS + (group << 2)) * most * most < MOST_ENERGY;
+}
+
+/** Error of a point as ggml sums it. */
+function errorOf(point: usize, x: usize, w: usize, step: f32): f32 {
+  let error: f32 = 0;
+  for (let side: usize = 0; side < 2; side++) {
+    const odds = ODDS + <usize>load<u16>(point + (side << 1));
+    for (let i: usize = 0; i < half; i++, x += 4, w += 4) {
+      const difference = step * <f32>load<u8>(odds + i) - load<f32>(x);
+      error += load<f32>(w) * difference * difference;
+    }
+  }
+  return error;
+}
+
+/** The point of least error of a list, the first of equals; 0 where no error is finite. Those that rank above `limit` are passed over. */
+function nearestExactly(list: usize, group: usize, step: f32, limit: f32): usize {
+  const x = values + ((group * half) << 3);
+  const w = weights + ((group * half) << 3);
+  const table = tableOf(group);
+  const end = list + 4 + (load<u32>(list) << 2);
   let least: f32 = f32.MAX_VALUE;
-  let best = -1;
-  for (let at = list; at < end; at += 2) {
-    const code = <u32>load<u16>(at, 2);
-    const error = errorOf(code);
+  let best: usize = 0;
+  for (let point = list + 4; point < end; point += 4) {
+    const low = table + <usize>load<u16>(point);
+    const high = table + <usize>load<u16>(point, 2);
+    const rank = step * (load<f32>(low) + load<f32>(high)) - (load<f32>(low, 4) + load<f32>(high, 4));
+    if (rank > limit) continue;
+    const error = errorOf(point, x, w, step);
     if (!(error < least)) continue;
     least = error;
-    best = <i32>code;
+    best = point;
   }
   return best;
 }
 
-/** The same: most are passed over by a sum of two table entries that is near their error. */
-function nearestOfMany(list: usize, end: usize): i32 {
-  fillSums(COSTS, LOWER);
-  fillSums(COSTS + 64, UPPER);
-  let least: f32 = f32.MAX_VALUE;
-  let limit = least;
-  let best = -1;
-  for (let at = list; at < end; at += 2) {
-    const code = <u32>load<u16>(at, 2);
-    if (load<f32>(LOWER + ((code & 255) << 2)) + load<f32>(UPPER + ((code >>> 8) << 2)) > limit) continue;
-    const error = errorOf(code);
-    if (!(error < least)) continue;
-    least = error;
-    limit = least * SAFE;
-    best = <i32>code;
+/** Puts the points that rank best under four steps into `CHOSEN`; of the bits `wanted`, those of which roundings decide are searched exactly. */
+function nearestOfFour(list: usize, group: usize, steps: usize, wanted: i32): void {
+  const table = tableOf(group);
+  const s = v128.load(steps);
+  const end = list + 4 + (load<u32>(list) << 2);
+  let best = f32x4.splat(Infinity);
+  let second = best;
+  let chosen = i32x4.splat(0);
+  for (let point = list + 4; point < end; point += 4) {
+    const low = v128.load64_splat(table + <usize>load<u16>(point));
+    const both = f32x4.add(low, v128.load64_splat(table + <usize>load<u16>(point, 2)));
+    const a = i8x16.shuffle(both, both, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3);
+    const b = i8x16.shuffle(both, both, 4, 5, 6, 7, 4, 5, 6, 7, 4, 5, 6, 7, 4, 5, 6, 7);
+    const rank = f32x4.sub(f32x4.mul(s, a), b);
+    second = f32x4.pmin(second, f32x4.pmax(rank, best));
+    chosen = v128.bitselect(i32x4.splat(<i32>point), chosen, f32x4.lt(rank, best));
+    best = f32x4.pmin(best, rank);
   }
-  return best;
+  v128.store(CHOSEN, chosen);
+  const energy = f32x4.div(v128.load32_splat(ENERGIES + (group << 2)), s);
+  const margin = f32x4.mul(f32x4.splat(ROUNDING), f32x4.add(best, f32x4.add(energy, energy)));
+  const limits = f32x4.add(best, margin);
+  const unsure = i32x4.bitmask(f32x4.le(second, limits)) & wanted;
+  if (unsure === 0) return;
+  v128.store(CHOSEN, limits, 16);
+  for (let k: usize = 0; k < 4; k++) {
+    if (((unsure >> <i32>k) & 1) === 0) continue;
+    const at = CHOSEN + (k << 2);
+    store<u32>(at, <u32>nearestExactly(list, group, load<f32>(steps + (k << 2)), load<f32>(at, 16)));
+  }
 }
 
-/** Of the neighbours at `place` of eight values at x with weights w: the code of least error, -1 where no error is finite. */
-export function nearestOfEight(place: i32, x: usize, w: usize, values: v128): i32 {
-  for (let i: usize = 0; i < 8; i++) v128.store(COSTS + (i << 4), costs(x + (i << 2), w + (i << 2), values));
-  const list = lists + ((-1 - place) << 1);
-  const count = <u32>load<u16>(list);
-  const end = list + ((<usize>count) << 1);
-  return count > FEW ? nearestOfMany(list, end) : nearestOfFew(list, end);
-}
-
-/** Eight levels of a code as bytes 2 l + 1. */
+/** Writes the levels of the point at `point` as bytes 2 l + 1. */
 // @inline
-export function storeEight(to: usize, code: i32): void {
-  store<u32>(to, odd(<u32>code & 255));
-  store<u32>(to, odd(<u32>code >>> 8), 4);
-}
-
-/** One coordinate's part of the errors of four neighbours. */
-// @inline
-function part(levels: v128, scale: v128, x: v128, w: v128): v128 {
-  const difference = f32x4.sub(f32x4.mul(scale, f32x4.convert_i32x4_s(levels)), x);
-  return f32x4.mul(f32x4.mul(w, difference), difference);
-}
-
-/** Errors of four neighbours whose levels stand in 16 bytes, those of each coordinate side by side. */
-// @inline
-function errors(
-  bytes: v128,
-  scale: v128,
-  x0: v128,
-  x1: v128,
-  x2: v128,
-  x3: v128,
-  w0: v128,
-  w1: v128,
-  w2: v128,
-  w3: v128,
-): v128 {
-  const low = i16x8.extend_low_i8x16_u(bytes);
-  const high = i16x8.extend_high_i8x16_u(bytes);
-  let error = part(i32x4.extend_low_i16x8_u(low), scale, x0, w0);
-  error = f32x4.add(error, part(i32x4.extend_high_i16x8_u(low), scale, x1, w1));
-  error = f32x4.add(error, part(i32x4.extend_low_i16x8_u(high), scale, x2, w2));
-  return f32x4.add(error, part(i32x4.extend_high_i16x8_u(high), scale, x3, w3));
-}
-
-/** Where the levels of the neighbours of an eight begin. */
-const PLACES = memory.data<i32>([32, 36, 40, 44]);
-
-// @inline
-function turned(a: v128): v128 {
-  return i8x16.shuffle(a, a, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7);
-}
-
-// @inline
-function swapped(a: v128): v128 {
-  return i8x16.shuffle(a, a, 4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11);
+function storeOdds(point: usize, to: usize): void {
+  const low = ODDS + <usize>load<u16>(point);
+  const high = ODDS + <usize>load<u16>(point, 2);
+  if (half === 4) {
+    store<u32>(to, load<u32>(low));
+    store<u32>(to, load<u32>(high), 4);
+  } else {
+    store<u16>(to, load<u16>(low));
+    store<u16>(to, load<u16>(high), 2);
+  }
 }
 
 /**
- * Of the neighbours at `place` of four values: writes the levels of least error, the first of equals; false where no error
- * is finite. They come in eights: twice 16 bytes as `errors` reads them, then four bytes each. The last one is repeated.
+ * Of the neighbours at `place` of a group: writes the levels of least error under `count` steps, the first of equals, 32
+ * bytes apart. False where no error is finite. Steps fall from the first to the last.
  */
-export function storeNearestOfFour(place: i32, x: usize, w: usize, step: f32, to: usize): bool {
-  const scale = f32x4.splat(step);
-  const x0 = v128.load32_splat(x);
-  const x1 = v128.load32_splat(x, 4);
-  const x2 = v128.load32_splat(x, 8);
-  const x3 = v128.load32_splat(x, 12);
-  const w0 = v128.load32_splat(w);
-  const w1 = v128.load32_splat(w, 4);
-  const w2 = v128.load32_splat(w, 8);
-  const w3 = v128.load32_splat(w, 12);
-  const first = lists + ((<usize>(-1 - place) >>> 6) << 6);
-  const end = first + ((<usize>(-1 - place) & 63) << 6);
-  let least = f32x4.splat(f32.MAX_VALUE);
-  let point = i32x4.splat(-1);
-  for (let at = first; at < end; at += 64) {
-    const places = i32x4.add(i32x4.splat(<i32>at), v128.load(PLACES));
-    const a = errors(v128.load(at), scale, x0, x1, x2, x3, w0, w1, w2, w3);
-    const b = errors(v128.load(at, 16), scale, x0, x1, x2, x3, w0, w1, w2, w3);
-    const isA = f32x4.lt(a, least);
-    least = v128.bitselect(a, least, isA);
-    point = v128.bitselect(places, point, isA);
-    const isB = f32x4.lt(b, least);
-    least = v128.bitselect(b, least, isB);
-    point = v128.bitselect(i32x4.add(places, i32x4.splat(16)), point, isB);
+export function storeNearest(place: i32, group: usize, steps: usize, count: usize, to: usize): bool {
+  const list = listOf(place);
+  prepare(group);
+  const regular = isRegular(group, load<f32>(steps + ((count - 1) << 2)), load<f32>(steps));
+  let all = true;
+  for (let k: usize = 0; k < count; k++, steps += 4, to += 32) {
+    const lane = k & 3;
+    if (!regular) store<u32>(CHOSEN + (lane << 2), <u32>nearestExactly(list, group, load<f32>(steps), Infinity));
+    else if (lane === 0) nearestOfFour(list, group, steps, count - k < 4 ? (1 << (<i32>(count - k))) - 1 : 15);
+    const point = <usize>load<u32>(CHOSEN + (lane << 2));
+    if (point === 0) all = false;
+    else storeOdds(point, to);
   }
-  let lowest = f32x4.pmin(least, turned(least));
-  lowest = f32x4.pmin(lowest, swapped(lowest));
-  if (!(f32x4.extract_lane(lowest, 0) < f32.MAX_VALUE)) return false;
-  // Of equal ones the first of the list.
-  let chosen = v128.or(point, f32x4.ne(least, lowest));
-  chosen = i32x4.min_u(chosen, turned(chosen));
-  chosen = i32x4.min_u(chosen, swapped(chosen));
-  store<u32>(to, load<u32>(<usize>i32x4.extract_lane(chosen, 0)));
-  return true;
+  return all;
 }
