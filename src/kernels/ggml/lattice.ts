@@ -38,33 +38,51 @@ function levelsOf(codes: readonly number[], coordinates: number, bits: number): 
   return levels;
 }
 
-/** Squared distances between a point and all grid points. */
-function distances(code: number, { levels, coordinates, bits }: Lattice): Int32Array {
+/** Squared distances between all halves of codes, those of one half side by side. */
+function halfDistances(half: number, bits: number): Uint8Array {
+  const size = 1 << (half * bits);
   const mask = (1 << bits) - 1;
-  const out = new Int32Array(levels.length / coordinates);
-  for (let k = 0, at = 0; k < out.length; k++)
-    for (let i = 0; i < coordinates; i++, at++) {
-      const difference = levels[at]! - ((code >> (bits * i)) & mask);
-      out[k] = out[k]! + difference * difference;
-    }
+  const out = new Uint8Array(size * size);
+  for (let i = 0; i < out.length; i++)
+    for (let shift = 0; shift < half * bits; shift += bits)
+      out[i]! += (((i >> shift) & mask) - ((i >> (shift + half * bits)) & mask)) ** 2;
   return out;
 }
 
-/** The smallest distance above `least`. */
-function nextDistance(far: Int32Array, least: number): number {
-  let next = Number.POSITIVE_INFINITY;
-  for (let k = 0; k < far.length; k++) if (far[k]! > least && far[k]! < next) next = far[k]!;
-  return next;
+/** Turns how often each distance occurs into where the first of it goes, for the `shells` smallest; answers how many those are and the largest of them. */
+function placeShells(counts: Uint32Array, shells: number): { count: number; limit: number } {
+  let count = 0;
+  for (let distance = 0, left = shells; distance < counts.length; distance++) {
+    const here = counts[distance]!;
+    counts[distance] = count;
+    count += here;
+    if (here > 0 && --left === 0) return { count, limit: distance };
+  }
+  return { count, limit: counts.length };
 }
 
-/** Indices of the `shells` smallest distances, shell by shell. */
-function nearest(far: Int32Array, shells: number): Uint16Array {
-  const found: number[] = [];
-  for (let shell = 0, distance = -1; shell < shells; shell++) {
-    distance = nextDistance(far, distance);
-    for (let k = 0; k < far.length; k++) if (far[k] === distance) found.push(k);
-  }
-  return Uint16Array.from(found);
+/** Finds for a code the points of the `shells` smallest distances, shell by shell, each in ascending order. */
+function finder(codes: readonly number[], bits: number, half: number, shells: number): (code: number) => Uint16Array {
+  const width = bits * half;
+  const size = 1 << width;
+  const apart = halfDistances(half, bits);
+  const lower = Uint8Array.from(codes, (code) => code & (size - 1));
+  const upper = Uint8Array.from(codes, (code) => code >> width);
+  const far = new Uint8Array(codes.length);
+  const counts = new Uint32Array(256);
+  return (code) => {
+    const [low, high] = [(code & (size - 1)) << width, (code >> width) << width];
+    counts.fill(0);
+    for (let k = 0; k < far.length; k++) {
+      const distance = apart[low + lower[k]!]! + apart[high + upper[k]!]!;
+      far[k] = distance;
+      counts[distance]!++;
+    }
+    const { count, limit } = placeShells(counts, shells);
+    const found = new Uint16Array(count);
+    for (let k = 0; k < far.length; k++) if (far[k]! <= limit) found[counts[far[k]!]!++] = k;
+    return found;
+  };
 }
 
 function makeLattice(grid: PackedGrid): Lattice {
@@ -74,14 +92,14 @@ function makeLattice(grid: PackedGrid): Lattice {
   const indexOf = new Int16Array(1 << (bits * coordinates)).fill(-1);
   for (let k = 0; k < codes.length; k++) indexOf[codes[k]!] = k;
   const known: (Uint16Array | undefined)[] = new Array(indexOf.length);
-  const lattice: Lattice = {
+  const find = finder(codes, bits, coordinates / 2, grid.shells);
+  return {
     coordinates,
     bits,
     levels: levelsOf(codes, coordinates, bits),
     indexOf,
-    neighbours: (code) => (known[code] ??= nearest(distances(code, lattice), grid.shells)),
+    neighbours: (code) => (known[code] ??= find(code)),
   };
-  return lattice;
 }
 
 const lattices = new Map<GridName, Lattice>();

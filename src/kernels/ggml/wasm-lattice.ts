@@ -44,14 +44,16 @@ function offsets({ coordinates, bits, levels }: Lattice): Uint16Array {
 function tablesOf(lattice: Lattice): Tables {
   const places = Int32Array.from(lattice.indexOf);
   const points = new Uint32Array(offsets(lattice).buffer);
-  const lists: number[] = [];
-  for (const code of offGrid(lattice)) {
-    places[code] = -1 - lists.length;
+  const codes = [...offGrid(lattice)];
+  const lists = new Uint32Array(codes.reduce((sum, code) => sum + 1 + lattice.neighbours(code).length, 0));
+  let at = 0;
+  for (const code of codes) {
     const neighbours = lattice.neighbours(code);
-    lists.push(neighbours.length);
-    for (const index of neighbours) lists.push(points[index]!);
+    places[code] = -1 - at;
+    lists[at++] = neighbours.length;
+    for (let k = 0; k < neighbours.length; k++) lists[at++] = points[neighbours[k]!]!;
   }
-  return { places, lists: Uint32Array.from(lists) };
+  return { places, lists };
 }
 
 /** A machine with the codebook in its memory. */

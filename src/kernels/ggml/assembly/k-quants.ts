@@ -18,8 +18,9 @@ import {
   weighSquares,
   X,
 } from "./lanes";
+import { makeQp } from "./make-qp";
 import { BYTES, packBits, packNibbles, packPairs } from "./pack";
-import { EPSILON, makeQp, nearest, ofHalf, storeHalf } from "./scalar";
+import { EPSILON, nearest, ofHalf, storeHalf } from "./scalar";
 
 const SUPER_BYTES: usize = 1024;
 

@@ -25,11 +25,16 @@ function magicNumber(): v128 {
 export let scales: v128 = f32x4.splat(0);
 export let mins: v128 = f32x4.splat(0);
 
-/** ggml's `nearest_int`, held in [low, high]. */
-export function nearestInts(value: v128, low: v128, high: v128): v128 {
+/** ggml's `nearest_int`. */
+// @inline
+export function nearestFour(value: v128): v128 {
   const pushed = f32x4.add(value, f32x4.splat(12582912));
-  const raw = i32x4.sub(v128.and(pushed, i32x4.splat(0x7fffff)), i32x4.splat(0x400000));
-  return i32x4.max_s(i32x4.min_s(raw, high), low);
+  return i32x4.sub(v128.and(pushed, i32x4.splat(0x7fffff)), i32x4.splat(0x400000));
+}
+
+/** The same, held in [low, high]. */
+export function nearestInts(value: v128, low: v128, high: v128): v128 {
+  return i32x4.max_s(i32x4.min_s(nearestFour(value), high), low);
 }
 
 /** The same as float32. */

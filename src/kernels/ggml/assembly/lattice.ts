@@ -1,8 +1,8 @@
 /** The search of the IQ2 and IQ3 types, as in `lattice-search.ts`. AssemblyScript. */
-import { narrow } from "./block";
+import { highest, narrow, smaller, spreadMax, spreadMin } from "./block";
 import { nearestInts } from "./lanes";
-import { forgetGroups, placeOf, setGroups, storeNearest } from "./neighbours";
-import { makeQp } from "./scalar";
+import { makeQp } from "./make-qp";
+import { forgetGroups, limitSteps, placeOf, setGroups, storeNearest } from "./neighbours";
 
 const MAGNITUDES: usize = 5120;
 const WEIGHTS: usize = MAGNITUDES + 128;
@@ -64,32 +64,44 @@ export function setSearch(
   setGroups(MAGNITUDES, ROOTS, PAIRS);
 }
 
-function flipCheapest(x: usize, at: i32): i32 {
+/** The first place of eight that costs least, one by one: costs may be no numbers. */
+function slowCheapest(a: v128, b: v128): i32 {
+  v128.store(TRIALS, a);
+  v128.store(TRIALS, b, 16);
   let cheapest = 0;
-  let least: f32 = 0;
-  for (let i = 0; i < 8; i++) {
-    const value = load<f32>(x + ((at + i) << 2));
-    const cost = load<f32>(WEIGHTS + ((at + i) << 2)) * value * value;
-    if (i > 0 && !(cost < least)) continue;
-    least = cost;
-    cheapest = i;
-  }
-  const place = MAGNITUDES + ((at + cheapest) << 2);
+  for (let i = 1; i < 8; i++) if (load<f32>(TRIALS + (i << 2)) < load<f32>(TRIALS + (cheapest << 2))) cheapest = i;
+  return cheapest;
+}
+
+/** Cost of the signs of four values. */
+// @inline
+function signCosts(x: v128, at: usize): v128 {
+  return f32x4.mul(f32x4.mul(v128.load(WEIGHTS + at), x), x);
+}
+
+/** Turns the magnitude negative whose sign costs least; answers its place. */
+function flipCheapest(x: usize, at: usize): i32 {
+  const a = signCosts(v128.load(x + at), at);
+  const b = signCosts(v128.load(x + at, 16), at + 16);
+  const least = spreadMin(smaller(a, b));
+  const isNumber = v128.and(f32x4.eq(a, a), f32x4.eq(b, b));
+  const isLeast = i32x4.bitmask(f32x4.eq(a, least)) | (i32x4.bitmask(f32x4.eq(b, least)) << 4);
+  const cheapest = i32x4.all_true(isNumber) ? ctz(isLeast) : slowCheapest(a, b);
+  const place = MAGNITUDES + at + ((<usize>cheapest) << 2);
   store<f32>(place, -load<f32>(place));
   return cheapest;
 }
 
 /** Magnitudes and sign bits of eight values. */
-function splitSigns(x: usize, at: i32): i32 {
-  let signs = 0;
-  for (let i = 0; i < 8; i++) {
-    const value = load<f32>(x + ((at + i) << 2));
-    if (value < 0) signs |= 1 << i;
-    store<f32>(MAGNITUDES + ((at + i) << 2), value < 0 ? -value : value);
-  }
+function splitSigns(x: usize, at: usize): i32 {
+  const a = v128.load(x + at);
+  const b = v128.load(x + at, 16);
+  v128.store(MAGNITUDES + at, f32x4.abs(a));
+  v128.store(MAGNITUDES + at, f32x4.abs(b), 16);
+  const zero = f32x4.splat(0);
+  const signs = i32x4.bitmask(f32x4.lt(a, zero)) | (i32x4.bitmask(f32x4.lt(b, zero)) << 4);
   if (!evenSigns) return signs;
-  if (popcnt(signs) & 1) signs ^= 1 << flipCheapest(x, at);
-  return signs & 127;
+  return (popcnt(signs) & 1 ? signs ^ (1 << flipCheapest(x, at)) : signs) & 127;
 }
 
 /** Nearest levels of four values; `fast` where their products with `id` are below 2^22. */
@@ -151,17 +163,28 @@ function roundAll(count: i32, most: f32): void {
   }
 }
 
+/** Bits of the first 32 codes of a group that differ from the next. */
+// @inline
+function changes(codes: usize): u32 {
+  const a = i16x8.ne(v128.load(codes), v128.load(codes, 2));
+  const b = i16x8.ne(v128.load(codes, 16), v128.load(codes, 18));
+  const c = i16x8.ne(v128.load(codes, 32), v128.load(codes, 34));
+  const d = i16x8.ne(v128.load(codes, 48), v128.load(codes, 50));
+  return <u32>i8x16.bitmask(i8x16.narrow_i16x8_s(a, b)) | ((<u32>i8x16.bitmask(i8x16.narrow_i16x8_s(c, d))) << 16);
+}
+
 /** Gives a group the best neighbours under all scales whose code is off the grid. Neighbouring scales mostly have the same code. */
-function settle(group: usize, count: usize): void {
+function settle(group: usize, count: u32): void {
   const codes = CODES + (group << 6);
   const out = TRIALS + group * <usize>coordinates;
-  for (let k: usize = 0; k < count; ) {
-    const code = load<u16>(codes + (k << 1));
-    const first = k++;
-    while (k < count && load<u16>(codes + (k << 1)) === code) k++;
-    const place = placeOf(code);
-    if (place >= 0) continue;
-    if (!storeNearest(place, group, STEPS + (first << 2), k - first, out + (first << 5))) hasNoCode = true;
+  const last: u32 = 1 << (count - 1);
+  let ends = (changes(codes) & (last - 1)) | last;
+  for (let first: usize = 0; ends !== 0; ends &= ends - 1) {
+    const end = <usize>ctz(ends) + 1;
+    const place = placeOf(load<u16>(codes + (first << 1)));
+    if (place < 0 && !storeNearest(place, group, STEPS + (first << 2), end - first, out + (first << 5)))
+      hasNoCode = true;
+    first = end;
   }
 }
 
@@ -216,6 +239,7 @@ function spreadScales(most: f32): void {
     v128.store(INVERSES + at, inverse);
     v128.store(STEPS + at, f32x4.div(f32x4.splat(1), inverse));
   }
+  limitSteps(load<f32>(STEPS, 124), load<f32>(STEPS));
 }
 
 /** The trial of least error, -1 where none is better than nothing; its scale is in `bestScale`. */
@@ -257,6 +281,7 @@ function tryScales(most: f32, largest: f32): void {
 function refineLevels(scale: f32, largest: f32): f32 {
   store<f32>(INVERSES, 1 / scale);
   store<f32>(STEPS, scale);
+  limitSteps(scale, scale);
   roundAll(1, largest);
   for (let group = 0, at = 0; at < sub; at += coordinates, group++) {
     if (refine === 0 && ((offGrid >> group) & 1) === 0) continue;
@@ -275,11 +300,7 @@ function refineLevels(scale: f32, largest: f32): f32 {
 
 /** Scale of a sub-block whose signs are split and whose weights are in place; -Infinity where it counts as zero. */
 function searchScale(): f32 {
-  let largest = load<f32>(MAGNITUDES);
-  for (let i = 1; i < sub; i++) {
-    const magnitude = load<f32>(MAGNITUDES + (i << 2));
-    if (!(largest > magnitude)) largest = magnitude;
-  }
+  const largest = f32x4.extract_lane(spreadMax(highest(MAGNITUDES, sub)), 0);
   if (largest < epsilon || largest === 0) return -Infinity;
   let most = largest;
   bestScale = most / <f32>((top << 1) - 1);
@@ -304,7 +325,7 @@ function codeOf(at: usize): i32 {
 
 function searchSub(x: usize, index: i32): f32 {
   const signs = SIGNS + (index * sub) / 8;
-  for (let k = 0; k < sub / 8; k++) store<u8>(signs + k, <u8>splitSigns(x, 8 * k));
+  for (let k = 0; k < sub / 8; k++) store<u8>(signs + k, <u8>splitSigns(x, (<usize>k) << 5));
   for (let i: usize = 0; i < <usize>(sub << 2); i += 16) {
     const w = v128.load(WEIGHTS + i);
     const x = v128.load(MAGNITUDES + i);

@@ -21,17 +21,19 @@ let halfBytes: usize = 2048;
 const ODDS: usize = 40960;
 /** Tables of A and B: four groups of eight coordinates or eight groups of four. */
 const TABLES: usize = 49152;
-/** By group: whether its table is filled, C, and the sum of its weights. */
+/** By group: whether its table is filled, and C, negative where s A - B does not rank. */
 const FILLED: usize = 39936;
 const ENERGIES: usize = FILLED + 32;
-const TOTALS: usize = ENERGIES + 32;
-/** Where the points of four steps are in their list. */
-const CHOSEN: usize = TOTALS + 32;
+/** Where the points of eight steps are in their list, and the ranks up to which others may be better. */
+const CHOSEN: usize = ENERGIES + 32;
+const LIMITS: usize = CHOSEN + 32;
 
 /** Values and weights of all groups, and of each value w and 2 w x side by side. */
 let values: usize = 0;
 let weights: usize = 0;
 let pairs: usize = 0;
+/** Whether all steps lie between those two. */
+let regularSteps: bool = false;
 
 /** q^2 and q of all levels. */
 const LEVELS = memory.data<f32>([1, 1, 9, 3, 25, 5, 49, 7, 81, 9, 121, 11, 169, 13, 225, 15]);
@@ -42,6 +44,7 @@ const ROUNDING: f32 = 1.0 / 32768.0;
 const LEAST_STEP: f32 = 1.0 / 1099511627776.0;
 const MOST_STEP: f32 = 1024;
 const MOST_VALUE: f32 = 16384;
+const MOST_WEIGHT: f32 = 1099511627776;
 const LEAST_ENERGY: f32 = 7.888609052210118e-31;
 const MOST_ENERGY: f32 = 1.152921504606847e18;
 
@@ -64,6 +67,11 @@ export function setGroups(valuesAt: usize, weightsAt: usize, pairsAt: usize): vo
   values = valuesAt;
   weights = weightsAt;
   pairs = pairsAt;
+}
+
+/** Whether s A - B ranks points under steps from `least` to `most`. */
+export function limitSteps(least: f32, most: f32): void {
+  regularSteps = least > LEAST_STEP && most < MOST_STEP;
 }
 
 /** Makes all tables be filled again when they are needed. */
@@ -146,26 +154,23 @@ function prepare(group: usize): void {
   else fillTwos(from, to);
   if (half === 4) fillFours(from + 32, to + halfBytes);
   else fillTwos(from + 16, to + halfBytes);
+  store<f32>(ENERGIES + (group << 2), energyOf((group * half) << 3));
+}
+
+/** C of the group at `from`, -1 where something of it is too large or too small for `ROUNDING`. */
+function energyOf(from: usize): f32 {
   let energy: f32 = 0;
-  let total: f32 = 0;
+  let weight: f32 = 0;
   let most: f32 = 0;
-  for (let at = (group * half) << 3, end = at + (half << 3); at < end; at += 4) {
+  for (let at = from; at < from + (half << 3); at += 4) {
     const x = load<f32>(values + at);
     const w = load<f32>(weights + at);
     energy += w * x * x;
-    total += w;
+    weight = max(weight, w);
     most = max(most, abs(x));
   }
-  store<f32>(ENERGIES + (group << 2), most < MOST_VALUE ? energy : 0);
-  store<f32>(TOTALS + (group << 2), total);
-}
-
-/** Whether s A - B ranks the points of a group under steps up to those two, but for roundings. */
-function isRegular(group: usize, least: f32, most: f32): bool {
-  const energy = load<f32>(ENERGIES + (group << 2));
-  if (!(energy > LEAST_ENERGY && energy < MOST_ENERGY)) return false;
-  if (!(least > LEAST_STEP && most < MOST_STEP)) return false;
-  return load<f32>(TOTALS + (group << 2)) * most * most < MOST_ENERGY;
+  const isRegular = energy > LEAST_ENERGY && energy < MOST_ENERGY && weight < MOST_WEIGHT && most < MOST_VALUE;
+  return isRegular ? energy : -1;
 }
 
 /** Error of a point as ggml sums it. */
@@ -202,35 +207,58 @@ function nearestExactly(list: usize, group: usize, step: f32, limit: f32): usize
   return best;
 }
 
-/** Puts the points that rank best under four steps into `CHOSEN`; of the bits `wanted`, those of which roundings decide are searched exactly. */
-function nearestOfFour(list: usize, group: usize, steps: usize, wanted: i32): void {
+/** Keeps limits and points of four steps; answers the steps for which roundings decide, as bits. */
+// @inline
+function keepFour(at: usize, steps: usize, energy: v128, best: v128, second: v128, chosen: v128): i32 {
+  const energies = f32x4.div(energy, v128.load(steps));
+  const margin = f32x4.mul(f32x4.splat(ROUNDING), f32x4.add(best, f32x4.add(energies, energies)));
+  const limits = f32x4.add(best, margin);
+  v128.store(CHOSEN + at, chosen);
+  v128.store(LIMITS + at, limits);
+  return i32x4.bitmask(f32x4.le(second, limits));
+}
+
+/** Puts the points that rank best under eight steps into `CHOSEN`. Answers as `keepFour` does. */
+function rankEight(list: usize, group: usize, steps: usize): i32 {
   const table = tableOf(group);
-  const s = v128.load(steps);
+  const s0 = v128.load(steps);
+  const s1 = v128.load(steps, 16);
   const end = list + 4 + (load<u32>(list) << 2);
-  let best = f32x4.splat(Infinity);
-  let second = best;
-  let chosen = i32x4.splat(0);
+  let best0 = f32x4.splat(Infinity);
+  let best1 = best0;
+  let second0 = best0;
+  let second1 = best0;
+  let chosen0 = i32x4.splat(0);
+  let chosen1 = chosen0;
   for (let point = list + 4; point < end; point += 4) {
     const low = v128.load64_splat(table + <usize>load<u16>(point));
     const both = f32x4.add(low, v128.load64_splat(table + <usize>load<u16>(point, 2)));
     const a = i8x16.shuffle(both, both, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3);
     const b = i8x16.shuffle(both, both, 4, 5, 6, 7, 4, 5, 6, 7, 4, 5, 6, 7, 4, 5, 6, 7);
-    const rank = f32x4.sub(f32x4.mul(s, a), b);
-    second = f32x4.pmin(second, f32x4.pmax(rank, best));
-    chosen = v128.bitselect(i32x4.splat(<i32>point), chosen, f32x4.lt(rank, best));
-    best = f32x4.pmin(best, rank);
+    const points = i32x4.splat(<i32>point);
+    const rank0 = f32x4.sub(f32x4.mul(s0, a), b);
+    second0 = f32x4.pmin(second0, f32x4.pmax(rank0, best0));
+    chosen0 = v128.bitselect(points, chosen0, f32x4.lt(rank0, best0));
+    best0 = f32x4.pmin(best0, rank0);
+    const rank1 = f32x4.sub(f32x4.mul(s1, a), b);
+    second1 = f32x4.pmin(second1, f32x4.pmax(rank1, best1));
+    chosen1 = v128.bitselect(points, chosen1, f32x4.lt(rank1, best1));
+    best1 = f32x4.pmin(best1, rank1);
   }
-  v128.store(CHOSEN, chosen);
-  const energy = f32x4.div(v128.load32_splat(ENERGIES + (group << 2)), s);
-  const margin = f32x4.mul(f32x4.splat(ROUNDING), f32x4.add(best, f32x4.add(energy, energy)));
-  const limits = f32x4.add(best, margin);
-  const unsure = i32x4.bitmask(f32x4.le(second, limits)) & wanted;
-  if (unsure === 0) return;
-  v128.store(CHOSEN, limits, 16);
-  for (let k: usize = 0; k < 4; k++) {
-    if (((unsure >> <i32>k) & 1) === 0) continue;
-    const at = CHOSEN + (k << 2);
-    store<u32>(at, <u32>nearestExactly(list, group, load<f32>(steps + (k << 2)), load<f32>(at, 16)));
+  const energy = v128.load32_splat(ENERGIES + (group << 2));
+  const first = keepFour(0, steps, energy, best0, second0, chosen0);
+  return first | (keepFour(16, steps + 16, energy, best1, second1, chosen1) << 4);
+}
+
+/** Puts the points of least error under up to eight steps into `CHOSEN`, 0 where no error is finite. */
+function nearestOfEight(list: usize, group: usize, steps: usize, count: usize): void {
+  let unsure = (1 << (<i32>count)) - 1;
+  const regular = regularSteps && load<f32>(ENERGIES + (group << 2)) > 0;
+  if (regular) unsure &= rankEight(list, group, steps);
+  for (; unsure !== 0; unsure &= unsure - 1) {
+    const at = (<usize>ctz(unsure)) << 2;
+    const limit = regular ? load<f32>(LIMITS + at) : Infinity;
+    store<u32>(CHOSEN + at, <u32>nearestExactly(list, group, load<f32>(steps + at), limit));
   }
 }
 
@@ -250,20 +278,20 @@ function storeOdds(point: usize, to: usize): void {
 
 /**
  * Of the neighbours at `place` of a group: writes the levels of least error under `count` steps, the first of equals, 32
- * bytes apart. False where no error is finite. Steps fall from the first to the last.
+ * bytes apart. False where no error is finite.
  */
 export function storeNearest(place: i32, group: usize, steps: usize, count: usize, to: usize): bool {
   const list = listOf(place);
   prepare(group);
-  const regular = isRegular(group, load<f32>(steps + ((count - 1) << 2)), load<f32>(steps));
   let all = true;
-  for (let k: usize = 0; k < count; k++, steps += 4, to += 32) {
-    const lane = k & 3;
-    if (!regular) store<u32>(CHOSEN + (lane << 2), <u32>nearestExactly(list, group, load<f32>(steps), Infinity));
-    else if (lane === 0) nearestOfFour(list, group, steps, count - k < 4 ? (1 << (<i32>(count - k))) - 1 : 15);
-    const point = <usize>load<u32>(CHOSEN + (lane << 2));
-    if (point === 0) all = false;
-    else storeOdds(point, to);
+  for (let k: usize = 0; k < count; k += 8, steps += 32) {
+    const n = min(8, count - k);
+    nearestOfEight(list, group, steps, n);
+    for (let at: usize = 0; at < n << 2; at += 4, to += 32) {
+      const point = <usize>load<u32>(CHOSEN + at);
+      if (point === 0) all = false;
+      else storeOdds(point, to);
+    }
   }
   return all;
 }

@@ -1,4 +1,4 @@
-/** Scalars: halves, ggml's nearest_int, and the search for the scale of scales. AssemblyScript, compiled by scripts/build-wasm.js. */
+/** Scalars: halves and ggml's nearest_int. AssemblyScript, compiled by scripts/build-wasm.js. */
 
 /** Groups whose largest magnitude is below count as zero (`GROUP_MAX_EPS`). */
 export const EPSILON: f32 = 1e-15;
@@ -35,78 +35,4 @@ export function storeHalf(at: usize, value: f32): f32 {
 /** ggml's `nearest_int`. */
 export function nearest(value: f32): i32 {
   return <i32>(reinterpret<u32>(value + 12582912) & 0x7fffff) - 0x400000;
-}
-
-let sumlx: f32 = 0;
-let suml2: f32 = 0;
-
-function positiveError(n: i32, top: i32, x: usize, weights: usize, iscale: f32, wrapped: bool): f32 {
-  const scale: f32 = 1 / iscale;
-  let error: f32 = 0;
-  for (let i = 0; i < n; i++) {
-    const value = load<f32>(x + (i << 2));
-    const raw = nearest(iscale * value);
-    const l = wrapped ? raw & 255 : min(raw, top);
-    const difference = value - scale * <f32>l;
-    error += load<f32>(weights + (i << 2)) * difference * difference;
-  }
-  return error;
-}
-
-/** One round over all codes, each moved where that lessens the error. */
-function improve(n: i32, top: i32, x: usize, codes: usize, weights: usize): bool {
-  let changed = false;
-  for (let i = 0; i < n; i++) {
-    const w = load<f32>(weights + (i << 2));
-    const value = load<f32>(x + (i << 2));
-    const old = <i32>load<u8>(codes + i);
-    let slx = sumlx - w * value * <f32>old;
-    let sl2 = suml2 - w * <f32>old * <f32>old;
-    if (!(slx > 0 && sl2 > 0)) continue;
-    const l = min(nearest((value * sl2) / slx), top);
-    if (l === old) continue;
-    slx += w * value * <f32>l;
-    sl2 += w * <f32>l * <f32>l;
-    if (!(slx * slx * suml2 > sumlx * sumlx * sl2)) continue;
-    store<u8>(codes + i, <u8>l);
-    sumlx = slx;
-    suml2 = sl2;
-    changed = true;
-  }
-  return changed;
-}
-
-/** `make_qp_quants`: scale and byte codes of [0, top] of n floats. */
-export function makeQp(n: i32, top: i32, x: usize, codes: usize, weights: usize): f32 {
-  let most: f32 = 0;
-  for (let i = 0; i < n; i++) {
-    const value = load<f32>(x + (i << 2));
-    if (!(most > value)) most = value;
-  }
-  if (most < EPSILON) {
-    memory.fill(codes, 0, n);
-    return 0;
-  }
-  let chosen: f32 = <f32>top / most;
-  let best = positiveError(n, top, x, weights, chosen, true);
-  for (let step = -4; step <= 4; step++) {
-    if (step === 0) continue;
-    const iscale: f32 = (<f32>0.1 * <f32>step + <f32>top) / most;
-    const error = positiveError(n, top, x, weights, iscale, false);
-    if (!(error < best)) continue;
-    best = error;
-    chosen = iscale;
-  }
-  sumlx = 0;
-  suml2 = 0;
-  for (let i = 0; i < n; i++) {
-    const value = load<f32>(x + (i << 2));
-    const w = load<f32>(weights + (i << 2));
-    const l = min(nearest(chosen * value), top);
-    store<u8>(codes + i, <u8>l);
-    sumlx += w * value * <f32>l;
-    suml2 += w * <f32>l * <f32>l;
-  }
-  for (let round = 0; round < 5 && improve(n, top, x, codes, weights); round++) {}
-  return suml2 > 0 ? sumlx / suml2 : 0;
 }
