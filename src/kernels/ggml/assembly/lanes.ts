@@ -272,24 +272,38 @@ export function makeQkxAbsolute(n: i32, top: i32, first: f32, step: f32, steps: 
   makeQkxWith(n, top, first, step, steps, true, to);
 }
 
+/** Sums of w x l and w l l under two scales. */
 let sumlx: v128 = f32x4.splat(0);
 let suml2: v128 = f32x4.splat(0);
+let sumlxOther: v128 = f32x4.splat(0);
+let suml2Other: v128 = f32x4.splat(0);
 
-/** Sums of w x l and w l l under a scale. Right for values whose magnitude is at most that of the scale's peak. */
+/**
+ * Both sums under two scales, whose chains of sums do not wait for each other. Right for values whose magnitude is at most
+ * that of the scale's peak.
+ */
 // @inline
-function sumSigned(end: usize, low: v128, high: v128, iscale: v128): void {
+function sumSigned(end: usize, low: v128, high: v128, iscale: v128, other: v128): void {
   const magic = magicNumber();
   let lx = f32x4.splat(0);
-  let l2 = f32x4.splat(0);
-  for (let at: usize = 0; at < end; at += 32) {
-    const a = roundWithin(f32x4.mul(iscale, v128.load(X + at)), low, high, magic);
-    const b = roundWithin(f32x4.mul(iscale, v128.load(X + at, 16)), low, high, magic);
-    lx = f32x4.add(f32x4.add(lx, f32x4.mul(v128.load(WX + at), a)), f32x4.mul(v128.load(WX + at, 16), b));
-    l2 = f32x4.add(l2, f32x4.mul(f32x4.mul(v128.load(W + at), a), a));
-    l2 = f32x4.add(l2, f32x4.mul(f32x4.mul(v128.load(W + at, 16), b), b));
+  let l2 = lx;
+  let lxOther = lx;
+  let l2Other = lx;
+  for (let at: usize = 0; at < end; at += 16) {
+    const x = v128.load(X + at);
+    const w = v128.load(W + at);
+    const wx = v128.load(WX + at);
+    const l = roundWithin(f32x4.mul(iscale, x), low, high, magic);
+    lx = f32x4.add(lx, f32x4.mul(wx, l));
+    l2 = f32x4.add(l2, f32x4.mul(f32x4.mul(w, l), l));
+    const m = roundWithin(f32x4.mul(other, x), low, high, magic);
+    lxOther = f32x4.add(lxOther, f32x4.mul(wx, m));
+    l2Other = f32x4.add(l2Other, f32x4.mul(f32x4.mul(w, m), m));
   }
   sumlx = lx;
   suml2 = l2;
+  sumlxOther = lxOther;
+  suml2Other = l2Other;
 }
 
 /** The value of largest magnitude of each group, the first of equals. */
@@ -309,29 +323,51 @@ function signedLevel(at: usize, iscale: v128, top: i32, none: v128): v128 {
   return v128.andnot(i32x4.add(l, i32x4.splat(top)), none);
 }
 
+/** Of the scales tried so far the inverse of the best, itself, and how good it is. */
+let chosen: v128 = f32x4.splat(0);
+let bestScale: v128 = f32x4.splat(0);
+let bestScore: v128 = f32x4.splat(0);
+
+/** Takes a scale with those sums where it is better. */
+// @inline
+function offer(iscale: v128, lx: v128, l2: v128): void {
+  const grows = f32x4.gt(f32x4.mul(lx, lx), f32x4.mul(bestScore, l2));
+  const better = v128.and(f32x4.gt(l2, f32x4.splat(0)), grows);
+  const scale = f32x4.div(lx, l2);
+  chosen = v128.bitselect(iscale, chosen, better);
+  bestScale = v128.bitselect(scale, bestScale, better);
+  bestScore = v128.bitselect(f32x4.mul(scale, lx), bestScore, better);
+}
+
+/** Steps of a tenth after the first two scales; the last one twice, since they are tried in pairs. */
+const STEPS = memory.data<f32>([-8, -7, -6, -5, -4, -3, -2, -1, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9]);
+
+/** Inverse of the scale that maps the peak so many tenths beyond the lowest code. */
+// @inline
+function inverse(top: i32, step: f32, peak: v128): v128 {
+  return f32x4.div(f32x4.splat(-(<f32>top + <f32>0.1 * step)), peak);
+}
+
 // @inline
 function makeQxWith(n: i32, top: i32, to: usize): void {
   const end = <usize>(n << 4);
-  const zero = f32x4.splat(0);
   const low = f32x4.splat(<f32>-top);
   const high = f32x4.splat(<f32>(top - 1));
   const peak = peaks(end);
   const none = f32x4.lt(f32x4.abs(peak), f32x4.splat(EPSILON));
   for (let at: usize = 0; at < end; at += 16) v128.store(WX + at, f32x4.mul(v128.load(W + at), v128.load(X + at)));
-  let chosen = f32x4.div(f32x4.splat(<f32>-top), peak);
-  sumSigned(end, low, high, chosen);
-  let scale = v128.andnot(f32x4.div(sumlx, suml2), f32x4.eq(suml2, zero));
-  let best = f32x4.mul(scale, sumlx);
-  for (let step = -9; step <= 9; step++) {
-    if (step === 0) continue;
-    const iscale = f32x4.div(f32x4.splat(-(<f32>top + <f32>0.1 * <f32>step)), peak);
-    sumSigned(end, low, high, iscale);
-    const lx = sumlx;
-    const l2 = suml2;
-    const better = v128.and(f32x4.gt(l2, zero), f32x4.gt(f32x4.mul(lx, lx), f32x4.mul(best, l2)));
-    chosen = v128.bitselect(iscale, chosen, better);
-    scale = v128.bitselect(f32x4.div(lx, l2), scale, better);
-    best = v128.bitselect(f32x4.mul(scale, lx), best, better);
+  chosen = inverse(top, 0, peak);
+  const lowest = inverse(top, -9, peak);
+  sumSigned(end, low, high, chosen, lowest);
+  bestScale = v128.andnot(f32x4.div(sumlx, suml2), f32x4.eq(suml2, f32x4.splat(0)));
+  bestScore = f32x4.mul(bestScale, sumlx);
+  offer(lowest, sumlxOther, suml2Other);
+  for (let step = STEPS; step < STEPS + 72; step += 8) {
+    const a = inverse(top, load<f32>(step), peak);
+    const b = inverse(top, load<f32>(step, 4), peak);
+    sumSigned(end, low, high, a, b);
+    offer(a, sumlx, suml2);
+    offer(b, sumlxOther, suml2Other);
   }
   for (let at: usize = 0; at < end; at += 64, to += 4) {
     const a = signedLevel(at, chosen, top, none);
@@ -340,7 +376,7 @@ function makeQxWith(n: i32, top: i32, to: usize): void {
     const d = signedLevel(at + 48, chosen, top, none);
     storeBytes(a, b, c, d, to, n);
   }
-  scales = v128.andnot(scale, none);
+  scales = v128.andnot(bestScale, none);
 }
 
 /** `make_qx_quants`: codes at `to`, with `top` added (0 where the group is zero), and `scales` of x = scale * l. */
