@@ -69,7 +69,7 @@ export interface Program {
   encodeMxfp4(src: number, dst: number, blocks: number): void;
   encodeNvfp4(src: number, dst: number, blocks: number): void;
   encodeIq1(src: number, dst: number, blocks: number, weights: number, isM: number): number;
-  setTables(places: number, lists: number, coordinates: number): void;
+  setTables(places: number, lists: number, coordinates: number, longest: number): void;
   setSearch(
     sub: number,
     top: number,

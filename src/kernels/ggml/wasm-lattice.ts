@@ -15,6 +15,8 @@ interface Tables {
   readonly places: Int32Array;
   /** The neighbours of all points off the grid. */
   readonly lists: Uint32Array;
+  /** How many neighbours the longest list has. */
+  readonly longest: number;
 }
 
 /** Whether each level of a point's code is one that the codebook has. */
@@ -47,25 +49,27 @@ function tablesOf(lattice: Lattice): Tables {
   const codes = [...offGrid(lattice)];
   const lists = new Uint32Array(codes.reduce((sum, code) => sum + 1 + lattice.neighbours(code).length, 0));
   let at = 0;
+  let longest = 0;
   for (const code of codes) {
     const neighbours = lattice.neighbours(code);
     places[code] = -1 - at;
     lists[at++] = neighbours.length;
+    longest = Math.max(longest, neighbours.length);
     for (let k = 0; k < neighbours.length; k++) lists[at++] = points[neighbours[k]!]!;
   }
-  return { places, lists };
+  return { places, lists, longest };
 }
 
 /** A machine with the codebook in its memory. */
 function startLattice(name: GridName): Machine {
   const lattice = latticeOf(name);
-  const { places, lists } = tablesOf(lattice);
+  const { places, lists, longest } = tablesOf(lattice);
   const machine = startMachine(places.byteLength + lists.byteLength);
   const { memory } = machine.program;
   const listsAt = TABLES_AT + places.byteLength;
   new Int32Array(memory.buffer, TABLES_AT).set(places);
   new Uint32Array(memory.buffer, listsAt).set(lists);
-  machine.program.setTables(TABLES_AT, listsAt, lattice.coordinates);
+  machine.program.setTables(TABLES_AT, listsAt, lattice.coordinates, longest);
   return machine;
 }
 
@@ -96,26 +100,38 @@ export function latticeMachine(name: GridName, start: () => Machine = () => star
 /** Every codebook has one search. */
 const machineFor = (search: LatticeSearch): Machine => latticeMachine(search.grid, () => startSearch(search));
 
-/** `found` from the program's memory: indices, signs, skipped sub-blocks, scales, one behind the other. */
-function readFound({ buffer }: { readonly buffer: ArrayBuffer }): void {
-  let at = FOUND_AT;
-  found.indices.set(new Uint16Array(buffer, at, found.indices.length));
-  at += found.indices.byteLength;
-  found.signs.set(new Uint8Array(buffer, at, found.signs.length));
-  at += found.signs.byteLength;
-  found.skipped.set(new Uint8Array(buffer, at, found.skipped.length));
-  at += found.skipped.byteLength;
-  found.scales.set(new Float32Array(buffer, at, found.scales.length));
+/** What the program found, where it lies: indices, signs, skipped sub-blocks, scales, one behind the other. */
+function viewsOn(buffer: ArrayBuffer): typeof found {
+  const indices = new Uint16Array(buffer, FOUND_AT, found.indices.length);
+  const signs = new Uint8Array(buffer, indices.byteOffset + indices.byteLength, found.signs.length);
+  const skipped = new Uint8Array(buffer, signs.byteOffset + signs.byteLength, found.skipped.length);
+  const scales = new Float32Array(buffer, skipped.byteOffset + skipped.byteLength, found.scales.length);
+  return { indices, signs, skipped, scales };
+}
+
+const views = new WeakMap<Machine, typeof found>();
+
+function readFound(machine: Machine): void {
+  let view = views.get(machine);
+  if (view === undefined) {
+    view = viewsOn(machine.program.memory.buffer);
+    views.set(machine, view);
+  }
+  found.indices.set(view.indices);
+  found.signs.set(view.signs);
+  found.skipped.set(view.skipped);
+  found.scales.set(view.scales);
 }
 
 /** `searchSuper` in WebAssembly, the same operations in the same order. */
 export const searchSuperWasm: SearchSuper = (search, x, from, importance, weightsFrom) => {
-  const { program, values, weights } = machineFor(search);
+  const machine = machineFor(search);
+  const { program, values, weights } = machine;
   values.set(x.subarray(from, from + SUPER));
   if (importance !== undefined) weights.set(importance.subarray(weightsFrom, weightsFrom + SUPER));
   const { sigma2, raisesSquares } = search;
   const weightsAt = importance === undefined ? 0 : WEIGHTS_AT;
   const most = program.searchSuper(VALUES_AT, weightsAt, sigma2, +(raisesSquares && importance === undefined));
-  readFound(program.memory);
+  readFound(machine);
   return most;
 };

@@ -403,12 +403,15 @@ function startSet(set: usize): v128 {
     peak = v128.bitselect(x, peak, f32x4.gt(f32x4.abs(x), f32x4.abs(peak)));
   }
   const iscale = f32x4.div(f32x4.splat(-4), peak);
+  const low = f32x4.splat(-4);
+  const high = f32x4.splat(3);
+  const magic = magicNumber();
   let lx = f32x4.splat(0);
   let l2 = f32x4.splat(0);
   for (let at = src; at < src + SET; at += 16) {
     const x = v128.load(at);
     const w = f32x4.mul(x, x);
-    const l = nearestWithin(f32x4.mul(iscale, x), i32x4.splat(-4), i32x4.splat(3));
+    const l = roundWithin(f32x4.mul(iscale, x), low, high, magic);
     v128.store(at, l, 1024);
     lx = f32x4.add(lx, f32x4.mul(f32x4.mul(w, x), l));
     l2 = f32x4.add(l2, f32x4.mul(f32x4.mul(w, l), l));

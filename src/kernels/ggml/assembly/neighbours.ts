@@ -17,6 +17,9 @@ let half: usize = 4;
 /** Bytes of the entries of all lower halves in a table; those of the upper ones follow. */
 let halfBytes: usize = 2048;
 
+/** All bits of the number of a point in its list, counted from 1. */
+let numbers: i32 = 511;
+
 /** Bytes 2 l + 1 of half a point, by its offset in a table. */
 const ODDS: usize = 40960;
 /** Tables of A and B: four groups of eight coordinates or eight groups of four. */
@@ -48,8 +51,9 @@ const MOST_WEIGHT: f32 = 1099511627776;
 const LEAST_ENERGY: f32 = 7.888609052210118e-31;
 const MOST_ENERGY: f32 = 1.152921504606847e18;
 
-/** Tables for points of eight coordinates or four. */
-export function setTables(placesAt: usize, listsAt: usize, coordinates: usize): void {
+/** Tables for points of eight coordinates or four; no list has more than `longest` points. */
+export function setTables(placesAt: usize, listsAt: usize, coordinates: usize, longest: i32): void {
+  numbers = (1 << (32 - clz(longest))) - 1;
   places = placesAt;
   lists = listsAt;
   half = coordinates >> 1;
@@ -209,45 +213,50 @@ function nearestExactly(list: usize, group: usize, step: f32, limit: f32): usize
 
 /** Keeps limits and points of four steps; answers the steps for which roundings decide, as bits. */
 // @inline
-function keepFour(at: usize, steps: usize, energy: v128, best: v128, second: v128, chosen: v128): i32 {
+function keepFour(at: usize, steps: usize, energy: v128, best: v128, second: v128, list: usize): i32 {
   const energies = f32x4.div(energy, v128.load(steps));
-  const margin = f32x4.mul(f32x4.splat(ROUNDING), f32x4.add(best, f32x4.add(energies, energies)));
-  const limits = f32x4.add(best, margin);
-  v128.store(CHOSEN + at, chosen);
+  const rounded = f32x4.mul(f32x4.splat(ROUNDING), f32x4.add(best, f32x4.add(energies, energies)));
+  // The numbers move two ranks by so much of the lesser one.
+  const numbered = f32x4.mul(f32x4.splat(<f32>(numbers + 1) / 4194304), f32x4.abs(best));
+  const limits = f32x4.add(best, f32x4.add(rounded, numbered));
+  const index = v128.and(best, i32x4.splat(numbers));
+  v128.store(CHOSEN + at, i32x4.add(i32x4.splat(<i32>list), i32x4.shl(index, 2)));
   v128.store(LIMITS + at, limits);
   return i32x4.bitmask(f32x4.le(second, limits));
 }
 
-/** Puts the points that rank best under eight steps into `CHOSEN`. Answers as `keepFour` does. */
+/**
+ * Puts the points that rank best under eight steps into `CHOSEN`. Answers as `keepFour` does. The lowest bits of a rank
+ * become the number of its point.
+ */
 function rankEight(list: usize, group: usize, steps: usize): i32 {
   const table = tableOf(group);
   const s0 = v128.load(steps);
   const s1 = v128.load(steps, 16);
   const end = list + 4 + (load<u32>(list) << 2);
-  let best0 = f32x4.splat(Infinity);
+  const one = i32x4.splat(1);
+  const mask = i32x4.splat(~numbers);
+  let best0 = f32x4.splat(f32.MAX_VALUE);
   let best1 = best0;
   let second0 = best0;
   let second1 = best0;
-  let chosen0 = i32x4.splat(0);
-  let chosen1 = chosen0;
+  let number = i32x4.splat(0);
   for (let point = list + 4; point < end; point += 4) {
     const low = v128.load64_splat(table + <usize>load<u16>(point));
     const both = f32x4.add(low, v128.load64_splat(table + <usize>load<u16>(point, 2)));
     const a = i8x16.shuffle(both, both, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3);
     const b = i8x16.shuffle(both, both, 4, 5, 6, 7, 4, 5, 6, 7, 4, 5, 6, 7, 4, 5, 6, 7);
-    const points = i32x4.splat(<i32>point);
-    const rank0 = f32x4.sub(f32x4.mul(s0, a), b);
+    number = i32x4.add(number, one);
+    const rank0 = v128.or(v128.and(f32x4.sub(f32x4.mul(s0, a), b), mask), number);
     second0 = f32x4.pmin(second0, f32x4.pmax(rank0, best0));
-    chosen0 = v128.bitselect(points, chosen0, f32x4.lt(rank0, best0));
     best0 = f32x4.pmin(best0, rank0);
-    const rank1 = f32x4.sub(f32x4.mul(s1, a), b);
+    const rank1 = v128.or(v128.and(f32x4.sub(f32x4.mul(s1, a), b), mask), number);
     second1 = f32x4.pmin(second1, f32x4.pmax(rank1, best1));
-    chosen1 = v128.bitselect(points, chosen1, f32x4.lt(rank1, best1));
     best1 = f32x4.pmin(best1, rank1);
   }
   const energy = v128.load32_splat(ENERGIES + (group << 2));
-  const first = keepFour(0, steps, energy, best0, second0, chosen0);
-  return first | (keepFour(16, steps + 16, energy, best1, second1, chosen1) << 4);
+  const first = keepFour(0, steps, energy, best0, second0, list);
+  return first | (keepFour(16, steps + 16, energy, best1, second1, list) << 4);
 }
 
 /** Puts the points of least error under up to eight steps into `CHOSEN`, 0 where no error is finite. */
