@@ -1,5 +1,5 @@
 /** Super-blocks of iq1_s and iq1_m, as in `iq1-s.ts` and `iq1-m.ts`. AssemblyScript. */
-import { narrow } from "./block";
+import { largest, narrow } from "./block";
 import { RESULT, trySplitsM, trySplitsS } from "./iq1";
 import { nearestOfEight } from "./iq1-neighbours";
 import { placeOf } from "./neighbours";
@@ -75,18 +75,23 @@ function sumSorted(x: usize, w: usize): void {
   }
 }
 
+/** Lanes of a value of either half: its w x and w count there. */
+const HALVES = memory.data<i32>([-1, -1, 0, 0, 0, 0, -1, -1]);
+
 /** iq1_m: 17 sums each of w x and w of both halves, 24 floats apart. */
 function sumHalves(x: usize, w: usize): void {
-  for (let row: usize = 0; row < 384; row += 96) store<f32>(SUMS + row, 0);
-  for (let j: usize = 0; j < 16; j++) {
+  let sum = f32x4.splat(0);
+  for (let at: usize = SUMS, j: usize = 0; ; at += 4, j++) {
+    v128.store32_lane(at, sum, 0);
+    v128.store32_lane(at, sum, 2, 96);
+    v128.store32_lane(at, sum, 1, 192);
+    v128.store32_lane(at, sum, 3, 288);
+    if (j === 16) break;
     const i = <usize>load<u8>(ORDER + j);
-    const mine: usize = SUMS + (i < 8 ? 0 : 96) + (j << 2);
-    const other: usize = SUMS + (i < 8 ? 96 : 0) + (j << 2);
-    const weight = load<f32>(w + (i << 2));
-    store<f32>(mine, load<f32>(mine) + weight * load<f32>(x + (i << 2)), 4);
-    store<f32>(mine, load<f32>(mine, 192) + weight, 196);
-    store<f32>(other, load<f32>(other), 4);
-    store<f32>(other, load<f32>(other, 192), 196);
+    const weight = v128.load32_splat(w + (i << 2));
+    const product = f32x4.mul(weight, v128.load32_splat(x + (i << 2)));
+    const both = i8x16.shuffle(product, weight, 0, 1, 2, 3, 16, 17, 18, 19, 8, 9, 10, 11, 24, 25, 26, 27);
+    sum = f32x4.add(sum, v128.and(both, v128.load(HALVES + ((i >> 3) << 4))));
   }
 }
 
@@ -125,6 +130,14 @@ function valuesOf(k: i32, n: usize): usize {
   return SHIFTED + ((<usize>down) << 4);
 }
 
+/** What the levels in the four lowest pairs of bits of a code stand for. */
+// @inline
+function fourValues(levels: v128, code: i32): v128 {
+  const pairs = i32x4.shr_u(i32x4.mul(i32x4.splat(code & 255), i32x4(64, 16, 4, 1)), 6);
+  const places = i32x4.mul(v128.and(pairs, i32x4.splat(3)), i32x4.splat(0x04040404));
+  return i8x16.swizzle(levels, i32x4.add(places, i32x4.splat(0x03020100)));
+}
+
 /** Puts each group on the grid, `CODES` become indices and `VALUES` are filled. True if all were on it. */
 function toGrid(x: usize, w: usize, n: usize, values: usize): bool {
   let all = true;
@@ -134,17 +147,16 @@ function toGrid(x: usize, w: usize, n: usize, values: usize): bool {
     const place = placeOf(code);
     if (place < 0) {
       all = false;
-      const at = (<usize>k) << 5;
-      const near = nearestOfEight(place, x + at, w + at, f32x4.mul(f32x4.splat(scale), v128.load(table)));
+      const from = (<usize>k) << 5;
+      const near = nearestOfEight(place, x + from, w + from, f32x4.mul(f32x4.splat(scale), v128.load(table)));
       if (near < 0) hasNoCode = true;
       else code = near;
     }
     store<u16>(CODES + (k << 1), <u16>placeOf(code));
-    for (let i: usize = 0; i < 8; i++)
-      store<f32>(
-        values + ((<usize>k) << 5) + (i << 2),
-        load<f32>(table + ((<usize>((code >>> ((<i32>i) << 1)) & 3)) << 2)),
-      );
+    const at = values + ((<usize>k) << 5);
+    const levels = v128.load(table);
+    v128.store(at, fourValues(levels, code));
+    v128.store(at, fourValues(levels, code >> 8), 16);
   }
   return all;
 }
@@ -167,12 +179,7 @@ function searchSub(x: usize, sub: usize, n: usize, epsilon: f32): bool {
   const at = (sub * n) << 2;
   x += at;
   const w = WEIGHTS + at;
-  let most = abs(load<f32>(x));
-  for (let i: usize = 1; i < n; i++) {
-    const magnitude = abs(load<f32>(x + (i << 2)));
-    if (!(most > magnitude)) most = magnitude;
-  }
-  if (most < epsilon) return false;
+  if (f32x4.extract_lane(largest(x, <i32>n), 0) < epsilon) return false;
   rank(x, n);
   if (n === 32) sumSorted(x, w);
   else sumHalves(x, w);
