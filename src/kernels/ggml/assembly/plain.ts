@@ -45,21 +45,40 @@ function bfloatOf(word: u32): u32 {
   return (word + 0x7fff + ((word >>> 16) & 1)) >>> 16;
 }
 
+/** The nearest bfloat16 of eight values, none of them NaN: the lower 16 bits carry into the upper ones, ties to even. */
 // @inline
-function bfloats(x: v128): v128 {
-  const odd = v128.and(i32x4.shr_u(x, 16), i32x4.splat(1));
-  return i32x4.shr_u(i32x4.add(i32x4.add(x, i32x4.splat(0x7fff)), odd), 16);
+function bfloats(a: v128, b: v128, below: v128): v128 {
+  const low = i8x16.shuffle(a, b, 0, 1, 4, 5, 8, 9, 12, 13, 16, 17, 20, 21, 24, 25, 28, 29);
+  const high = i8x16.shuffle(a, b, 2, 3, 6, 7, 10, 11, 14, 15, 18, 19, 22, 23, 26, 27, 30, 31);
+  // Half the sum with 0x7fff and the last bit that stays: its uppermost bit is the carry.
+  const odd = i16x8.shr_u(i16x8.shl(high, 15), 15);
+  return i16x8.add(high, i16x8.shr_u(i16x8.avgr_u(low, i16x8.add(odd, below)), 15));
+}
+
+/** 0x7fff less the one that an average adds. */
+const BELOW = memory.data<u16>([0x7ffe]);
+
+function encodeBfloatsSlowly(src: usize, dst: usize, count: i32): void {
+  for (let i = 0; i < count; i++, src += 4, dst += 2) store<u16>(dst, <u16>bfloatOf(load<u32>(src)));
 }
 
 export function encodeBfloat(src: usize, dst: usize, count: i32): void {
+  const below = v128.load16_splat(BELOW);
   let i = 0;
-  for (; i + 8 <= count; i += 8, src += 32, dst += 16) {
+  for (; i + 16 <= count; i += 16, src += 64, dst += 32) {
     const a = v128.load(src);
     const b = v128.load(src, 16);
-    if (hasNaN(a, b)) for (let k = 0; k < 8; k++) store<u16>(dst + (k << 1), <u16>bfloatOf(load<u32>(src + (k << 2))));
-    else v128.store(dst, i16x8.narrow_i32x4_u(bfloats(a), bfloats(b)));
+    const c = v128.load(src, 32);
+    const d = v128.load(src, 48);
+    // A sum is NaN where a value is, or where infinite ones of both signs meet.
+    const sum = f32x4.add(f32x4.add(a, b), f32x4.add(c, d));
+    if (v128.any_true(f32x4.ne(sum, sum))) encodeBfloatsSlowly(src, dst, 16);
+    else {
+      v128.store(dst, bfloats(a, b, below));
+      v128.store(dst, bfloats(c, d, below), 16);
+    }
   }
-  for (; i < count; i++, src += 4, dst += 2) store<u16>(dst, <u16>bfloatOf(load<u32>(src)));
+  encodeBfloatsSlowly(src, dst, count - i);
 }
 
 /** Float32 of four halves in 32 bits each; a NaN keeps its payload. */
