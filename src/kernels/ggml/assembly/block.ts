@@ -1,7 +1,10 @@
 /** Extremes of blocks and bytes of codes: what the encoders without a search share. AssemblyScript. */
 
-/** 2^23: adding it leaves an integer of [0, 2^23) in the low bits of a float32. */
-const MAGIC: f32 = 8388608;
+/**
+ * 2^23: adding it leaves an integer of [0, 2^23) in the low bits of a float32. In memory: a constant vector would be put
+ * together again in every turn of a loop.
+ */
+const MAGIC = memory.data<f32>([8388608]);
 
 // @inline
 export function bigger(a: v128, b: v128): v128 {
@@ -90,7 +93,8 @@ export function narrow(a: v128, b: v128, c: v128, d: v128): v128 {
 /** Four integers of [0, 2^23) that are float32. */
 // @inline
 export function whole(x: v128): v128 {
-  return i32x4.sub(f32x4.add(x, f32x4.splat(MAGIC)), f32x4.splat(MAGIC));
+  const magic = v128.load32_splat(MAGIC);
+  return i32x4.sub(f32x4.add(x, magic), magic);
 }
 
 /** Sixteen integers of [0, 255] that are float32 as bytes. */

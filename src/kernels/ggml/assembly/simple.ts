@@ -49,55 +49,59 @@ function pack(codes: usize, to: usize, bits: i32): usize {
   return to + 16;
 }
 
-/** Codes of four values as float32, not above `top`. */
+/** Of 4 and of 5 bits what is added before rounding down and the highest code; then the same of codes above a minimum. */
+const ROUNDING = memory.data<f32>([8.5, 15, 16.5, 31, 0.5]);
+const SIXTEEN = memory.data<f32>([16]);
+
+/** Codes of four values as float32; those above a minimum do not pass the highest one. */
 // @inline
-function code(at: usize, affine: bool, least: v128, id: v128, offset: f32, top: f32): v128 {
+function code(at: usize, bits: i32, affine: bool, least: v128, id: v128): v128 {
+  const rounding = affine ? ROUNDING + 16 : bits === 4 ? ROUNDING : ROUNDING + 8;
   const x = v128.load(at);
   const scaled = f32x4.mul(affine ? f32x4.sub(x, least) : x, id);
-  return f32x4.pmin(f32x4.floor(f32x4.add(scaled, f32x4.splat(offset))), f32x4.splat(top));
+  const floor = f32x4.floor(f32x4.add(scaled, v128.load32_splat(rounding)));
+  return affine ? floor : f32x4.pmin(floor, v128.load32_splat(rounding, 4));
 }
 
 /** Codes of four values and, times 16, those of the four that are 16 behind them. */
 // @inline
-function pair(at: usize, affine: bool, least: v128, id: v128, offset: f32, top: f32): v128 {
-  const high = code(at + 64, affine, least, id, offset, top);
-  return f32x4.add(code(at, affine, least, id, offset, top), f32x4.mul(high, f32x4.splat(16)));
+function pair(at: usize, affine: bool, least: v128, id: v128): v128 {
+  const high = f32x4.mul(code(at + 64, 4, affine, least, id), v128.load32_splat(SIXTEEN));
+  return f32x4.add(code(at, 4, affine, least, id), high);
 }
 
 /** Codes of 4 bits of a block. */
 // @inline
-function storeNibbles(src: usize, to: usize, affine: bool, least: v128, id: v128, offset: f32): void {
-  const a = pair(src, affine, least, id, offset, 15);
-  const b = pair(src + 16, affine, least, id, offset, 15);
-  const c = pair(src + 32, affine, least, id, offset, 15);
-  const d = pair(src + 48, affine, least, id, offset, 15);
-  v128.store(to, narrowWhole(a, b, c, d));
+function storeNibbles(src: usize, to: usize, affine: bool, least: v128, id: v128): void {
+  const a = pair(src, affine, least, id);
+  const b = pair(src + 16, affine, least, id);
+  const c = pair(src + 32, affine, least, id);
+  v128.store(to, narrowWhole(a, b, c, pair(src + 48, affine, least, id)));
 }
 
 /** Sixteen codes of 5 bits. */
 // @inline
-function sixteen(at: usize, affine: bool, least: v128, id: v128, offset: f32): v128 {
-  const a = code(at, affine, least, id, offset, 31);
-  const b = code(at + 16, affine, least, id, offset, 31);
-  const c = code(at + 32, affine, least, id, offset, 31);
-  const d = code(at + 48, affine, least, id, offset, 31);
-  return narrowWhole(a, b, c, d);
+function sixteen(at: usize, affine: bool, least: v128, id: v128): v128 {
+  const a = code(at, 5, affine, least, id);
+  const b = code(at + 16, 5, affine, least, id);
+  const c = code(at + 32, 5, affine, least, id);
+  return narrowWhole(a, b, c, code(at + 48, 5, affine, least, id));
 }
 
 /** Codes of 5 bits of a block. */
 // @inline
-function storeFive(src: usize, to: usize, affine: bool, least: v128, id: v128, offset: f32): void {
-  const a = sixteen(src, affine, least, id, offset);
-  const b = sixteen(src + 64, affine, least, id, offset);
+function storeFive(src: usize, to: usize, affine: bool, least: v128, id: v128): void {
+  const a = sixteen(src, affine, least, id);
+  const b = sixteen(src + 64, affine, least, id);
   const high = <u32>i8x16.bitmask(i16x8.shl(a, 3)) | ((<u32>i8x16.bitmask(i16x8.shl(b, 3))) << 16);
   store<u32>(to, high);
   v128.store(to, joinNibbles(a, b), 4);
 }
 
 // @inline
-function storeCodes(src: usize, to: usize, bits: i32, affine: bool, least: v128, id: v128, offset: f32): void {
-  if (bits === 4) storeNibbles(src, to, affine, least, id, offset);
-  else storeFive(src, to, affine, least, id, offset);
+function storeCodes(src: usize, to: usize, bits: i32, affine: bool, least: v128, id: v128): void {
+  if (bits === 4) storeNibbles(src, to, affine, least, id);
+  else storeFive(src, to, affine, least, id);
 }
 
 // @inline
@@ -107,7 +111,7 @@ function signedBlock(src: usize, dst: usize, bits: i32): void {
   const d = f32x4.mul(peaks(src), f32x4.splat(-1 / <f32>top));
   const id = reciprocals(d);
   storeHalf(dst, f32x4.extract_lane(d, 0));
-  if (abs(f32x4.extract_lane(id, 0)) < Infinity) storeCodes(src, dst + 2, bits, false, d, id, <f32>top + 0.5);
+  if (abs(f32x4.extract_lane(id, 0)) < Infinity) storeCodes(src, dst + 2, bits, false, d, id);
   else memory.fill(dst + 2, 0, bits === 4 ? 16 : 20);
 }
 
@@ -128,7 +132,7 @@ function affineBlock(src: usize, dst: usize, bits: i32): void {
   storeHalf(dst, f32x4.extract_lane(d, 0));
   storeHalf(dst + 2, low);
   if (f32x4.extract_lane(id, 0) < Infinity && f32x4.extract_lane(d, 0) < Infinity)
-    storeCodes(src, dst + 4, bits, true, least, id, 0.5);
+    storeCodes(src, dst + 4, bits, true, least, id);
   else {
     truncate(src, low, f32x4.extract_lane(id, 0), 0.5, top);
     pack(BYTES, dst + 4, bits);
