@@ -104,13 +104,19 @@ function splitSigns(x: usize, at: usize): i32 {
   return (popcnt(signs) & 1 ? signs ^ (1 << flipCheapest(x, at)) : signs) & 127;
 }
 
+/**
+ * 1 and 1.5 * 2^24, whose last bit is 2: added to a value it gives half of it, ties to even, in its last bits. In memory:
+ * a constant vector would be put together again in every turn of a loop.
+ */
+const ROUNDING = memory.data<f32>([1, 25165824]);
+
 /** Nearest levels of four values; `fast` where their products with `id` are below 2^22. */
 // @inline
 function nearestLevels(id: v128, at: usize, fast: bool): v128 {
-  const scaled = f32x4.sub(f32x4.mul(id, v128.load(MAGNITUDES + at)), f32x4.splat(1));
+  const scaled = f32x4.sub(f32x4.mul(id, v128.load(MAGNITUDES + at)), v128.load32_splat(ROUNDING));
   if (!fast) return nearestInts(f32x4.mul(f32x4.splat(0.5), scaled), i32x4.splat(0), i32x4.splat(255));
-  // The last bit of 1.5 * 2^24 is 2: half of `scaled`, ties to even.
-  return i32x4.sub(f32x4.add(scaled, f32x4.splat(25165824)), i32x4.splat(0x4bc00000));
+  const magic = v128.load32_splat(ROUNDING, 4);
+  return i32x4.sub(f32x4.add(scaled, magic), magic);
 }
 
 /** Codes of four groups of four levels, each in 32 bits. */

@@ -226,10 +226,11 @@ function keepFour(at: usize, steps: usize, energy: v128, best: v128, second: v12
 }
 
 /**
- * Puts the points that rank best under eight steps into `CHOSEN`. Answers as `keepFour` does. The lowest bits of a rank
- * become the number of its point.
+ * Puts the points that rank best under four steps or eight into `CHOSEN`. Answers as `keepFour` does. The lowest bits of a
+ * rank become the number of its point.
  */
-function rankEight(list: usize, group: usize, steps: usize): i32 {
+// @inline
+function rank(list: usize, group: usize, steps: usize, eight: bool): i32 {
   const table = tableOf(group);
   const s0 = v128.load(steps);
   const s1 = v128.load(steps, 16);
@@ -250,20 +251,21 @@ function rankEight(list: usize, group: usize, steps: usize): i32 {
     const rank0 = v128.or(v128.and(f32x4.sub(f32x4.mul(s0, a), b), mask), number);
     second0 = f32x4.pmin(second0, f32x4.pmax(rank0, best0));
     best0 = f32x4.pmin(best0, rank0);
+    if (!eight) continue;
     const rank1 = v128.or(v128.and(f32x4.sub(f32x4.mul(s1, a), b), mask), number);
     second1 = f32x4.pmin(second1, f32x4.pmax(rank1, best1));
     best1 = f32x4.pmin(best1, rank1);
   }
   const energy = v128.load32_splat(ENERGIES + (group << 2));
   const first = keepFour(0, steps, energy, best0, second0, list);
-  return first | (keepFour(16, steps + 16, energy, best1, second1, list) << 4);
+  return !eight ? first : first | (keepFour(16, steps + 16, energy, best1, second1, list) << 4);
 }
 
 /** Puts the points of least error under up to eight steps into `CHOSEN`, 0 where no error is finite. */
 function nearestOfEight(list: usize, group: usize, steps: usize, count: usize): void {
   let unsure = (1 << (<i32>count)) - 1;
   const regular = regularSteps && load<f32>(ENERGIES + (group << 2)) > 0;
-  if (regular) unsure &= rankEight(list, group, steps);
+  if (regular) unsure &= count > 4 ? rank(list, group, steps, true) : rank(list, group, steps, false);
   for (; unsure !== 0; unsure &= unsure - 1) {
     const at = (<usize>ctz(unsure)) << 2;
     const limit = regular ? load<f32>(LIMITS + at) : Infinity;
