@@ -13,20 +13,19 @@ export interface Lattice {
   readonly levels: Uint8Array;
   /** Grid index of a point's code, -1 where it is not in the grid. */
   readonly indexOf: Int16Array;
+  /** Codes of the points that are not in the grid, ascending. */
+  readonly offGrid: readonly number[];
   /** Grid points near a point that is not in the grid: those of the nearest shells, nearest first, then by index. */
   neighbours(code: number): Uint16Array;
 }
 
-/** Codes of the points in the grid, ascending. */
-function gridCodes({ coordinates, levels, bits }: PackedGrid, perLevel: number): number[] {
-  const set = base64Bytes(bits);
-  const codes: number[] = [];
-  for (let point = 0; point < levels ** coordinates; point++) {
-    if (((set[point >> 3]! >> (point & 7)) & 1) === 0) continue;
-    let code = 0;
-    for (let i = 0, rest = point; i < coordinates; i++, rest = Math.floor(rest / levels))
-      code |= (rest % levels) << (perLevel * i);
-    codes.push(code);
+/** Codes of all points, ascending, with `bits` for a coordinate. */
+function pointCodes(coordinates: number, levels: number, bits: number): number[] {
+  let codes = [0];
+  for (let i = 0; i < coordinates; i++) {
+    const before = codes;
+    codes = [];
+    for (let level = 0; level < levels; level++) for (const code of before) codes.push(code | (level << (bits * i)));
   }
   return codes;
 }
@@ -88,7 +87,10 @@ function finder(codes: readonly number[], bits: number, half: number, shells: nu
 function makeLattice(grid: PackedGrid): Lattice {
   const { coordinates, levels } = grid;
   const bits = levels === 3 ? 2 : 3;
-  const codes = gridCodes(grid, bits);
+  const set = base64Bytes(grid.bits);
+  const points = pointCodes(coordinates, levels, bits);
+  const isInGrid = (_: number, point: number): boolean => ((set[point >> 3]! >> (point & 7)) & 1) === 1;
+  const codes = points.filter(isInGrid);
   const indexOf = new Int16Array(1 << (bits * coordinates)).fill(-1);
   for (let k = 0; k < codes.length; k++) indexOf[codes[k]!] = k;
   const known: (Uint16Array | undefined)[] = new Array(indexOf.length);
@@ -98,6 +100,7 @@ function makeLattice(grid: PackedGrid): Lattice {
     bits,
     levels: levelsOf(codes, coordinates, bits),
     indexOf,
+    offGrid: points.filter((code) => indexOf[code]! < 0),
     neighbours: (code) => (known[code] ??= find(code)),
   };
 }

@@ -19,19 +19,6 @@ interface Tables {
   readonly longest: number;
 }
 
-/** Whether each level of a point's code is one that the codebook has. */
-function isPoint(code: number, { coordinates, bits }: Lattice, levels: number): boolean {
-  for (let i = 0; i < coordinates; i++) if (((code >> (bits * i)) & ((1 << bits) - 1)) >= levels) return false;
-  return true;
-}
-
-/** Codes of the points off the grid, in ascending order. */
-function* offGrid(lattice: Lattice): Iterable<number> {
-  const levels = lattice.bits === 2 ? 3 : 8;
-  for (let code = 0; code < lattice.indexOf.length; code++)
-    if (lattice.indexOf[code]! < 0 && isPoint(code, lattice, levels)) yield code;
-}
-
 /** Where the halves of every point of the codebook are in a table of eight bytes each, those of upper halves behind the others. */
 function offsets({ coordinates, bits, levels }: Lattice): Uint16Array {
   const half = coordinates / 2;
@@ -46,11 +33,10 @@ function offsets({ coordinates, bits, levels }: Lattice): Uint16Array {
 function tablesOf(lattice: Lattice): Tables {
   const places = Int32Array.from(lattice.indexOf);
   const points = new Uint32Array(offsets(lattice).buffer);
-  const codes = [...offGrid(lattice)];
-  const lists = new Uint32Array(codes.reduce((sum, code) => sum + 1 + lattice.neighbours(code).length, 0));
+  const lists = new Uint32Array(lattice.offGrid.reduce((sum, code) => sum + 1 + lattice.neighbours(code).length, 0));
   let at = 0;
   let longest = 0;
-  for (const code of codes) {
+  for (const code of lattice.offGrid) {
     const neighbours = lattice.neighbours(code);
     places[code] = -1 - at;
     lists[at++] = neighbours.length;
