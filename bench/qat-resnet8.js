@@ -49,7 +49,7 @@ const SETTINGS = {
   w8a8: { epochs: 2, rate: 0.001, batch: 32 },
   w4a8: { epochs: 7, rate: 0.003, batch: 32 },
   w4a4: { epochs: 14, rate: 0.0012 },
-  w2a8: { epochs: 12, rate: 0.007, temperature: 4, mix: 0.5 },
+  w2a8: { epochs: 130, rate: 0.007, temperature: 4, mix: 0.5 },
 };
 const CALIBRATION = 512;
 
