@@ -65,11 +65,11 @@ async function encodeInto(
   await checkSpace(dirname(file.path), [{ size: Math.max(0, size - file.allocated) }]);
   const share = file.entries && resume(job, file.entries);
   if (share !== undefined) options.onResume?.(share, name);
-  const follows = follower(job, size, sha256);
+  const trail = follower(job, size, sha256);
   writeFullySync(file.fd, head, 0);
-  await encodePieces(job, threads, { signal, what: `writing "${path}"`, onTurn: () => follows.follow(onBytes) });
-  follows.follow(onBytes);
-  return follows.digest();
+  await encodePieces(job, threads, { signal, what: `writing "${path}"`, onTurn: () => trail.follow(onBytes) });
+  trail.follow(onBytes);
+  return trail.digest();
 }
 
 async function encodePart(part: Part, options: EncodeFilesOptions, opened: ResumableFile[]): Promise<Ready> {

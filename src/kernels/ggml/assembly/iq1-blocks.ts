@@ -1,6 +1,6 @@
 /** Super-blocks of iq1_s and iq1_m, as in `iq1-s.ts` and `iq1-m.ts`. AssemblyScript. */
 import { largest, narrow } from "./block";
-import { RESULT, trySplitsM, trySplitsS } from "./iq1";
+import { RESULT, trySplits } from "./iq1";
 import { nearestOfEight } from "./iq1-neighbours";
 import { placeOf } from "./neighbours";
 import { halfOf, nearest, storeHalf } from "./scalar";
@@ -183,7 +183,7 @@ function searchSub(x: usize, sub: usize, n: usize, epsilon: f32): bool {
   rank(x, n);
   if (n === 32) sumSorted(x, w);
   else sumHalves(x, w);
-  shift = n === 32 ? trySplitsS(SUMS) : trySplitsM(SUMS);
+  shift = trySplits(SUMS, n);
   if (shift < 0) return false;
   scale = load<f32>(RESULT, 8);
   splitCodes(n, n === 32 ? 1 : 3);

@@ -114,29 +114,6 @@ function sumS(sums: usize, first: i32, second: i32): v128 {
   return higher(up, down);
 }
 
-/** iq1_s: 33 sums of w x, and 40 floats on of w, NaN behind them. Answers the shift, -1 if there is no split. */
-export function trySplitsS(sums: usize): i32 {
-  bestScore = -f32.MAX_VALUE;
-  bestShift = -1;
-  let highest = f32x4.splat(0);
-  let at = SCORES;
-  for (let i = 0; i <= 32; i++)
-    for (let k = i; k <= 32; k += 4, at += 16) {
-      const scores = sumS(sums, i, k);
-      highest = f32x4.pmax(highest, scores);
-      v128.store(at, scores);
-    }
-  const limit = limitOf(highest, load<f32>(sums, 288));
-  at = SCORES;
-  for (let i = 0; i <= 32; i++)
-    for (let k = i; k <= 32; k += 4, at += 16) {
-      if (!isNear(at, limit)) continue;
-      sumS(sums, i, k);
-      offerKept(i, k, 2);
-    }
-  return bestShift;
-}
-
 /** Sums of w q q of one half for four splits. */
 // @inline
 function halfSquares(all: v128, low: v128, high: v128, value: f32, a: f32, b: f32): v128 {
@@ -175,25 +152,41 @@ function sumM(sums: usize, i: i32, k: i32): v128 {
   return f32x4.pmax(higher(a, b), higher(c, d));
 }
 
-/** iq1_m: 17 sums each of w x and w of both halves, 24 floats apart, NaN behind them. Answers the shifts of the halves. */
-export function trySplitsM(sums: usize): i32 {
+// @inline
+function sumsOf(sums: usize, i: i32, k: i32, length: i32): v128 {
+  return length === 32 ? sumS(sums, i, k) : sumM(sums, i, k);
+}
+
+/** Searches all splits of `length` sorted values. */
+// @inline
+function searchSplits(sums: usize, length: i32): i32 {
   bestScore = -f32.MAX_VALUE;
   bestShift = -1;
   let highest = f32x4.splat(0);
   let at = SCORES;
-  for (let i = 0; i <= 16; i++)
-    for (let k = i; k <= 16; k += 4, at += 16) {
-      const scores = sumM(sums, i, k);
+  for (let i = 0; i <= length; i++)
+    for (let k = i; k <= length; k += 4, at += 16) {
+      const scores = sumsOf(sums, i, k, length);
       highest = f32x4.pmax(highest, scores);
       v128.store(at, scores);
     }
-  const limit = limitOf(highest, load<f32>(sums, 256) + load<f32>(sums, 352));
+  const weight = length === 32 ? load<f32>(sums, 288) : load<f32>(sums, 256) + load<f32>(sums, 352);
+  const limit = limitOf(highest, weight);
   at = SCORES;
-  for (let i = 0; i <= 16; i++)
-    for (let k = i; k <= 16; k += 4, at += 16) {
+  for (let i = 0; i <= length; i++)
+    for (let k = i; k <= length; k += 4, at += 16) {
       if (!isNear(at, limit)) continue;
-      sumM(sums, i, k);
-      offerKept(i, k, 4);
+      sumsOf(sums, i, k, length);
+      offerKept(i, k, length === 32 ? 2 : 4);
     }
   return bestShift;
+}
+
+/**
+ * Searches all splits of the sorted values of a sub-block. 32 of them, iq1_s: 33 sums of w x, and 40 floats on of w. 16, iq1_m:
+ * 17 sums each of w x and w of both halves, 24 floats apart. NaN behind them. Answers the shift, or that of both halves; -1 if
+ * there is no split.
+ */
+export function trySplits(sums: usize, length: i32): i32 {
+  return length === 32 ? searchSplits(sums, 32) : searchSplits(sums, 16);
 }
