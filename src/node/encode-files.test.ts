@@ -67,7 +67,7 @@ function largeModel(change: (name: string, values: Float32Array) => void = () =>
 
 const LARGE = largeModel();
 /** What they become. */
-const ENCODED = await inMemory(LARGE, "q6_k");
+const ENCODED = await inMemory(LARGE, "iq4_xs");
 const THREADS = [1, 2, 3];
 
 test.each(["plain", "experts"])("%s: any number of threads gives the bytes and the errors of one", async (name) => {
@@ -142,7 +142,7 @@ test.each(["float32", "float16", "bfloat16"] as const)("%s that is copied has to
 test.each(THREADS)("an abort ends %d threads and leaves nothing", async (threads) => {
   const place = await placeOf(LARGE);
   const stop = new AbortController();
-  const work = encode(place, "q6_k", threads, { signal: stop.signal, onBytes: () => stop.abort() });
+  const work = encode(place, "iq4_xs", threads, { signal: stop.signal, onBytes: () => stop.abort() });
   await expect(work).rejects.toThrow("interrupted; nothing was changed");
   expect(readdirSync(place.folder)).toEqual(["model.gguf"]);
 });
@@ -183,8 +183,8 @@ const shareOf = async (place: Place, scheme: FileTypeName, threads = 1): Promise
 
 test.each([1, 2])("a killed process of %d threads is gone on with, and the bytes are the same", async (threads) => {
   const place = await placeOf(LARGE);
-  killed(place, "q6_k", threads);
-  const share = await shareOf(place, "q6_k", threads);
+  killed(place, "iq4_xs", threads);
+  const share = await shareOf(place, "iq4_xs", threads);
   expect(share).toBeGreaterThan(0);
   expect(share).toBeLessThan(1);
   expect(Buffer.compare(readFileSync(place.output), ENCODED)).toBe(0);
@@ -196,17 +196,17 @@ test.each([
   ["the journal", (bytes: Uint8Array) => bytes.fill(7, ENCODED.length + 60, ENCODED.length + 100)],
 ])("what of an unfinished file is damaged is made again: %s", async (_, damage) => {
   const place = await placeOf(LARGE);
-  const part = killed(place, "q6_k", 1);
+  const part = killed(place, "iq4_xs", 1);
   const bytes = readFileSync(part);
   damage(bytes);
   writeFileSync(part, bytes);
-  await encode(place, "q6_k", 2);
+  await encode(place, "iq4_xs", 2);
   expect(Buffer.compare(readFileSync(place.output), ENCODED)).toBe(0);
 });
 
 test("an unfinished file of another plan is replaced", async () => {
   const place = await placeOf(LARGE);
-  killed(place, "q6_k", 1);
+  killed(place, "iq4_xs", 1);
   expect(await shareOf(place, "q8_0")).toBeUndefined();
   expect(Buffer.compare(readFileSync(place.output), await inMemory(LARGE, "q8_0"))).toBe(0);
   expect(readdirSync(place.folder).sort()).toEqual(["model.gguf", "out.gguf"]);
@@ -214,14 +214,14 @@ test("an unfinished file of another plan is replaced", async () => {
 
 test("an unfinished file of a model that was changed since is replaced", async () => {
   const place = await placeOf(LARGE);
-  killed(place, "q6_k", 1);
+  killed(place, "iq4_xs", 1);
   utimesSync(place.model, new Date(), new Date(1e12));
-  expect(await shareOf(place, "q6_k")).toBeUndefined();
+  expect(await shareOf(place, "iq4_xs")).toBeUndefined();
   expect(readdirSync(place.folder).sort()).toEqual(["model.gguf", "out.gguf"]);
 });
 
 test("two processes that write the same file do not meet", async () => {
   const place = await placeOf(LARGE);
-  await Promise.all([encode(place, "q6_k", 1), encode(place, "q6_k", 2)]);
+  await Promise.all([encode(place, "iq4_xs", 1), encode(place, "iq4_xs", 2)]);
   expect(Buffer.compare(readFileSync(place.output), ENCODED)).toBe(0);
 });

@@ -1,7 +1,8 @@
 /** What threads share while they encode a model: the work as plain data, and one memory for who does what and what is done. */
+
+import type { Noise } from "../kernels/ggml/index.ts";
 import { checksum } from "../kernels/ggml/index.ts";
 import type { TensorWork } from "../pipeline/weights/cut.ts";
-import type { Noise } from "../pipeline/weights/encode.ts";
 
 /** One tensor: what is done, and where its bytes lie. */
 export interface PlacedWork extends TensorWork {

@@ -11,7 +11,7 @@ export type ImportanceUse = "required" | "demanded" | "used" | "ignored";
 /**
  * Encodes `rows * columns` finite values (row-major) into `dst`; `columns` is a multiple of the block. `importance` holds
  * one weight per column. Whole rows may be given in as many calls as suits: no state is kept between them.
- * Answers -1, or the index of the first value of a block that has no code, where ggml stops the process.
+ * Answers -1, `DOUBT`, or the index of the first value of a block that has no code, where ggml stops the process.
  */
 export type GgmlEncode = (
   src: Float32Array,
@@ -21,12 +21,17 @@ export type GgmlEncode = (
   importance?: Float32Array,
 ) => number;
 
+/** The answer of an encoder that met what may not be finite; the bytes of finite values are right all the same. */
+export const DOUBT = -2;
+
 /** Decodes as many whole blocks as fill `dst`. */
 export type GgmlDecode = (src: Uint8Array, dst: Float32Array) => void;
 
 /** One block format: `block` values in `bytes` bytes. */
 export interface GgmlFormat extends GgmlTypeRow {
   readonly importance: ImportanceUse;
+  /** Without weights `encode` answers `DOUBT` where a value or a scale is not finite, so nobody has to look first. */
+  readonly findsNonFinite?: true;
   readonly encode: GgmlEncode;
   readonly decode: GgmlDecode;
   /** The first of whole blocks whose scales are not all finite, -1 where all are: large values overflow halves. */

@@ -1,11 +1,14 @@
 /** Encoding and decoding rows of tensors in ggml's number formats, with every input checked. */
 import { fail } from "../../numeric/errors.ts";
+import { difference, type Noise } from "./difference.ts";
 import { firstNonFinite } from "./finite.ts";
+import { DOUBT } from "./format.ts";
 import { GGML_FORMAT_NAMES, GGML_FORMATS, type GgmlFormatName, type GgmlFormats, ggmlBytes } from "./formats.ts";
 import { hasGgmlWasm } from "./machine.ts";
 import { WASM_FORMATS } from "./wasm.ts";
 
 export { checksum } from "./checksum.ts";
+export { MOST_COMPARED, type Noise } from "./difference.ts";
 export { type FloatType, firstNonFinite } from "./finite.ts";
 export type { GgmlDecode, GgmlEncode, GgmlFormat, ImportanceUse } from "./format.ts";
 export {
@@ -131,14 +134,17 @@ export function encodeGgml(
   checkNeed(type, rows);
   if (importance !== undefined) checkImportance(name, columns, importance);
   checkLengths(type, name, count, src, dst);
-  checkFinite(src, rows);
-  const refused = formats[type].encode(src, dst, rows.rows, columns, importance);
+  const format = formats[type];
+  const isLookedAt = format.findsNonFinite === true && (importance === undefined || format.importance === "ignored");
+  if (!isLookedAt) checkFinite(src, rows);
+  const refused = format.encode(src, dst, rows.rows, columns, importance);
+  if (refused === DOUBT) checkFinite(src, rows);
   if (refused >= 0)
     fail(
       "data",
       `tensor "${name}": squares of the values from index ${first + refused} on overflow float32, so ${type} has no nearest code; use a type without a codebook, or scale the tensor`,
     );
-  checkScales(type, dst, rows);
+  if (!isLookedAt || refused === DOUBT) checkScales(type, dst, rows);
 }
 
 /** Decodes `dst.length` values, whole blocks, of the tensor called `name`. */
@@ -153,3 +159,12 @@ export function decodeGgml(
   checkLengths(type, name, dst.length, dst, src);
   formats[type].decode(src, dst);
 }
+
+/** How far the blocks of the first `count` values, whole blocks of at most `MOST_COMPARED` values, are from them. */
+export const ggmlDifference = (
+  type: GgmlFormatName,
+  values: Float32Array,
+  blocks: Uint8Array,
+  count: number,
+  formats: GgmlFormats = fastestGgmlFormats(),
+): Noise => difference(formats[type], values, blocks, count);

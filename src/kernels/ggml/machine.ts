@@ -24,8 +24,8 @@ declare const WebAssembly: {
 /** Exports of `assembly/index.ts`; `weights` is 0 where there are none. */
 export interface Program {
   readonly memory: { readonly buffer: ArrayBuffer; grow(pages: number): number };
-  encodeHalf(src: number, dst: number, count: number): void;
-  encodeBfloat(src: number, dst: number, count: number): void;
+  encodeHalf(src: number, dst: number, count: number): number;
+  encodeBfloat(src: number, dst: number, count: number): number;
   decodeBytes(src: number, dst: number, blocks: number): void;
   decodeIq4Nl(src: number, dst: number, blocks: number): void;
   decodeIq4Xs(src: number, dst: number, blocks: number): void;
@@ -45,15 +45,16 @@ export interface Program {
   decodeHalf(src: number, dst: number, count: number): void;
   decodeBfloat(src: number, dst: number, count: number): void;
   sumWords(src: number, bytes: number, dst: number): void;
+  sumDifferences(values: number, back: number, count: number, dst: number): void;
   firstBadFloat(src: number, count: number): number;
   firstBadHalf(src: number, count: number, exponent: number): number;
-  encodeQ1(src: number, dst: number, blocks: number): void;
-  encodeQ2(src: number, dst: number, blocks: number): void;
-  encodeTq1(src: number, dst: number, blocks: number): void;
-  encodeTq2(src: number, dst: number, blocks: number): void;
-  encodeBytes(src: number, dst: number, blocks: number): void;
-  encodeSigned(src: number, dst: number, blocks: number, bits: number): void;
-  encodeAffine(src: number, dst: number, blocks: number, bits: number): void;
+  encodeQ1(src: number, dst: number, blocks: number): number;
+  encodeQ2(src: number, dst: number, blocks: number): number;
+  encodeTq1(src: number, dst: number, blocks: number): number;
+  encodeTq2(src: number, dst: number, blocks: number): number;
+  encodeBytes(src: number, dst: number, blocks: number): number;
+  encodeSigned(src: number, dst: number, blocks: number, bits: number): number;
+  encodeAffine(src: number, dst: number, blocks: number, bits: number): number;
   encodeWeighted(
     src: number,
     dst: number,
@@ -66,8 +67,8 @@ export interface Program {
   encodeK(src: number, dst: number, blocks: number, weights: number, kind: number): void;
   encodeIq4Nl(src: number, dst: number, blocks: number, weights: number): void;
   encodeIq4Xs(src: number, dst: number, blocks: number, weights: number): void;
-  encodeMxfp4(src: number, dst: number, blocks: number): void;
-  encodeNvfp4(src: number, dst: number, blocks: number): void;
+  encodeMxfp4(src: number, dst: number, blocks: number): number;
+  encodeNvfp4(src: number, dst: number, blocks: number): number;
   encodeIq1(src: number, dst: number, blocks: number, weights: number, isM: number): number;
   setTables(places: number, lists: number, coordinates: number, longest: number): void;
   setSearch(

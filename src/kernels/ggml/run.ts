@@ -1,9 +1,9 @@
 /** Whole tensors through the WebAssembly program in chunks; arrays that lie in its memory are not copied. */
 import { sumOfSquares } from "./float.ts";
-import type { GgmlDecode, GgmlEncode, GgmlFormat } from "./format.ts";
+import { DOUBT, type GgmlDecode, type GgmlEncode, type GgmlFormat } from "./format.ts";
 import { BYTES_AT, CHUNK, type Machine, machine, type Program, VALUES_AT, WEIGHTS_AT } from "./machine.ts";
 
-/** Encodes so many blocks of the values at `src`; `weights` is where theirs lie, 0 for none. Answers the first it refuses, or -1. */
+/** Encodes so many blocks of the values at `src`; `weights` is where theirs lie, 0 for none. Answers the first it refuses, `DOUBT`, or -1. */
 export type EncodeCall = (
   program: Program,
   src: number,
@@ -38,6 +38,7 @@ function encodeRun(
 ): number {
   const readsInPlace = src.buffer === values.buffer;
   const writesInPlace = dst.buffer === values.buffer;
+  let answer = -1;
   for (let at = from; at < to; at += CHUNK) {
     const count = Math.min(CHUNK, to - at);
     const blocks = count / block;
@@ -48,9 +49,10 @@ function encodeRun(
     const bytesAt = writesInPlace ? dst.byteOffset + place : BYTES_AT;
     const refused = call(program, valuesAt, bytesAt, blocks, importance === undefined ? 0 : WEIGHTS_AT, sigma2);
     if (refused >= 0) return at + refused * block;
+    if (refused === DOUBT) answer = DOUBT;
     if (!writesInPlace) dst.set(out.subarray(0, blocks * bytes), place);
   }
-  return -1;
+  return answer;
 }
 
 /** An encoder that hands whole tensors on where nothing is weighted, else row by row; `start` answers the machine it runs on. */

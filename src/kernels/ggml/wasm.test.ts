@@ -1,6 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { rng } from "../../numeric/rng.ts";
+import { difference } from "./difference.ts";
 import { type FloatType, firstNonFinite, firstNonFiniteReference } from "./finite.ts";
+import { DOUBT } from "./format.ts";
 import { GGML_FORMAT_NAMES, GGML_FORMATS, type GgmlFormatName, type GgmlFormats, ggmlBytes } from "./formats.ts";
 import { ggmlBuffers } from "./machine.ts";
 import { WASM_FORMATS } from "./wasm.ts";
@@ -91,6 +93,81 @@ describe("arrays in the program's memory", () => {
     const out = new Uint8Array(ggmlBytes("q8_0", 32));
     WASM_FORMATS.q8_0.encode(new Float32Array(32).fill(1), out, 1, 32);
     expect(out[2]).toBe(127);
+  });
+});
+
+describe("encoders that look at their values themselves", () => {
+  const types = GGML_FORMAT_NAMES.filter((type) => WASM_FORMATS[type].findsNonFinite);
+  const row = Float32Array.from({ length: COLUMNS + 256 }, () => draw.normal());
+  const encodeRow = (type: GgmlFormatName): number => {
+    const out = new Uint8Array(ggmlBytes(type, row.length));
+    return WASM_FORMATS[type].encode(row, out, 1, row.length);
+  };
+
+  it("are those without a search", () => {
+    const searched = GGML_FORMAT_NAMES.filter((type) => !types.includes(type) && type !== "f32");
+    expect(searched.every((type) => /^iq|_k$/.test(type))).toBe(true);
+  });
+
+  for (const type of types)
+    it(`${type}: doubt every value that is not finite, and no other`, () => {
+      expect(encodeRow(type)).toBe(-1);
+      row.fill(1e-42, 32, 64).fill(0, 64, 96);
+      expect(encodeRow(type), "a subnormal scale").toBe(-1);
+      for (let at = 0; at < row.length; at += 1) {
+        const before = row[at]!;
+        for (const bad of [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]) {
+          row[at] = bad;
+          expect(encodeRow(type), `${bad} at ${at}`).toBe(DOUBT);
+        }
+        row[at] = before;
+      }
+    });
+
+  it("doubt the least scale that is no half any more", () => {
+    // The largest value over the scale, where every second value is zero.
+    const shares = { f16: 1, q8_0: 127, q5_1: 31, q4_1: 15, q5_0: 16, q4_0: 8, q2_0: 1, q1_0: 2, tq1_0: 1, tq2_0: 1 };
+    for (const [type, share] of Object.entries(shares))
+      for (const scale of [65519, 65520]) {
+        const large = new Float32Array(COLUMNS).map((_, i) => (i % 2) * scale * share);
+        const out = new Uint8Array(ggmlBytes(type as GgmlFormatName, COLUMNS));
+        const answer = WASM_FORMATS[type as GgmlFormatName].encode(large, out, 1, COLUMNS);
+        expect(answer, `${type} ${scale}`).toBe(scale === 65520 ? DOUBT : -1);
+      }
+    const beyond = new Float32Array(COLUMNS).fill(3.4e38, 300, 301);
+    expect(WASM_FORMATS.bf16.encode(beyond, new Uint8Array(2 * COLUMNS), 1, COLUMNS)).toBe(DOUBT);
+    expect(WASM_FORMATS.q4_1.encode(beyond.fill(-65520, 300, 301), new Uint8Array(320), 1, COLUMNS)).toBe(DOUBT);
+  });
+});
+
+describe("differences", () => {
+  const count = 3 * 256;
+  const values = ggmlBuffers(2 * count).values.subarray(0, count);
+  const plain = Float32Array.from({ length: count }, () => draw.normal());
+
+  it("in the program's memory are those of arrays", () => {
+    for (const type of ["q4_1", "q2_k", "iq3_s", "bf16"] as const) {
+      values.set(plain);
+      const blocks = new Uint8Array(ggmlBytes(type, count));
+      WASM_FORMATS[type].encode(plain, blocks, 1, count);
+      const { signal, noise } = difference(GGML_FORMATS[type], plain, blocks, 512);
+      expect(difference(WASM_FORMATS[type], values, blocks, 512)).toEqual({ signal, noise });
+      const squares = plain.subarray(0, 512).reduce((sum, x) => sum + x * x, 0);
+      expect(signal / squares).toBeCloseTo(1, 10);
+      expect(noise / signal).toBeLessThan(0.1);
+      expect(noise).toBeGreaterThan(0);
+    }
+  });
+
+  it("of one value are its own", () => {
+    values[0] = 1 / 3;
+    const blocks = new Uint8Array(2);
+    WASM_FORMATS.f16.encode(values.subarray(0, 1), blocks, 1, 1);
+    const error = 0.333251953125 - Math.fround(1 / 3);
+    expect(difference(WASM_FORMATS.f16, values, blocks, 1)).toEqual({
+      signal: Math.fround(1 / 3) ** 2,
+      noise: error ** 2,
+    });
   });
 });
 

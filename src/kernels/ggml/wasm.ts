@@ -9,20 +9,24 @@ import type { Program } from "./machine.ts";
 import { accepting, type DecodeCall, decoder, type EncodeCall, encoder } from "./run.ts";
 import { latticeMachine, searchSuperWasm } from "./wasm-lattice.ts";
 
-/** An encoder without weights. */
-type Plain = (program: Program, src: number, dst: number, blocks: number) => void;
+/** An encoder without weights; answers -1 or `DOUBT`. */
+type Plain = (program: Program, src: number, dst: number, blocks: number) => number;
+
+/** Two calls, for blocks with weights and without. */
+const either =
+  (weighted: EncodeCall, plain: Plain): EncodeCall =>
+  (program, src, dst, blocks, weights, sigma2) =>
+    weights === 0 ? plain(program, src, dst, blocks) : weighted(program, src, dst, blocks, weights, sigma2);
+
+const weighted = (bits: number, isAffine: 0 | 1): EncodeCall =>
+  accepting((program, src, dst, blocks, weights, sigma2) =>
+    program.encodeWeighted(src, dst, blocks, weights, sigma2, bits, isAffine),
+  );
 
 const signed = (bits: number): EncodeCall =>
-  accepting((program, src, dst, blocks, weights, sigma2) => {
-    if (weights === 0) program.encodeSigned(src, dst, blocks, bits);
-    else program.encodeWeighted(src, dst, blocks, weights, sigma2, bits, 0);
-  });
-
+  either(weighted(bits, 0), (program, src, dst, blocks) => program.encodeSigned(src, dst, blocks, bits));
 const affine = (bits: number): EncodeCall =>
-  accepting((program, src, dst, blocks, weights, sigma2) => {
-    if (weights === 0) program.encodeAffine(src, dst, blocks, bits);
-    else program.encodeWeighted(src, dst, blocks, weights, sigma2, bits, 1);
-  });
+  either(weighted(bits, 1), (program, src, dst, blocks) => program.encodeAffine(src, dst, blocks, bits));
 
 const kQuant = (kind: number): EncodeCall =>
   accepting((program, src, dst, blocks, weights) => program.encodeK(src, dst, blocks, weights, kind));
@@ -30,8 +34,14 @@ const kQuant = (kind: number): EncodeCall =>
 const iq4Nl = accepting((program, src, dst, blocks, weights) => program.encodeIq4Nl(src, dst, blocks, weights));
 const iq4Xs = accepting((program, src, dst, blocks, weights) => program.encodeIq4Xs(src, dst, blocks, weights));
 
-const plain = (row: GgmlFormat, call: Plain): GgmlFormat => ({ ...row, encode: encoder(row, accepting(call), false) });
-const simple = (row: GgmlFormat, call: EncodeCall): GgmlFormat => ({ ...row, encode: encoder(row, call, true) });
+const plain = (row: GgmlFormat, call: Plain): GgmlFormat => ({
+  ...{ ...row, findsNonFinite: true },
+  encode: encoder(row, call, false),
+});
+const simple = (row: GgmlFormat, call: EncodeCall): GgmlFormat => ({
+  ...{ ...row, findsNonFinite: true },
+  encode: encoder(row, call, true),
+});
 const ownSigma = (row: GgmlFormat, call: EncodeCall): GgmlFormat => ({ ...row, encode: encoder(row, call, false) });
 const ternary = (row: GgmlFormat, isM: number): GgmlFormat => {
   const call: EncodeCall = (program, src, dst, blocks, weights) => program.encodeIq1(src, dst, blocks, weights, isM);

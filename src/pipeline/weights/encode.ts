@@ -1,17 +1,18 @@
 /** Pieces of tensors as blocks; memory follows the piece. */
 import type { ByteSource } from "../../ir/source.ts";
-import { decodeGgml, encodeGgml, type GgmlFormatName, ggmlBuffers, ggmlBytes } from "../../kernels/ggml/index.ts";
+import {
+  decodeGgml,
+  encodeGgml,
+  ggmlBuffers,
+  ggmlDifference,
+  MOST_COMPARED,
+  type Noise,
+} from "../../kernels/ggml/index.ts";
 import { fail } from "../../numeric/errors.ts";
-import type { ErrorSums } from "../../numeric/metrics.ts";
 import { columnsOf, type Encoding, type Piece, piecesOf, type TensorWork } from "./cut.ts";
 
-/** Values of a tensor that the error is measured on, spread over its pieces: more change the decibels by some hundredths. */
-const MEASURED_VALUES = 1 << 14;
 /** The longest block of any type. */
 const LONGEST_BLOCK = 256;
-
-/** Squares of the values that were measured, and of their errors. */
-export type Noise = Pick<ErrorSums, "signal" | "noise">;
 
 /** Nothing was measured. */
 export const silence: Noise = { signal: 0, noise: 0 };
@@ -50,40 +51,15 @@ function sourceRoom(work: EncodedWork, piece: Piece): Uint8Array {
   return work.encoding.from === "f32" ? bytesOfFloats(values, length) : input.subarray(0, length);
 }
 
-/** Of a piece with so many values: whole blocks from its beginning. */
+/** What the error is measured on, of a piece with so many values: whole blocks from its beginning; of all more change the decibels by some hundredths. */
 function measuredCount({ cut, shape }: TensorWork, count: number): number {
   const all = cut.matrices * cut.units * columnsOf({ shape });
-  const share = Math.min(1, MEASURED_VALUES / Math.max(1, all));
-  return Math.min(count, Math.ceil((count * share) / LONGEST_BLOCK) * LONGEST_BLOCK);
-}
-
-function noiseOf(values: Float32Array, back: Float32Array): Noise {
-  let signal = 0;
-  let noise = 0;
-  for (let i = 0; i < back.length; i++) {
-    const value = values[i]!;
-    const error = back[i]! - value;
-    signal += value * value;
-    noise += error * error;
-  }
-  return { signal, noise };
-}
-
-/** Decodes the beginning of the blocks again and compares. */
-function measure(
-  to: GgmlFormatName,
-  values: Float32Array,
-  blocks: Uint8Array,
-  back: Float32Array,
-  name: string,
-): Noise {
-  decodeGgml(to, blocks.subarray(0, ggmlBytes(to, back.length)), back, name);
-  return noiseOf(values, back);
+  const share = Math.min(1, MOST_COMPARED / Math.max(1, all));
+  return Math.min(count, MOST_COMPARED, Math.ceil((count * share) / LONGEST_BLOCK) * LONGEST_BLOCK);
 }
 
 /** An encoder whose pieces lie where the kernels work. */
 export function pieceEncoder(): PieceEncoder {
-  let measured = new Float32Array(0);
   return {
     source: sourceRoom,
     encode(work, piece, importance) {
@@ -97,9 +73,7 @@ export function pieceEncoder(): PieceEncoder {
       const own = importance?.subarray(piece.matrix * columns, (piece.matrix + 1) * columns);
       const rows = { name, rows: piece.units, columns, first: piece.first * columns, allowsNoImportance };
       encodeGgml(to, values, bytes, { ...rows, ...(own && { importance: own }) });
-      const some = measuredCount(work, count);
-      if (measured.length < some) measured = new Float32Array(some);
-      return { bytes, noise: measure(to, values, bytes, measured.subarray(0, some), name) };
+      return { bytes, noise: ggmlDifference(to, values, bytes, measuredCount(work, count)) };
     },
   };
 }

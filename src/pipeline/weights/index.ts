@@ -1,8 +1,10 @@
 /** Quantizing models without a graph: plan, do, report. */
+
+export type { Noise } from "../../kernels/ggml/index.ts";
 export { bitsPerWeight, sizeLabel } from "./bits.ts";
 export { checkCopied } from "./copied.ts";
 export { countPieces, type Piece, pieceOf, type TensorWork } from "./cut.ts";
-export { addNoise, type Noise, silence } from "./encode.ts";
+export { addNoise, silence } from "./encode.ts";
 export { type MeasuredErrors, sampledRows, type TypeErrors } from "./errors.ts";
 export { formatErrors, MAX_ERRORS_CHARACTERS, parseErrors } from "./errors-json.ts";
 export { listFileTypes } from "./list.ts";

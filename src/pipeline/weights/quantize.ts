@@ -1,9 +1,10 @@
 /** Carries out the plan of a GGUF model: the new model's tensors are computed while it is written. */
 import type { ByteSource } from "../../ir/source.ts";
 import type { StoredTensor, TensorFile } from "../../ir/tensor-file.ts";
+import type { Noise } from "../../kernels/ggml/index.ts";
 import { checkCopied } from "./copied.ts";
 import { piecesOf } from "./cut.ts";
-import { addNoise, type EncodedWork, encodedSource, type Noise, silence } from "./encode.ts";
+import { addNoise, type EncodedWork, encodedSource, silence } from "./encode.ts";
 import type { NamedImportance, WeightsPlan } from "./plan.ts";
 import { importanceFor, type PlannedTensor, plannedTensors } from "./work.ts";
 

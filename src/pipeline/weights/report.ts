@@ -1,10 +1,10 @@
 /** What quantizing a file of weights did, or would do. */
 import type { StorageType } from "../../ir/tensor-file.ts";
+import type { Noise } from "../../kernels/ggml/index.ts";
 import type { ErrorCode } from "../../numeric/errors.ts";
 import { sqnr } from "../../numeric/metrics.ts";
 import type { LanguageRun } from "../language/index.ts";
 import type { BeforeAfter, Environment, Finding } from "../result.ts";
-import type { Noise } from "./encode.ts";
 import type { WeightsPlan } from "./plan.ts";
 
 /** One tensor before and after. */

@@ -1,6 +1,10 @@
 /** Blocks of one or two bits that are not searched for: q1_0 q2_0 tq1_0 tq2_0. AssemblyScript. */
-import { largest, narrow, reciprocals } from "./block";
-import { storeHalf } from "./scalar";
+import { haveHalves, largest, narrow, reciprocals, verdict } from "./block";
+import { BYTES } from "./pack";
+import { halves } from "./plain";
+
+/** Scales of four blocks. */
+const HEADS: usize = BYTES + 256;
 
 /** Sum of four vectors, a lane each in order of the values. */
 // @inline
@@ -43,20 +47,21 @@ function storeSigns(src: usize, dst: usize): void {
   }
 }
 
-function storeQ1(src: usize, dst: usize, sum: f32): void {
-  storeHalf(dst, sum / 128);
-  storeSigns(src, dst + 2);
-}
-
-export function encodeQ1(src: usize, dst: usize, blocks: i32): void {
-  for (; blocks >= 4; blocks -= 4, src += 2048, dst += 72) {
-    const sums = sumMagnitudes(src, 512);
-    storeQ1(src, dst, f32x4.extract_lane(sums, 0));
-    storeQ1(src + 512, dst + 18, f32x4.extract_lane(sums, 1));
-    storeQ1(src + 1024, dst + 36, f32x4.extract_lane(sums, 2));
-    storeQ1(src + 1536, dst + 54, f32x4.extract_lane(sums, 3));
+/** Answers as `verdict` says. */
+export function encodeQ1(src: usize, dst: usize, blocks: i32): i32 {
+  let sane = i32x4.splat(-1);
+  while (blocks > 0) {
+    const count = blocks >= 4 ? 4 : 1;
+    const d = f32x4.div(sumMagnitudes(src, count === 4 ? 512 : 0), f32x4.splat(128));
+    sane = v128.and(sane, haveHalves(d));
+    v128.store(HEADS, halves(d));
+    for (let k = 0; k < count; k++, src += 512, dst += 18) {
+      store<u16>(dst, load<u16>(HEADS + ((<usize>k) << 2)));
+      storeSigns(src, dst + 2);
+    }
+    blocks -= count;
   }
-  for (; blocks > 0; blocks--, src += 512, dst += 18) storeQ1(src, dst, f32x4.extract_lane(sumMagnitudes(src, 0), 0));
+  return verdict(sane);
 }
 
 /** Codes 0, 1, 2 of four values of [-d, d]: rounding half away from zero. */
@@ -78,15 +83,19 @@ function quads(at: usize, id: v128): v128 {
   return i32x4.shr_u(i32x4.mul(sixteen(at, id), i32x4.splat(0x01041040)), 24);
 }
 
-export function encodeQ2(src: usize, dst: usize, blocks: i32): void {
+/** Answers as `verdict` says. */
+export function encodeQ2(src: usize, dst: usize, blocks: i32): i32 {
+  let sane = i32x4.splat(-1);
   for (let i = 0; i < blocks; i++, src += 256, dst += 18) {
     const d = largest(src, 64);
+    sane = v128.and(sane, haveHalves(d));
     const id = reciprocals(d);
-    storeHalf(dst, f32x4.extract_lane(d, 0));
+    v128.store16_lane(dst, halves(d), 0);
     // Quotients are infinite or no numbers then, and their codes 0.
     if (!(f32x4.extract_lane(id, 0) < Infinity)) memory.fill(dst + 2, 0, 16);
     else v128.store(dst, narrow(quads(src, id), quads(src + 64, id), quads(src + 128, id), quads(src + 192, id)), 2);
   }
+  return verdict(sane);
 }
 
 /** 1 / d; 0 where it is infinite, so that all codes become 1. */
@@ -104,16 +113,20 @@ function four(src: usize, id: v128): v128 {
   return v128.or(low, high);
 }
 
-export function encodeTq2(src: usize, dst: usize, blocks: i32): void {
+/** Answers as `verdict` says. */
+export function encodeTq2(src: usize, dst: usize, blocks: i32): i32 {
+  let sane = i32x4.splat(-1);
   for (let i = 0; i < blocks; i++, src += 1024, dst += 66) {
     const d = largest(src, 256);
+    sane = v128.and(sane, haveHalves(d));
     const id = finiteReciprocals(d);
     v128.store(dst, four(src, id));
     v128.store(dst, four(src + 64, id), 16);
     v128.store(dst, four(src + 512, id), 32);
     v128.store(dst, four(src + 576, id), 48);
-    storeHalf(dst + 64, f32x4.extract_lane(d, 0));
+    v128.store16_lane(dst + 64, halves(d), 0);
   }
+  return verdict(sane);
 }
 
 /** Three times the digits and one more. */
@@ -161,14 +174,18 @@ function lastFour(src: usize, id: v128): u32 {
   return <u32>i32x4.extract_lane(narrow(scaled(digit(digits, none)), none, none, none), 0);
 }
 
-export function encodeTq1(src: usize, dst: usize, blocks: i32): void {
+/** Answers as `verdict` says. */
+export function encodeTq1(src: usize, dst: usize, blocks: i32): i32 {
+  let sane = i32x4.splat(-1);
   for (let i = 0; i < blocks; i++, src += 1024, dst += 54) {
     const d = largest(src, 256);
+    sane = v128.and(sane, haveHalves(d));
     const id = finiteReciprocals(d);
     v128.store(dst, five(src, 128, id));
     v128.store(dst, five(src + 64, 128, id), 16);
     v128.store(dst, five(src + 640, 64, id), 32);
     store<u32>(dst, lastFour(src + 960, id), 48);
-    storeHalf(dst + 52, f32x4.extract_lane(d, 0));
+    v128.store16_lane(dst + 52, halves(d), 0);
   }
+  return verdict(sane);
 }

@@ -1,5 +1,5 @@
 /** Blocks of 4-bit floats: mxfp4 and nvfp4. AssemblyScript. */
-import { joinNibbles, largest } from "./block";
+import { joinNibbles, largest, verdict } from "./block";
 
 /** The first code of least error of one value: twice e2m1 is 0 1 2 3 4 6 8 12; a sign adds 8, but not to 0. */
 function nearestCode(x: f32, d: f32): u32 {
@@ -74,14 +74,19 @@ export function halfPower(e: u32): f32 {
   return reinterpret<f32>(e < 2 ? 0x00200000 << e : (e - 1) << 23);
 }
 
-export function encodeMxfp4(src: usize, dst: usize, blocks: i32): void {
+/** Answers as `verdict` says. */
+export function encodeMxfp4(src: usize, dst: usize, blocks: i32): i32 {
+  let sane = i32x4.splat(-1);
   for (let i = 0; i < blocks; i++, src += 128, dst += 17) {
-    const most = f32x4.extract_lane(largest(src, 32), 0);
+    const peak = largest(src, 32);
+    sane = v128.and(sane, f32x4.lt(peak, f32x4.splat(Infinity)));
+    const most = f32x4.extract_lane(peak, 0);
     const e: u32 = most > 0 ? (floorLog2(most) + 125) & 255 : 0;
     const d = f32x4.splat(halfPower(e));
     store<u8>(dst, <u8>e);
     v128.store(dst, joinNibbles(sixteen(src, d), sixteen(src + 64, d)), 1);
   }
+  return verdict(sane);
 }
 
 /** Unsigned e4m3, rounded half up, at most 448. */
@@ -101,10 +106,14 @@ export function halfE4m3(bits: u32): f32 {
   return bits < 8 ? <f32>bits * 0.0009765625 : reinterpret<f32>((bits << 20) + (119 << 23));
 }
 
-export function encodeNvfp4(src: usize, dst: usize, blocks: i32): void {
+/** Answers as `verdict` says. */
+export function encodeNvfp4(src: usize, dst: usize, blocks: i32): i32 {
+  let sane = i32x4.splat(-1);
   for (let i = 0; i < blocks; i++, dst += 36)
     for (let s = 0; s < 4; s++, src += 64) {
-      const most = f32x4.extract_lane(largest(src, 16), 0);
+      const peak = largest(src, 16);
+      sane = v128.and(sane, f32x4.lt(peak, f32x4.splat(Infinity)));
+      const most = f32x4.extract_lane(peak, 0);
       const bits = unsignedE4m3(most / 6);
       const d = halfE4m3(bits);
       store<u8>(dst + s, <u8>bits);
@@ -115,4 +124,5 @@ export function encodeNvfp4(src: usize, dst: usize, blocks: i32): void {
       );
       v128.store64_lane(dst + 4 + (s << 3), pairs, 0);
     }
+  return verdict(sane);
 }

@@ -14,6 +14,7 @@ export {
   decodeTq2,
 } from "./decode";
 export { decodeQ2K, decodeQ3K, decodeQ4K, decodeQ5K, decodeQ6K } from "./decode-k";
+export { sumDifferences } from "./difference";
 export { encodeQ1, encodeQ2, encodeTq1, encodeTq2 } from "./few-bits";
 export { encodeMxfp4, encodeNvfp4 } from "./fp4";
 export { encodeIq1 } from "./iq1-blocks";
@@ -28,6 +29,5 @@ export {
   encodeHalf,
   firstBadFloat,
   firstBadHalf,
-  firstBadScale,
 } from "./plain";
 export { encodeAffine, encodeBytes, encodeSigned, encodeWeighted } from "./simple";

@@ -5,7 +5,7 @@
  * is the split of highest score, so scores are computed first, and only splits near the highest are gone through like that.
  */
 
-import { spreadMax } from "./block";
+import { spread } from "./block";
 
 /** Sums of w q x, then of w q q, of four splits under up to four shifts. */
 const QX: usize = 5120;
@@ -61,7 +61,7 @@ function offerKept(first: i32, second: i32, shifts: i32): void {
 
 /** Scores from which on splits are offered, by the highest one of each lane and the sum of all weights. */
 function limitOf(highest: v128, weight: f32): v128 {
-  const most = f32x4.extract_lane(spreadMax(highest), 0);
+  const most = f32x4.extract_lane(spread(highest, true), 0);
   const exact = most > LEAST_SCORE && most < MOST_SCORE && weight > LEAST_WEIGHT && weight < MOST_WEIGHT;
   return f32x4.splat(exact ? most * NEAR : -Infinity);
 }

@@ -1,5 +1,5 @@
 /** The search of the IQ2 and IQ3 types, as in `lattice-search.ts`. AssemblyScript. */
-import { highest, narrow, smaller, spreadMax, spreadMin } from "./block";
+import { extreme, extremes, narrow, spread } from "./block";
 import { nearestInts } from "./lanes";
 import { makeQp } from "./make-qp";
 import { forgetGroups, limitSteps, placeOf, setGroups, storeNearest } from "./neighbours";
@@ -83,7 +83,7 @@ function signCosts(x: v128, at: usize): v128 {
 function flipCheapest(x: usize, at: usize): i32 {
   const a = signCosts(v128.load(x + at), at);
   const b = signCosts(v128.load(x + at, 16), at + 16);
-  const least = spreadMin(smaller(a, b));
+  const least = spread(extreme(a, b, false), false);
   const isNumber = v128.and(f32x4.eq(a, a), f32x4.eq(b, b));
   const isLeast = i32x4.bitmask(f32x4.eq(a, least)) | (i32x4.bitmask(f32x4.eq(b, least)) << 4);
   const cheapest = i32x4.all_true(isNumber) ? ctz(isLeast) : slowCheapest(a, b);
@@ -306,7 +306,7 @@ function refineLevels(scale: f32, largest: f32): f32 {
 
 /** Scale of a sub-block whose signs are split and whose weights are in place; -Infinity where it counts as zero. */
 function searchScale(): f32 {
-  const largest = f32x4.extract_lane(spreadMax(highest(MAGNITUDES, sub)), 0);
+  const largest = f32x4.extract_lane(spread(extremes(MAGNITUDES, sub, true), true), 0);
   if (largest < epsilon || largest === 0) return -Infinity;
   let most = largest;
   bestScale = most / <f32>((top << 1) - 1);

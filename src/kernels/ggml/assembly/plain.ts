@@ -3,7 +3,7 @@ import { halfOf } from "./scalar";
 
 /** Halves of four float32, ties to even, in the low 16 bits of each lane; a NaN keeps its payload's upper bits. */
 // @inline
-function halves(x: v128): v128 {
+export function halves(x: v128): v128 {
   const sign = v128.and(x, i32x4.splat(i32.MIN_VALUE));
   const magnitude = v128.xor(x, sign);
   // Rounded to ten bits of mantissa; the exponent is 112 too large.
@@ -16,11 +16,14 @@ function halves(x: v128): v128 {
   return v128.or(half, i32x4.shr_u(sign, 16));
 }
 
-/** Whether four of them are NaN: rare, so they are done apart. */
+/** Upper 16 bits of eight values. */
 // @inline
-function hasNaN(a: v128, b: v128): bool {
-  return v128.any_true(v128.or(f32x4.ne(a, a), f32x4.ne(b, b)));
+function upper(a: v128, b: v128): v128 {
+  return i8x16.shuffle(a, b, 2, 3, 6, 7, 10, 11, 14, 15, 18, 19, 22, 23, 26, 27, 30, 31);
 }
+
+/** All bits but the sign; what rounds to ten bits of mantissa and takes 112 from the exponent; 1. */
+const NORMAL = memory.data<u32>([0x7fffffff, 0xc8000fff, 1]);
 
 function halfOfAny(value: f32): u32 {
   const word = reinterpret<u32>(value);
@@ -28,15 +31,62 @@ function halfOfAny(value: f32): u32 {
   return ((word >>> 16) & 0x8000) | 0x7e00 | ((word >>> 13) & 0x1ff);
 }
 
-export function encodeHalf(src: usize, dst: usize, count: i32): void {
+function encodeHalvesSlowly(src: usize, dst: usize, count: i32): void {
+  for (let i = 0; i < count; i++, src += 4, dst += 2) store<u16>(dst, <u16>halfOfAny(load<f32>(src)));
+}
+
+/** All bits of those of eight words whose bits of `exponent` are all set. */
+// @inline
+function allSet(words: v128, exponent: v128): v128 {
+  return i16x8.eq(v128.and(words, exponent), exponent);
+}
+
+/** Magnitudes of the halves of four values that are no less than 2^-14 and no more than 65504; others are not in [0x400, 0x7bff]. */
+// @inline
+function normalHalves(x: v128, magnitude: v128, bias: v128, one: v128): v128 {
+  const odd = v128.and(i32x4.shr_u(x, 13), one);
+  return i32x4.shr_u(i32x4.add(i32x4.add(v128.and(x, magnitude), bias), odd), 13);
+}
+
+/** All bits of those of eight magnitudes that lie outside of [0x400, 0x7bff]. */
+// @inline
+function unusual(eight: v128): v128 {
+  const end = i16x8.splat(0x7800);
+  return i16x8.eq(i16x8.min_u(i16x8.sub(eight, i16x8.splat(0x400)), end), end);
+}
+
+/** Eight halves of any values; answers which are not finite. */
+function encodeEight(src: usize, dst: usize): v128 {
+  const eight = i16x8.narrow_i32x4_u(halves(v128.load(src)), halves(v128.load(src, 16)));
+  const infinite = allSet(eight, i16x8.splat(0x7c00));
+  v128.store(dst, eight);
+  if (v128.any_true(infinite)) encodeHalvesSlowly(src, dst, 8);
+  return infinite;
+}
+
+/** Answers as `verdict` says. */
+export function encodeHalf(src: usize, dst: usize, count: i32): i32 {
+  const magnitude = v128.load32_splat(NORMAL);
+  const bias = v128.load32_splat(NORMAL, 4);
+  const one = v128.load32_splat(NORMAL, 8);
+  let infinite = i32x4.splat(0);
   let i = 0;
   for (; i + 8 <= count; i += 8, src += 32, dst += 16) {
     const a = v128.load(src);
     const b = v128.load(src, 16);
-    if (hasNaN(a, b)) for (let k = 0; k < 8; k++) store<u16>(dst + (k << 1), <u16>halfOfAny(load<f32>(src + (k << 2))));
-    else v128.store(dst, i16x8.narrow_i32x4_u(halves(a), halves(b)));
+    const first = normalHalves(a, magnitude, bias, one);
+    const eight = i16x8.narrow_i32x4_u(first, normalHalves(b, magnitude, bias, one));
+    const signs = v128.and(upper(a, b), i16x8.splat(-32768));
+    v128.store(dst, v128.or(eight, signs));
+    if (v128.any_true(unusual(eight))) infinite = v128.or(infinite, encodeEight(src, dst));
   }
-  for (; i < count; i++, src += 4, dst += 2) store<u16>(dst, <u16>halfOfAny(load<f32>(src)));
+  encodeHalvesSlowly(src, dst, count - i);
+  return verdictOfRest(infinite, dst, count - i, 0x7c00);
+}
+
+/** The verdict where eight or more words were looked at, and the last `count` were not. */
+function verdictOfRest(infinite: v128, dst: usize, count: i32, exponent: i32): i32 {
+  return v128.any_true(infinite) || firstBadHalf(dst, count, exponent) >= 0 ? -2 : -1;
 }
 
 /** Bits of the nearest bfloat16. */
@@ -47,9 +97,8 @@ function bfloatOf(word: u32): u32 {
 
 /** The nearest bfloat16 of eight values, none of them NaN: the lower 16 bits carry into the upper ones, ties to even. */
 // @inline
-function bfloats(a: v128, b: v128, below: v128): v128 {
+function bfloats(a: v128, b: v128, high: v128, below: v128): v128 {
   const low = i8x16.shuffle(a, b, 0, 1, 4, 5, 8, 9, 12, 13, 16, 17, 20, 21, 24, 25, 28, 29);
-  const high = i8x16.shuffle(a, b, 2, 3, 6, 7, 10, 11, 14, 15, 18, 19, 22, 23, 26, 27, 30, 31);
   // Half the sum with 0x7fff and the last bit that stays: its uppermost bit is the carry.
   const odd = i16x8.shr_u(i16x8.shl(high, 15), 15);
   return i16x8.add(high, i16x8.shr_u(i16x8.avgr_u(low, i16x8.add(odd, below)), 15));
@@ -62,23 +111,25 @@ function encodeBfloatsSlowly(src: usize, dst: usize, count: i32): void {
   for (let i = 0; i < count; i++, src += 4, dst += 2) store<u16>(dst, <u16>bfloatOf(load<u32>(src)));
 }
 
-export function encodeBfloat(src: usize, dst: usize, count: i32): void {
+/** Answers as `verdict` says. */
+export function encodeBfloat(src: usize, dst: usize, count: i32): i32 {
   const below = v128.load16_splat(BELOW);
+  let infinite = i32x4.splat(0);
   let i = 0;
-  for (; i + 16 <= count; i += 16, src += 64, dst += 32) {
+  for (; i + 8 <= count; i += 8, src += 32, dst += 16) {
     const a = v128.load(src);
     const b = v128.load(src, 16);
-    const c = v128.load(src, 32);
-    const d = v128.load(src, 48);
-    // A sum is NaN where a value is, or where infinite ones of both signs meet.
-    const sum = f32x4.add(f32x4.add(a, b), f32x4.add(c, d));
-    if (v128.any_true(f32x4.ne(sum, sum))) encodeBfloatsSlowly(src, dst, 16);
-    else {
-      v128.store(dst, bfloats(a, b, below));
-      v128.store(dst, bfloats(c, d, below), 16);
-    }
+    const exponent = i16x8.splat(0x7f80);
+    const high = upper(a, b);
+    const eight = bfloats(a, b, high, below);
+    const bad = v128.or(allSet(high, exponent), allSet(eight, exponent));
+    v128.store(dst, eight);
+    if (!v128.any_true(bad)) continue;
+    infinite = bad;
+    encodeBfloatsSlowly(src, dst, 8);
   }
   encodeBfloatsSlowly(src, dst, count - i);
+  return verdictOfRest(infinite, dst, count - i, 0x7f80);
 }
 
 /** Float32 of four halves in 32 bits each; a NaN keeps its payload. */
@@ -137,11 +188,5 @@ export function firstBadHalf(src: usize, count: i32, exponent: i32): i32 {
     if (v128.any_true(v128.or(a, b))) break;
   }
   for (; i < count; i++) if ((<i32>load<u16>(src + (i << 1)) & exponent) === exponent) return i;
-  return -1;
-}
-
-/** The first of `blocks`, `bytes` apart, whose half at `src` is not finite, or -1. */
-export function firstBadScale(src: usize, blocks: i32, bytes: i32): i32 {
-  for (let i = 0; i < blocks; i++, src += bytes) if ((load<u16>(src) & 0x7c00) === 0x7c00) return i;
   return -1;
 }
