@@ -7,13 +7,46 @@ import { rolldown } from "rolldown";
 
 /** Whatever is started by name, by its name. */
 const ENTRIES = { run: "cli/run.js", "encode-worker": "node/encode-worker.js" };
+/**
+ * Files that hold modules and all that these import, the first that does: the jobs that are over in less than a second read few
+ * files.
+ */
+const FILES = {
+  encode: ["node/encode-pieces.js"],
+  weights: [
+    ...["cli/start.js", "node/services.js", "node/quantize-weights-several.js"],
+    ...["pipeline/report/weights.js", "pipeline/report/json.js"],
+  ],
+};
 
 const folder = resolve(process.argv[2]);
-const input = Object.fromEntries(Object.entries(ENTRIES).map(([name, path]) => [name, join(folder, path)]));
+const at = (path) => join(folder, path);
+
+/** Ids of modules and of all that they import. */
+function reached(ids, context, found = new Set()) {
+  for (const id of ids) {
+    if (found.has(id)) continue;
+    found.add(id);
+    reached([...(context.getModuleInfo(id)?.importedIds ?? [])], context, found);
+  }
+  return found;
+}
+
+let sets;
+
+function fileOf(id, context) {
+  sets ??= Object.entries(FILES).map(([name, paths]) => [name, reached(paths.map(at), context)]);
+  return sets.find(([, ids]) => ids.has(id))?.[0] ?? null;
+}
+
 const bundle = await rolldown({
-  input,
+  input: Object.fromEntries(Object.entries(ENTRIES).map(([name, path]) => [name, at(path)])),
   platform: "node",
+  checks: { ineffectiveDynamicImport: false },
   external: (id) => /^[^./]/.test(id) && !id.startsWith(folder),
 });
-await bundle.write({ dir: join(folder, "program"), format: "esm" });
+await bundle.write({
+  ...{ dir: join(folder, "program"), format: "esm" },
+  codeSplitting: { groups: [{ name: fileOf, debugName: "together" }] },
+});
 await bundle.close();
