@@ -47,6 +47,7 @@ const bundle = await rolldown({
 });
 await bundle.write({
   ...{ dir: join(folder, "program"), format: "esm" },
+  comments: false,
   codeSplitting: { groups: [{ name: fileOf, debugName: "together" }] },
 });
 await bundle.close();
