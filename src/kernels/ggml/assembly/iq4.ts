@@ -1,5 +1,4 @@
 /** 4-bit codes of 16 uneven values: iq4_nl and iq4_xs. AssemblyScript. */
-import { narrow } from "./block";
 import { peakOf, sumOfSquares } from "./k-quants";
 import { gather, nearestInts, peaks, sumSquares, W, weighImportance, weighSquares, X } from "./lanes";
 import { BYTES, packBlock } from "./pack";
@@ -9,69 +8,80 @@ const FLOATS: usize = 128;
 /** Scales of up to eight blocks. */
 const SCALES: usize = 5120;
 
-/** `more` where x has passed the border; what is not a number passes all. */
-function climb(q: v128, x: v128, border: f32, more: f32): v128 {
-  return f32x4.add(q, v128.andnot(f32x4.splat(more), f32x4.lt(x, f32x4.splat(border))));
+/** What the codes stand for. */
+const VALUES = memory.data<i8>([-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113]);
+/**
+ * Between two values lies a border, a multiple of 1/2, from which on the upper one is nearer. For every 8 from -128 on: how many
+ * borders lie below or at the beginning, and at which half of these 8 lies one more, 16 for none.
+ */
+const PASSED = memory.data<u8>([
+  0, 0, 1, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 7, 7, 8, 9, 9, 10, 11, 11, 12, 12, 13, 13, 14, 14, 14, 15, 15, 15,
+]);
+const NEXT = memory.data<u8>([
+  16, 9, 16, 16, 5, 16, 12, 16, 14, 16, 12, 16, 7, 16, 16, 7, 14, 16, 6, 15, 16, 11, 16, 10, 16, 14, 16, 16, 10, 16, 16,
+  16,
+]);
+/** Halves are counted between these; and what leaves their number from -256 on in the low bits of a float32. */
+const HALVES = memory.data<f32>([-256, 255, 8388864]);
+
+/** Whole halves from -128 on, of [0, 511]; what is not a number has all. */
+// @inline
+function halvesOf(x: v128): v128 {
+  const below = f32x4.pmin(v128.load32_splat(HALVES, 4), f32x4.add(x, x));
+  const whole = f32x4.floor(f32x4.pmax(v128.load32_splat(HALVES), below));
+  return v128.and(f32x4.add(whole, v128.load32_splat(HALVES, 8)), i32x4.splat(511));
 }
 
-/** The value nearest to each x, the upper one of a tie. */
-function nearestValues(x: v128): v128 {
-  let q = f32x4.splat(-127);
-  q = climb(q, x, -115.5, 23);
-  q = climb(q, x, -93.5, 21);
-  q = climb(q, x, -74, 18);
-  q = climb(q, x, -57, 16);
-  q = climb(q, x, -42, 14);
-  q = climb(q, x, -28.5, 13);
-  q = climb(q, x, -16, 12);
-  q = climb(q, x, -4.5, 11);
-  q = climb(q, x, 7, 12);
-  q = climb(q, x, 19, 12);
-  q = climb(q, x, 31.5, 13);
-  q = climb(q, x, 45.5, 15);
-  q = climb(q, x, 61, 16);
-  q = climb(q, x, 79, 20);
-  q = climb(q, x, 101, 24);
-  return q;
+/** A byte of a table of 32 for each of 16 numbers; `upper` is less by 16. */
+// @inline
+function lookUp(table: usize, numbers: v128, upper: v128): v128 {
+  return v128.or(i8x16.swizzle(v128.load(table), numbers), i8x16.swizzle(v128.load(table, 16), upper));
 }
 
-function count(code: v128, x: v128, border: f32): v128 {
-  return i32x4.add(code, v128.andnot(i32x4.splat(1), f32x4.lt(x, f32x4.splat(border))));
-}
-
-/** Codes of those values. */
-function nearestCodes(x: v128): v128 {
-  let code = i32x4.splat(0);
-  code = count(code, x, -115.5);
-  code = count(code, x, -93.5);
-  code = count(code, x, -74);
-  code = count(code, x, -57);
-  code = count(code, x, -42);
-  code = count(code, x, -28.5);
-  code = count(code, x, -16);
-  code = count(code, x, -4.5);
-  code = count(code, x, 7);
-  code = count(code, x, 19);
-  code = count(code, x, 31.5);
-  code = count(code, x, 45.5);
-  code = count(code, x, 61);
-  code = count(code, x, 79);
-  code = count(code, x, 101);
-  return code;
+/** Codes of the values nearest to 16 values, the upper ones of ties. */
+// @inline
+function nearestCodes(a: v128, b: v128, c: v128, d: v128): v128 {
+  const low = i16x8.narrow_i32x4_s(halvesOf(a), halvesOf(b));
+  const high = i16x8.narrow_i32x4_s(halvesOf(c), halvesOf(d));
+  const eighths = i8x16.narrow_i16x8_u(i16x8.shr_u(low, 4), i16x8.shr_u(high, 4));
+  const fifteen = i16x8.splat(15);
+  const rests = i8x16.narrow_i16x8_u(v128.and(low, fifteen), v128.and(high, fifteen));
+  const upper = i8x16.sub(eighths, i8x16.splat(16));
+  return i8x16.sub(lookUp(PASSED, eighths, upper), i8x16.ge_u(rests, lookUp(NEXT, eighths, upper)));
 }
 
 let sumqx: v128 = f32x4.splat(0);
 let sumq2: v128 = f32x4.splat(0);
 
+// @inline
+function weighted(at: usize, q: v128): v128 {
+  return f32x4.mul(v128.load(W + at), q);
+}
+
 function sumNearest(id: v128): void {
   let qx = f32x4.splat(0);
   let q2 = f32x4.splat(0);
-  for (let at: usize = 0; at < 512; at += 16) {
-    const x = v128.load(X + at);
-    const q = nearestValues(f32x4.mul(id, x));
-    const wq = f32x4.mul(v128.load(W + at), q);
-    qx = f32x4.add(qx, f32x4.mul(wq, x));
-    q2 = f32x4.add(q2, f32x4.mul(wq, q));
+  for (let at: usize = 0; at < 512; at += 64) {
+    const a = v128.load(X + at);
+    const b = v128.load(X + at, 16);
+    const c = v128.load(X + at, 32);
+    const d = v128.load(X + at, 48);
+    const codes = nearestCodes(f32x4.mul(id, a), f32x4.mul(id, b), f32x4.mul(id, c), f32x4.mul(id, d));
+    const values = i8x16.swizzle(v128.load(VALUES), codes);
+    const low = i16x8.extend_low_i8x16_s(values);
+    const high = i16x8.extend_high_i8x16_s(values);
+    const qa = f32x4.convert_i32x4_s(i32x4.extend_low_i16x8_s(low));
+    const qb = f32x4.convert_i32x4_s(i32x4.extend_high_i16x8_s(low));
+    const qc = f32x4.convert_i32x4_s(i32x4.extend_low_i16x8_s(high));
+    const qd = f32x4.convert_i32x4_s(i32x4.extend_high_i16x8_s(high));
+    const wa = weighted(at, qa);
+    const wb = weighted(at + 16, qb);
+    const wc = weighted(at + 32, qc);
+    const wd = weighted(at + 48, qd);
+    qx = f32x4.add(f32x4.add(qx, f32x4.mul(wa, a)), f32x4.mul(wb, b));
+    qx = f32x4.add(f32x4.add(qx, f32x4.mul(wc, c)), f32x4.mul(wd, d));
+    q2 = f32x4.add(f32x4.add(q2, f32x4.mul(wa, qa)), f32x4.mul(wb, qb));
+    q2 = f32x4.add(f32x4.add(q2, f32x4.mul(wc, qc)), f32x4.mul(wd, qd));
   }
   sumqx = qx;
   sumq2 = q2;
@@ -101,11 +111,11 @@ function reciprocal(d: f32): f32 {
 
 /** Sixteen codes of values times id. */
 function codesOf(src: usize, id: v128): v128 {
-  return narrow(
-    nearestCodes(f32x4.mul(id, v128.load(src))),
-    nearestCodes(f32x4.mul(id, v128.load(src, 16))),
-    nearestCodes(f32x4.mul(id, v128.load(src, 32))),
-    nearestCodes(f32x4.mul(id, v128.load(src, 48))),
+  return nearestCodes(
+    f32x4.mul(id, v128.load(src)),
+    f32x4.mul(id, v128.load(src, 16)),
+    f32x4.mul(id, v128.load(src, 32)),
+    f32x4.mul(id, v128.load(src, 48)),
   );
 }
 

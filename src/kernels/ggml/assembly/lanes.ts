@@ -13,7 +13,7 @@ const TRIAL: usize = W + 512;
 /** Weights times values. */
 const WX: usize = TRIAL + 512;
 /** 1.5 * 2^23, 2^22. In memory: a constant vector would be put together again in every turn of a loop. */
-const CONSTANTS = memory.data<f32>([12582912, 4194304]);
+const CONSTANTS = memory.data<f32>([12582912, 4194304, reinterpret<f32>(0x7fffff), reinterpret<f32>(0x400000)]);
 
 /** Adding it and taking it away again rounds what is below 2^22. */
 // @inline
@@ -28,8 +28,8 @@ export let mins: v128 = f32x4.splat(0);
 /** ggml's `nearest_int`. */
 // @inline
 export function nearestFour(value: v128): v128 {
-  const pushed = f32x4.add(value, f32x4.splat(12582912));
-  return i32x4.sub(v128.and(pushed, i32x4.splat(0x7fffff)), i32x4.splat(0x400000));
+  const pushed = f32x4.add(value, v128.load32_splat(CONSTANTS));
+  return i32x4.sub(v128.and(pushed, v128.load32_splat(CONSTANTS, 8)), v128.load32_splat(CONSTANTS, 12));
 }
 
 /** The same, held in [low, high]. */
