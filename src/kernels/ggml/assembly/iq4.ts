@@ -1,6 +1,7 @@
 /** 4-bit codes of 16 uneven values: iq4_nl and iq4_xs. AssemblyScript. */
 import { peakOf, sumOfSquares } from "./k-quants";
-import { gather, nearestInts, peaks, sumSquares, W, weighImportance, weighSquares, X } from "./lanes";
+import { gather, nearestInts, sumSquares, W, weighImportance, weighSquares, X } from "./lanes";
+import { peaks } from "./make-qx";
 import { BYTES, packBlock } from "./pack";
 import { EPSILON, storeHalf } from "./scalar";
 
@@ -138,7 +139,7 @@ export function encodeIq4Nl(src: usize, dst: usize, blocks: i32, weights: usize)
   for (let i = 0; i < blocks; ) {
     const together = blocks - i >= 4 ? 4 : 1;
     prepare(src, weights, together === 4 ? FLOATS : 0);
-    if (weights !== 0) weighImportance(32, f32x4.mul(sumSquares(32), f32x4.splat(2.0 / 32.0)));
+    if (weights !== 0) weighImportance(32, f32x4.mul(sumSquares(32, X), f32x4.splat(2.0 / 32.0)), X, W);
     v128.store(SCALES, searchScales());
     for (let k = 0; k < together; k++, src += FLOATS, dst += 18) {
       const d = load<f32>(SCALES + (k << 2));
@@ -155,7 +156,7 @@ function encodeXs(src: usize, dst: usize, weights: usize): void {
   const sigma2 = f32x4.splat(weights === 0 ? 0 : sumOfSquares(src) * <f32>(2.0 / 256.0));
   for (let half: usize = 0; half < 2; half++) {
     prepare(src + 512 * half, weights === 0 ? 0 : weights + 512 * half, FLOATS);
-    if (weights !== 0) weighImportance(32, sigma2);
+    if (weights !== 0) weighImportance(32, sigma2, X, W);
     v128.store(SCALES + 16 * half, searchScales());
   }
   const d: f32 = -peakOf(SCALES, 8) / 32;

@@ -2,23 +2,20 @@
 import { narrow } from "./block";
 import {
   gather,
-  makeQ3,
-  makeQkx,
-  makeQkxAbsolute,
-  makeQx,
-  mins,
   nearestInts,
-  SETS,
-  scales,
   sumWeights,
   W,
+  W2,
   weighImportance,
   weighMagnitudes,
   weighRaised,
   weighSquares,
   X,
+  X2,
 } from "./lanes";
+import { makeQkx, makeQkxAbsolute } from "./make-qkx";
 import { makeQp } from "./make-qp";
+import { makeQ3, makeQx, SETS } from "./make-qx";
 import { BYTES, packBits, packNibbles, packPairs } from "./pack";
 import { EPSILON, nearest, ofHalf, storeHalf } from "./scalar";
 
@@ -82,24 +79,32 @@ function affineScales(src: usize, d: usize, weights: usize, kind: i32): void {
   const groups = <i32>(256 / n);
   const sum: f32 = weights === 0 ? 0 : sumOfSquares(src);
   const sigma2: f32 = kind === 2 ? sum / 256 : (2 * sum) / 256;
-  for (let first: usize = 0; first < <usize>groups; first += 4) {
+  for (let first: usize = 0; first < <usize>groups; first += 8) {
     const at = first * n * 4;
+    const to = BYTES + first * n;
+    const second = at + 16 * n;
+    const scales = SCALES + (first << 2);
+    const mins = MINS + (first << 2);
     gather(src + at, n * 4, <i32>n, X);
+    gather(src + second, n * 4, <i32>n, X2);
     if (weights !== 0) {
       gather(weights + at, n * 4, <i32>n, W);
-      weighImportance(<i32>n, f32x4.splat(sigma2));
-      v128.store(SUMS + (first << 2), sumWeights(<i32>n));
-      makeQkx(<i32>n, top, -0.9, 0.05, 36, BYTES + first * n);
+      gather(weights + second, n * 4, <i32>n, W2);
+      weighImportance(<i32>n, f32x4.splat(sigma2), X, W);
+      weighImportance(<i32>n, f32x4.splat(sigma2), X2, W2);
+      v128.store(SUMS + (first << 2), sumWeights(<i32>n, W));
+      v128.store(SUMS + (first << 2), sumWeights(<i32>n, W2), 16);
+      makeQkx(<i32>n, top, -0.9, 0.05, 36, to, scales, mins);
     } else if (kind === 2) {
-      weighMagnitudes(16);
-      makeQkxAbsolute(16, 3, -0.5, 0.1, 15, BYTES + first * n);
+      weighMagnitudes(16, X, W);
+      weighMagnitudes(16, X2, W2);
+      makeQkxAbsolute(to, scales, mins);
     } else {
-      weighRaised(32);
-      if (kind === 4) makeQkx(32, 15, -1, 0.1, 20, BYTES + first * n);
-      else makeQkx(32, 31, -0.5, 0.1, 15, BYTES + first * n);
+      weighRaised(32, X, W);
+      weighRaised(32, X2, W2);
+      if (kind === 4) makeQkx(32, 15, -1, 0.1, 20, to, scales, mins);
+      else makeQkx(32, 31, -0.5, 0.1, 15, to, scales, mins);
     }
-    v128.store(SCALES + (first << 2), scales);
-    v128.store(MINS + (first << 2), mins);
   }
   if (weights !== 0) {
     storeHalf(d, makeQp(groups, scaleTop, SCALES, SCALE_CODES, SUMS));
@@ -189,12 +194,11 @@ function signedScales(src: usize, weights: usize, kind: i32): void {
     else {
       gather(weights + (first << 6), 64, 16, W);
       if (kind === 3) {
-        weighImportance(16, f32x4.splat(sigma2));
-        v128.store(SUMS + (first << 2), sumWeights(16));
+        weighImportance(16, f32x4.splat(sigma2), X, W);
+        v128.store(SUMS + (first << 2), sumWeights(16, W));
       }
     }
-    makeQx(16, top, BYTES + (first << 4));
-    v128.store(SCALES + (first << 2), scales);
+    v128.store(SCALES + (first << 2), makeQx(16, top, BYTES + (first << 4)));
   }
 }
 
@@ -210,7 +214,7 @@ function q3Scales(weights: usize): f32 {
     // The 16 scales are one group more: in lane 0, the others copies of it.
     gather(SCALES, 0, 16, X);
     gather(SUMS, 0, 16, W);
-    makeQx(16, 32, GROUP_CODES);
+    const scales = makeQx(16, 32, GROUP_CODES);
     v128.store(SCALE_CODES, i8x16.sub(v128.load(GROUP_CODES), i8x16.splat(32)));
     return f32x4.extract_lane(scales, 0);
   }

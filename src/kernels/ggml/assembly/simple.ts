@@ -11,7 +11,9 @@ import {
   reciprocals,
   verdict,
 } from "./block";
-import { gather, makeQkx, makeQx, mins, scales, W, weighImportance, X } from "./lanes";
+import { gather, W, W2, weighImportance, X, X2 } from "./lanes";
+import { makeQkx } from "./make-qkx";
+import { makeQx } from "./make-qx";
 import { BYTES, highBits, packBlock } from "./pack";
 import { firstBadFloat, halves } from "./plain";
 import { storeHalf } from "./scalar";
@@ -21,6 +23,9 @@ const FLOATS: usize = 128;
 const LEAST: usize = BYTES + 256;
 const INVERSE: usize = LEAST + 16;
 const HEADS: usize = INVERSE + 16;
+/** Of up to eight blocks. */
+const SCALES: usize = LEAST;
+const MINS: usize = SCALES + 32;
 
 /** The first value of magnitude `most`; 0 in a block of zeros. */
 function firstPeak(src: usize, most: f32): f32 {
@@ -222,9 +227,27 @@ export function encodeAffine(src: usize, dst: usize, blocks: i32, bits: i32): i3
   return bits === 4 ? encodeFours(src, dst, blocks, 4, true) : encodeFours(src, dst, blocks, 5, true);
 }
 
-function laneOf(values: v128, index: i32): f32 {
-  v128.store(BYTES + 128, values);
-  return load<f32>(BYTES + 128 + <usize>(index << 2));
+/** Values and weights of four blocks, ready to be searched. */
+// @inline
+function prepare(src: usize, weights: usize, stride: usize, sigma2: f32, x: usize, w: usize): void {
+  gather(src, stride, 32, x);
+  gather(weights, stride, 32, w);
+  weighImportance(32, f32x4.splat(sigma2), x, w);
+}
+
+/** Codes of up to eight blocks, two sets of four, at `BYTES`; scales at `SCALES`, minima at `MINS`. */
+function searchAffine(src: usize, weights: usize, count: i32, sigma2: f32, top: i32): void {
+  const stride = count >= 4 ? FLOATS : 0;
+  const second = count === 8 ? 4 * FLOATS : 0;
+  prepare(src, weights, stride, sigma2, X, W);
+  prepare(src + second, weights + second, stride, sigma2, X2, W2);
+  makeQkx(32, top, -0.9, 0.05, 36, BYTES, SCALES, MINS);
+}
+
+/** The same of up to four blocks without minima. */
+function searchSigned(src: usize, weights: usize, count: i32, sigma2: f32, top: i32): void {
+  prepare(src, weights, count === 4 ? FLOATS : 0, sigma2, X, W);
+  v128.store(SCALES, makeQx(32, top, BYTES));
 }
 
 /** The four formats with importance; blocks of one row, `weights` theirs, sigma2 the mean square of the row. */
@@ -237,22 +260,18 @@ export function encodeWeighted(
   bits: i32,
   affine: bool,
 ): void {
-  for (let i = 0; i < blocks; ) {
-    const count = blocks - i >= 4 ? 4 : 1;
-    const stride = count === 4 ? FLOATS : 0;
-    gather(src, stride, 32, X);
-    gather(weights, stride, 32, W);
-    weighImportance(32, f32x4.splat(sigma2));
-    if (affine) makeQkx(32, (1 << bits) - 1, -0.9, 0.05, 36, BYTES);
-    else makeQx(32, 1 << (bits - 1), BYTES);
-    for (let k = 0; k < count; k++) {
-      storeHalf(dst, laneOf(scales, k));
-      if (affine) storeHalf(dst + 2, -laneOf(mins, k));
+  while (blocks > 0) {
+    const count = affine && blocks >= 8 ? 8 : blocks >= 4 ? 4 : 1;
+    if (affine) searchAffine(src, weights, count, sigma2, (1 << bits) - 1);
+    else searchSigned(src, weights, count, sigma2, 1 << (bits - 1));
+    for (let k: usize = 0; k < <usize>count; k++) {
+      storeHalf(dst, load<f32>(SCALES + (k << 2)));
+      if (affine) storeHalf(dst + 2, -load<f32>(MINS + (k << 2)));
       dst = pack(BYTES + (k << 5), dst + (affine ? 4 : 2), bits);
     }
     src += FLOATS * <usize>count;
     weights += FLOATS * <usize>count;
-    i += count;
+    blocks -= count;
   }
 }
 
