@@ -14,17 +14,16 @@ import {
   X2,
 } from "./lanes";
 
+/** Codes of [0, top] of one value each, where `areRoundable` says so. */
 // @inline
-function cost(difference: v128, absolute: bool): v128 {
-  return absolute ? f32x4.abs(difference) : f32x4.mul(difference, difference);
+function level(x: v128, iscale: v128, min: v128, top: v128, magic: v128): v128 {
+  return roundWithin(f32x4.mul(iscale, f32x4.sub(x, min)), f32x4.splat(0), top, magic);
 }
 
-/** Codes of [0, top] of one value each. */
+/** The same of any values. */
 // @inline
-function level(x: v128, iscale: v128, min: v128, top: v128, magic: v128, fast: bool): v128 {
-  const scaled = f32x4.mul(iscale, f32x4.sub(x, min));
-  if (fast) return roundWithin(scaled, f32x4.splat(0), top, magic);
-  return nearestWithin(scaled, i32x4.splat(0), i32x4.trunc_sat_f32x4_s(top));
+function anyLevel(x: v128, iscale: v128, min: v128, top: v128): v128 {
+  return nearestWithin(f32x4.mul(iscale, f32x4.sub(x, min)), i32x4.splat(0), i32x4.trunc_sat_f32x4_s(top));
 }
 
 /** Whether the codes of all values between these two can be had by `roundWithin`; lanes of `flat` do not count. */
@@ -44,9 +43,35 @@ let otherL: v128 = i32x4.splat(0);
 let otherL2: v128 = i32x4.splat(0);
 let otherXl: v128 = i32x4.splat(0);
 
-/** Codes of both sets into `TRIAL` and `WX`, and their sums; the chains of sums do not wait for each other. */
+/** Codes of any values of both sets into `TRIAL` and `WX`, and their sums. */
+function tryAnyLevels(end: usize, iscale: v128, min: v128, other: v128, otherMin: v128, top: v128): void {
+  sumL = f32x4.splat(0);
+  sumL2 = sumL;
+  sumXl = sumL;
+  otherL = sumL;
+  otherL2 = sumL;
+  otherXl = sumL;
+  for (let at: usize = 0; at < end; at += 16) {
+    const x = v128.load(at, X);
+    const l = anyLevel(x, iscale, min, top);
+    v128.store(at, l, TRIAL);
+    const w = f32x4.mul(v128.load(at, W), l);
+    sumL = f32x4.add(sumL, w);
+    sumL2 = f32x4.add(sumL2, f32x4.mul(w, l));
+    sumXl = f32x4.add(sumXl, f32x4.mul(w, x));
+    const y = v128.load(at, X2);
+    const m = anyLevel(y, other, otherMin, top);
+    v128.store(at, m, WX);
+    const v = f32x4.mul(v128.load(at, W2), m);
+    otherL = f32x4.add(otherL, v);
+    otherL2 = f32x4.add(otherL2, f32x4.mul(v, m));
+    otherXl = f32x4.add(otherXl, f32x4.mul(v, y));
+  }
+}
+
+/** The same where all values are roundable; the chains of sums do not wait for each other. */
 // @inline
-function tryLevels(end: usize, iscale: v128, min: v128, other: v128, otherMin: v128, top: v128, fast: bool): void {
+function tryLevels(end: usize, iscale: v128, min: v128, other: v128, otherMin: v128, top: v128): void {
   let l1 = f32x4.splat(0);
   let l2 = l1;
   let xl = l1;
@@ -55,17 +80,17 @@ function tryLevels(end: usize, iscale: v128, min: v128, other: v128, otherMin: v
   let xm = l1;
   const magic = magicNumber();
   for (let at: usize = 0; at < end; at += 16) {
-    const x = v128.load(X + at);
-    const l = level(x, iscale, min, top, magic, fast);
-    v128.store(TRIAL + at, l);
-    const w = f32x4.mul(v128.load(W + at), l);
+    const x = v128.load(at, X);
+    const l = level(x, iscale, min, top, magic);
+    v128.store(at, l, TRIAL);
+    const w = f32x4.mul(v128.load(at, W), l);
     l1 = f32x4.add(l1, w);
     l2 = f32x4.add(l2, f32x4.mul(w, l));
     xl = f32x4.add(xl, f32x4.mul(w, x));
-    const y = v128.load(X2 + at);
-    const m = level(y, other, otherMin, top, magic, fast);
-    v128.store(WX + at, m);
-    const v = f32x4.mul(v128.load(W2 + at), m);
+    const y = v128.load(at, X2);
+    const m = level(y, other, otherMin, top, magic);
+    v128.store(at, m, WX);
+    const v = f32x4.mul(v128.load(at, W2), m);
     m1 = f32x4.add(m1, v);
     m2 = f32x4.add(m2, f32x4.mul(v, m));
     xm = f32x4.add(xm, f32x4.mul(v, y));
@@ -78,10 +103,11 @@ function tryLevels(end: usize, iscale: v128, min: v128, other: v128, otherMin: v
   otherXl = xm;
 }
 
+/** Weighted error of four values of codes that were tried. */
 // @inline
-function weightedCost(x: usize, w: usize, code: usize, scale: v128, min: v128, absolute: bool): v128 {
-  const there = f32x4.add(f32x4.mul(scale, v128.load(code)), min);
-  return f32x4.mul(v128.load(w), cost(f32x4.sub(there, v128.load(x)), absolute));
+function weightedCost(x: v128, w: v128, code: v128, scale: v128, min: v128, absolute: bool): v128 {
+  const difference = f32x4.sub(f32x4.add(f32x4.mul(scale, code), min), x);
+  return f32x4.mul(w, absolute ? f32x4.abs(difference) : f32x4.mul(difference, difference));
 }
 
 /** Errors of both sets. */
@@ -93,11 +119,9 @@ let otherError: v128 = i32x4.splat(0);
 function sumErrors(end: usize, scale: v128, min: v128, other: v128, otherMin: v128, absolute: bool): void {
   let a = f32x4.splat(0);
   let b = a;
-  for (let at: usize = 0; at < end; at += 32) {
-    a = f32x4.add(a, weightedCost(X + at, W + at, TRIAL + at, scale, min, absolute));
-    b = f32x4.add(b, weightedCost(X2 + at, W2 + at, WX + at, other, otherMin, absolute));
-    a = f32x4.add(a, weightedCost(X + at + 16, W + at + 16, TRIAL + at + 16, scale, min, absolute));
-    b = f32x4.add(b, weightedCost(X2 + at + 16, W2 + at + 16, WX + at + 16, other, otherMin, absolute));
+  for (let at: usize = 0; at < end; at += 16) {
+    a = f32x4.add(a, weightedCost(v128.load(at, X), v128.load(at, W), v128.load(at, TRIAL), scale, min, absolute));
+    b = f32x4.add(b, weightedCost(v128.load(at, X2), v128.load(at, W2), v128.load(at, WX), other, otherMin, absolute));
   }
   error = a;
   otherError = b;
@@ -203,7 +227,7 @@ function tryFirst(end: usize, topF: v128, absolute: bool): void {
   const other = inverseScale(OTHER, topF);
   const scale = f32x4.div(one, iscale);
   const otherScale = f32x4.div(one, other);
-  tryLevels(end, iscale, min, other, otherMin, topF, false);
+  tryAnyLevels(end, iscale, min, other, otherMin, topF);
   sumErrors(end, scale, min, otherScale, otherMin, absolute);
   v128.store(STATE, iscale, CHOSEN);
   v128.store(OTHER, other, CHOSEN);
@@ -265,9 +289,8 @@ function makeQkxWith(
     const other = inverseScale(OTHER, codes);
     const min = v128.load(STATE, MIN);
     const otherMin = v128.load(OTHER, MIN);
-    if (isRoundable(STATE, iscale) && isRoundable(OTHER, other))
-      tryLevels(end, iscale, min, other, otherMin, topF, true);
-    else tryLevels(end, iscale, min, other, otherMin, topF, false);
+    if (isRoundable(STATE, iscale) && isRoundable(OTHER, other)) tryLevels(end, iscale, min, other, otherMin, topF);
+    else tryAnyLevels(end, iscale, min, other, otherMin, topF);
     const regular = solve(STATE, sumL, sumL2, sumXl);
     const otherRegular = solve(OTHER, otherL, otherL2, otherXl);
     const scale = v128.load(STATE, TRIED_SCALE);
