@@ -36,12 +36,17 @@ function offer(first: i32, second: i32, shift: i32, qx: f32, q2: f32): void {
   bestScore = scale * qx;
 }
 
-/** Keeps the sums of four splits; answers their scores, 0 or no number for those without one. */
+/** Scores of four splits, 0 or no number for those without one. */
 // @inline
-function keep(shift: i32, qx: v128, q2: v128): v128 {
-  v128.store(QX + (shift << 4), qx);
-  v128.store(Q2 + (shift << 4), q2);
+function scoresOf(qx: v128, q2: v128): v128 {
   return v128.and(f32x4.div(f32x4.mul(qx, qx), q2), f32x4.gt(q2, f32x4.splat(0)));
+}
+
+/** Keeps the sums of four splits. */
+// @inline
+function keep(shift: i32, qx: v128, q2: v128): void {
+  v128.store(shift << 4, qx, QX);
+  v128.store(shift << 4, q2, Q2);
 }
 
 /** The higher scores; what is no number counts as 0. */
@@ -77,84 +82,142 @@ function squared(sum: v128, value: f32): v128 {
   return f32x4.mul(f32x4.mul(sum, f32x4.splat(value)), f32x4.splat(value));
 }
 
-/** Sum over three parts, each times its value. */
 // @inline
-function parts(low: v128, middle: v128, high: v128, a: f32, b: f32, c: f32): v128 {
-  const two = f32x4.add(f32x4.mul(low, f32x4.splat(a)), f32x4.mul(middle, f32x4.splat(b)));
-  return f32x4.add(two, f32x4.mul(high, f32x4.splat(c)));
+function times(sum: v128, value: f32): v128 {
+  return f32x4.mul(sum, f32x4.splat(value));
 }
 
-// @inline
-function partsSquared(low: v128, middle: v128, high: v128, a: f32, b: f32, c: f32): v128 {
-  return f32x4.add(f32x4.add(squared(low, a), squared(middle, b)), squared(high, c));
-}
+/** Where sums of w begin behind those of w x: of iq1_s, and of both halves of iq1_m, whose second sums of w x lie between. */
+const W_OF_S: usize = 160;
+const X1: usize = 96;
+const W0: usize = 192;
+const W1: usize = 288;
 
-/** Sums of four splits of iq1_s from border `first` and those from `second` on; answers the higher of their two scores. */
-function sumS(sums: usize, first: i32, second: i32): v128 {
-  const from = sums + (first << 2);
-  const to = sums + (second << 2);
-  const lowX = v128.load32_splat(from);
-  const lowW = v128.load32_splat(from, 160);
+/** Scores of four splits of iq1_s, the higher ones of both shifts. Order of operations as in C. */
+// @inline
+function scoresOfS(
+  to: usize,
+  low: v128,
+  lowWeight: v128,
+  upX: v128,
+  upW: v128,
+  downX: v128,
+  downW: v128,
+  all: v128,
+  weight: v128,
+  keeps: bool,
+): v128 {
   const x = v128.load(to);
-  const w = v128.load(to, 160);
-  const middleX = f32x4.sub(x, lowX);
-  const middleW = f32x4.sub(w, lowW);
-  const highX = f32x4.sub(v128.load32_splat(sums, 128), x);
-  const highW = f32x4.sub(v128.load32_splat(sums, 288), w);
-  const up = keep(
-    0,
-    parts(lowX, middleX, highX, -0.875, 0.125, 1.125),
-    partsSquared(lowW, middleW, highW, -0.875, 0.125, 1.125),
-  );
-  const down = keep(
-    1,
-    parts(lowX, middleX, highX, -1.125, -0.125, 0.875),
-    partsSquared(lowW, middleW, highW, -1.125, -0.125, 0.875),
-  );
-  return higher(up, down);
+  const w = v128.load(to, W_OF_S);
+  const highX = f32x4.sub(all, x);
+  const highW = f32x4.sub(weight, w);
+  // an eighth of the middle counts under both shifts, with one sign or the other
+  const eighth = times(f32x4.sub(x, low), 0.125);
+  const squares = squared(f32x4.sub(w, lowWeight), 0.125);
+  const sumUp = f32x4.add(f32x4.add(upX, eighth), times(highX, 1.125));
+  const squaresUp = f32x4.add(f32x4.add(upW, squares), squared(highW, 1.125));
+  const sumDown = f32x4.add(f32x4.sub(downX, eighth), times(highX, 0.875));
+  const squaresDown = f32x4.add(f32x4.add(downW, squares), squared(highW, 0.875));
+  if (!keeps) return higher(scoresOf(sumUp, squaresUp), scoresOf(sumDown, squaresDown));
+  keep(0, sumUp, squaresUp);
+  keep(1, sumDown, squaresDown);
+  return sumUp;
 }
 
-/** Sums of w q q of one half for four splits. */
+/** Scores of all splits of iq1_s whose first border is `from`, at `at` and behind; or of one, whose sums are kept. */
 // @inline
-function halfSquares(all: v128, low: v128, high: v128, value: f32, a: f32, b: f32): v128 {
-  const two = f32x4.add(squared(all, value), f32x4.mul(low, f32x4.splat(a)));
-  return f32x4.add(two, f32x4.mul(high, f32x4.splat(b)));
+function splitsS(sums: usize, from: usize, to: usize, end: usize, at: usize, keeps: bool): v128 {
+  const low = v128.load32_splat(from);
+  const lowWeight = v128.load32_splat(from, W_OF_S);
+  const all = v128.load32_splat(sums, 128);
+  const weight = v128.load32_splat(sums, W_OF_S + 128);
+  const upX = times(low, -0.875);
+  const upW = squared(lowWeight, -0.875);
+  const downX = times(low, -1.125);
+  const downW = squared(lowWeight, -1.125);
+  let highest = f32x4.splat(0);
+  for (; to <= end; to += 16, at += 16) {
+    const scores = scoresOfS(to, low, lowWeight, upX, upW, downX, downW, all, weight, keeps);
+    highest = f32x4.pmax(highest, scores);
+    if (!keeps) v128.store(at, scores);
+  }
+  return highest;
 }
 
-/** Sums of four splits of iq1_m, as `sumS`; answers the highest of their four scores. */
-function sumM(sums: usize, i: i32, k: i32): v128 {
-  const first = sums + (i << 2);
-  const second = sums + (k << 2);
-  const all0 = v128.load32_splat(sums, 64);
-  const all1 = v128.load32_splat(sums, 160);
-  const w0 = v128.load32_splat(sums, 256);
-  const w1 = v128.load32_splat(sums, 352);
-  const up = f32x4.splat(1.125);
-  const down = f32x4.splat(0.875);
-  const both0 = f32x4.add(v128.load32_splat(first), v128.load(second));
-  const both1 = f32x4.add(v128.load32_splat(first, 96), v128.load(second, 96));
-  const up0 = f32x4.sub(f32x4.mul(all0, up), both0);
-  const up1 = f32x4.sub(f32x4.mul(all1, up), both1);
-  const down0 = f32x4.sub(f32x4.mul(all0, down), both0);
-  const down1 = f32x4.sub(f32x4.mul(all1, down), both1);
-  const low0 = v128.load32_splat(first, 192);
-  const low1 = v128.load32_splat(first, 288);
-  const high0 = v128.load(second, 192);
-  const high1 = v128.load(second, 288);
-  const squaresUp0 = halfSquares(w0, low0, high0, 1.125, 0.75, -1.25);
-  const squaresUp1 = halfSquares(w1, low1, high1, 1.125, 0.75, -1.25);
-  const squaresDown0 = halfSquares(w0, low0, high0, 0.875, 1.25, -0.75);
-  const squaresDown1 = halfSquares(w1, low1, high1, 0.875, 1.25, -0.75);
-  const a = keep(0, f32x4.add(up0, up1), f32x4.add(squaresUp0, squaresUp1));
-  const b = keep(1, f32x4.add(up0, down1), f32x4.add(squaresUp0, squaresDown1));
-  const c = keep(2, f32x4.add(down0, up1), f32x4.add(squaresDown0, squaresUp1));
-  const d = keep(3, f32x4.add(down0, down1), f32x4.add(squaresDown0, squaresDown1));
-  return f32x4.pmax(higher(a, b), higher(c, d));
-}
-
+/** What one half of iq1_m adds to sums of w q q under one shift. */
 // @inline
-function sumsOf(sums: usize, i: i32, k: i32, length: i32): v128 {
-  return length === 32 ? sumS(sums, i, k) : sumM(sums, i, k);
+function halfSquares(from: usize, sums: usize, place: usize, value: f32, a: f32): v128 {
+  return f32x4.add(squared(v128.load32_splat(sums + place, 64), value), times(v128.load32_splat(from + place), a));
+}
+
+/** The same of iq1_m, whose halves have shifts of their own. */
+// @inline
+function splitsM(sums: usize, from: usize, to: usize, end: usize, at: usize, keeps: bool): v128 {
+  const low0 = v128.load32_splat(from);
+  const low1 = v128.load32_splat(from, X1);
+  const allUp0 = times(v128.load32_splat(sums, 64), 1.125);
+  const allUp1 = times(v128.load32_splat(sums, X1 + 64), 1.125);
+  const allDown0 = times(v128.load32_splat(sums, 64), 0.875);
+  const allDown1 = times(v128.load32_splat(sums, X1 + 64), 0.875);
+  const lowUp0 = halfSquares(from, sums, W0, 1.125, 0.75);
+  const lowUp1 = halfSquares(from, sums, W1, 1.125, 0.75);
+  const lowDown0 = halfSquares(from, sums, W0, 0.875, 1.25);
+  const lowDown1 = halfSquares(from, sums, W1, 0.875, 1.25);
+  let highest = f32x4.splat(0);
+  for (; to <= end; to += 16, at += 16) {
+    const both0 = f32x4.add(low0, v128.load(to));
+    const both1 = f32x4.add(low1, v128.load(to, X1));
+    const high0 = v128.load(to, W0);
+    const high1 = v128.load(to, W1);
+    const up0 = f32x4.sub(allUp0, both0);
+    const up1 = f32x4.sub(allUp1, both1);
+    const down0 = f32x4.sub(allDown0, both0);
+    const down1 = f32x4.sub(allDown1, both1);
+    const squaresUp0 = f32x4.add(lowUp0, times(high0, -1.25));
+    const squaresUp1 = f32x4.add(lowUp1, times(high1, -1.25));
+    const squaresDown0 = f32x4.add(lowDown0, times(high0, -0.75));
+    const squaresDown1 = f32x4.add(lowDown1, times(high1, -0.75));
+    const upUp = f32x4.add(squaresUp0, squaresUp1);
+    const upDown = f32x4.add(squaresUp0, squaresDown1);
+    const downUp = f32x4.add(squaresDown0, squaresUp1);
+    const downDown = f32x4.add(squaresDown0, squaresDown1);
+    if (keeps) {
+      keep(0, f32x4.add(up0, up1), upUp);
+      keep(1, f32x4.add(up0, down1), upDown);
+      keep(2, f32x4.add(down0, up1), downUp);
+      keep(3, f32x4.add(down0, down1), downDown);
+    } else {
+      const two = higher(scoresOf(f32x4.add(up0, up1), upUp), scoresOf(f32x4.add(up0, down1), upDown));
+      const others = higher(scoresOf(f32x4.add(down0, up1), downUp), scoresOf(f32x4.add(down0, down1), downDown));
+      const scores = f32x4.pmax(two, others);
+      highest = f32x4.pmax(highest, scores);
+      v128.store(at, scores);
+    }
+  }
+  return highest;
+}
+
+/** Puts the scores of all splits from `SCORES` on; answers the highest of each lane. */
+// @inline
+function scoreAll(sums: usize, length: i32): v128 {
+  let highest = f32x4.splat(0);
+  let at = SCORES;
+  const end = sums + (length << 2);
+  for (let from = sums; from <= end; from += 4) {
+    const scores =
+      length === 32 ? splitsS(sums, from, from, end, at, false) : splitsM(sums, from, from, end, at, false);
+    highest = f32x4.pmax(highest, scores);
+    at += 16 * (1 + ((end - from) >> 4));
+  }
+  return highest;
+}
+
+/** Keeps the sums of four splits. */
+function keepSplits(sums: usize, i: i32, k: i32, length: i32): void {
+  const from = sums + (i << 2);
+  const to = sums + (k << 2);
+  if (length === 32) splitsS(sums, from, to, to, 0, true);
+  else splitsM(sums, from, to, to, 0, true);
 }
 
 /** Searches all splits of `length` sorted values. */
@@ -162,21 +225,13 @@ function sumsOf(sums: usize, i: i32, k: i32, length: i32): v128 {
 function searchSplits(sums: usize, length: i32): i32 {
   bestScore = -f32.MAX_VALUE;
   bestShift = -1;
-  let highest = f32x4.splat(0);
+  const weight = length === 32 ? load<f32>(sums, W_OF_S + 128) : load<f32>(sums, W0 + 64) + load<f32>(sums, W1 + 64);
+  const limit = limitOf(scoreAll(sums, length), weight);
   let at = SCORES;
   for (let i = 0; i <= length; i++)
     for (let k = i; k <= length; k += 4, at += 16) {
-      const scores = sumsOf(sums, i, k, length);
-      highest = f32x4.pmax(highest, scores);
-      v128.store(at, scores);
-    }
-  const weight = length === 32 ? load<f32>(sums, 288) : load<f32>(sums, 256) + load<f32>(sums, 352);
-  const limit = limitOf(highest, weight);
-  at = SCORES;
-  for (let i = 0; i <= length; i++)
-    for (let k = i; k <= length; k += 4, at += 16) {
       if (!isNear(at, limit)) continue;
-      sumsOf(sums, i, k, length);
+      keepSplits(sums, i, k, length);
       offerKept(i, k, length === 32 ? 2 : 4);
     }
   return bestShift;
