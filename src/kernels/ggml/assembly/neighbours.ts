@@ -30,6 +30,10 @@ const ENERGIES: usize = FILLED + 32;
 /** Where the points of eight steps are in their list, and the ranks up to which others may be better. */
 const CHOSEN: usize = ENERGIES + 32;
 const LIMITS: usize = CHOSEN + 32;
+/** All bits but those of a number, then 1, in all lanes. */
+const MASK: usize = LIMITS + 32;
+/** Keeps an address: what is loaded is not computed again in every turn of a loop. */
+const ADDRESS: usize = MASK + 32;
 
 /** Values and weights of all groups, and of each value w and 2 w x side by side. */
 let values: usize = 0;
@@ -54,6 +58,8 @@ const MOST_ENERGY: f32 = 1.152921504606847e18;
 /** Tables for points of eight coordinates or four; no list has more than `longest` points. */
 export function setTables(placesAt: usize, listsAt: usize, coordinates: usize, longest: i32): void {
   numbers = (1 << (32 - clz(longest))) - 1;
+  v128.store(MASK, i32x4.splat(~numbers));
+  v128.store(MASK, i32x4.splat(1), 16);
   places = placesAt;
   lists = listsAt;
   half = coordinates >> 1;
@@ -148,6 +154,12 @@ function tableOf(group: usize): usize {
   return TABLES + 2 * group * halfBytes;
 }
 
+// @inline
+function opaque(address: usize): usize {
+  store<usize>(ADDRESS, address);
+  return load<usize>(ADDRESS);
+}
+
 /** Fills the table of a group where that has not been done. */
 function prepare(group: usize): void {
   if (load<u32>(FILLED + (group << 2)) !== 0) return;
@@ -225,47 +237,82 @@ function keepFour(at: usize, steps: usize, energy: v128, best: v128, second: v12
   return i32x4.bitmask(f32x4.le(second, limits));
 }
 
-/**
- * Puts the points that rank best under four steps or eight into `CHOSEN`. Answers as `keepFour` does. The lowest bits of a
- * rank become the number of its point.
- */
+/** A and B of a point, side by side and twice. */
 // @inline
-function rank(list: usize, group: usize, steps: usize, eight: bool): i32 {
-  const table = tableOf(group);
+function sumsOf(table: usize, point: usize): v128 {
+  const low = v128.load64_splat(table + <usize>load<u16>(point));
+  return f32x4.add(low, v128.load64_splat(table + <usize>load<u16>(point, 2)));
+}
+
+/** The first, or the second, lane in all lanes. */
+// @inline
+function spreadLane(both: v128, isFirst: bool): v128 {
+  return isFirst
+    ? i8x16.shuffle(both, both, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3)
+    : i8x16.shuffle(both, both, 4, 5, 6, 7, 4, 5, 6, 7, 4, 5, 6, 7, 4, 5, 6, 7);
+}
+
+/** Ranks under four steps; the lowest bits become the number of the point. */
+// @inline
+function ranks(steps: v128, a: v128, b: v128, mask: v128, number: v128): v128 {
+  return v128.or(v128.and(f32x4.sub(f32x4.mul(steps, a), b), mask), number);
+}
+
+/** Puts the points that rank best under four steps into `CHOSEN`. Answers as `keepFour` does. */
+function rankFour(list: usize, group: usize, steps: usize): i32 {
+  const table = opaque(tableOf(group));
+  const end = list + 4 + (load<u32>(list) << 2);
+  const mask = v128.load(MASK);
+  const one = v128.load(MASK, 16);
+  const s = v128.load(steps);
+  let best = f32x4.splat(f32.MAX_VALUE);
+  let second = best;
+  let number = one;
+  for (let point = list + 4; point < end; point += 4) {
+    const both = sumsOf(table, point);
+    const rank = ranks(s, spreadLane(both, true), spreadLane(both, false), mask, number);
+    second = f32x4.pmin(second, f32x4.pmax(rank, best));
+    best = f32x4.pmin(best, rank);
+    number = i32x4.add(number, one);
+  }
+  return keepFour(0, steps, v128.load32_splat(ENERGIES + (group << 2)), best, second, list);
+}
+
+/** The same of eight steps. */
+function rankEight(list: usize, group: usize, steps: usize): i32 {
+  const table = opaque(tableOf(group));
+  const end = list + 4 + (load<u32>(list) << 2);
+  const mask = v128.load(MASK);
+  const one = v128.load(MASK, 16);
   const s0 = v128.load(steps);
   const s1 = v128.load(steps, 16);
-  const end = list + 4 + (load<u32>(list) << 2);
-  const one = i32x4.splat(1);
-  const mask = i32x4.splat(~numbers);
   let best0 = f32x4.splat(f32.MAX_VALUE);
   let best1 = best0;
   let second0 = best0;
   let second1 = best0;
-  let number = i32x4.splat(0);
+  let number = one;
   for (let point = list + 4; point < end; point += 4) {
-    const low = v128.load64_splat(table + <usize>load<u16>(point));
-    const both = f32x4.add(low, v128.load64_splat(table + <usize>load<u16>(point, 2)));
-    const a = i8x16.shuffle(both, both, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3);
-    const b = i8x16.shuffle(both, both, 4, 5, 6, 7, 4, 5, 6, 7, 4, 5, 6, 7, 4, 5, 6, 7);
-    number = i32x4.add(number, one);
-    const rank0 = v128.or(v128.and(f32x4.sub(f32x4.mul(s0, a), b), mask), number);
+    const both = sumsOf(table, point);
+    const a = spreadLane(both, true);
+    const b = spreadLane(both, false);
+    const rank0 = ranks(s0, a, b, mask, number);
+    const rank1 = ranks(s1, a, b, mask, number);
     second0 = f32x4.pmin(second0, f32x4.pmax(rank0, best0));
-    best0 = f32x4.pmin(best0, rank0);
-    if (!eight) continue;
-    const rank1 = v128.or(v128.and(f32x4.sub(f32x4.mul(s1, a), b), mask), number);
     second1 = f32x4.pmin(second1, f32x4.pmax(rank1, best1));
+    best0 = f32x4.pmin(best0, rank0);
     best1 = f32x4.pmin(best1, rank1);
+    number = i32x4.add(number, one);
   }
   const energy = v128.load32_splat(ENERGIES + (group << 2));
   const first = keepFour(0, steps, energy, best0, second0, list);
-  return !eight ? first : first | (keepFour(16, steps + 16, energy, best1, second1, list) << 4);
+  return first | (keepFour(16, steps + 16, energy, best1, second1, list) << 4);
 }
 
 /** Puts the points of least error under up to eight steps into `CHOSEN`, 0 where no error is finite. */
 function nearestOfEight(list: usize, group: usize, steps: usize, count: usize): void {
   let unsure = (1 << (<i32>count)) - 1;
   const regular = regularSteps && load<f32>(ENERGIES + (group << 2)) > 0;
-  if (regular) unsure &= count > 4 ? rank(list, group, steps, true) : rank(list, group, steps, false);
+  if (regular) unsure &= count > 4 ? rankEight(list, group, steps) : rankFour(list, group, steps);
   for (; unsure !== 0; unsure &= unsure - 1) {
     const at = (<usize>ctz(unsure)) << 2;
     const limit = regular ? load<f32>(LIMITS + at) : Infinity;
