@@ -16,8 +16,8 @@ import { median, ours, theirs, timed } from "./gguf/programs.js";
 /** Bytes of the models, and the file types whose one type is encoded from each. */
 const SIZES = [
   [1e9, ["f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "q2_0", "q1_0", "tq2_0", "tq1_0", "mxfp4_moe"]],
-  [300e6, ["q6_k", "q5_k_s", "q4_k_s", "q3_k_s", "q2_k"]],
-  [60e6, ["iq4_nl", "iq4_xs", "iq3_s", "iq3_xxs", "iq2_m", "iq2_xs", "iq2_xxs", "iq1_m", "iq1_s"]],
+  [600e6, ["q6_k", "q5_k_s", "q4_k_s", "q3_k_s", "q2_k"]],
+  [200e6, ["iq4_nl", "iq4_xs", "iq3_s", "iq3_xxs", "iq2_m", "iq2_xs", "iq2_xxs", "iq1_m", "iq1_s"]],
 ];
 /** Types that are not made without importance; the others are measured without. */
 const WEIGHTED = new Set(["iq3_xxs", "iq2_m", "iq2_xs", "iq2_xxs", "iq1_m", "iq1_s"]);
