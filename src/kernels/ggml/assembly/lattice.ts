@@ -194,47 +194,70 @@ function settle(group: usize, count: u32): void {
   }
 }
 
-let sumsQx: v128 = f32x4.splat(0);
-let sumsQ2: v128 = f32x4.splat(0);
-
-/** Adds four values of four trials; `q` has the trials of each value side by side. */
+/** Bytes of two trials in turns. */
 // @inline
-function addFour(q: v128, at: usize): void {
-  const low = i16x8.extend_low_i8x16_u(q);
-  const high = i16x8.extend_high_i8x16_u(q);
-  const a = f32x4.convert_i32x4_s(i32x4.extend_low_i16x8_u(low));
-  const b = f32x4.convert_i32x4_s(i32x4.extend_high_i16x8_u(low));
-  const c = f32x4.convert_i32x4_s(i32x4.extend_low_i16x8_u(high));
-  const d = f32x4.convert_i32x4_s(i32x4.extend_high_i16x8_u(high));
-  let qx = f32x4.add(sumsQx, f32x4.mul(v128.load32_splat(PRODUCTS + at), a));
-  qx = f32x4.add(qx, f32x4.mul(v128.load32_splat(PRODUCTS + at, 4), b));
-  qx = f32x4.add(qx, f32x4.mul(v128.load32_splat(PRODUCTS + at, 8), c));
-  sumsQx = f32x4.add(qx, f32x4.mul(v128.load32_splat(PRODUCTS + at, 12), d));
-  let q2 = f32x4.add(sumsQ2, f32x4.mul(f32x4.mul(v128.load32_splat(WEIGHTS + at), a), a));
-  q2 = f32x4.add(q2, f32x4.mul(f32x4.mul(v128.load32_splat(WEIGHTS + at, 4), b), b));
-  q2 = f32x4.add(q2, f32x4.mul(f32x4.mul(v128.load32_splat(WEIGHTS + at, 8), c), c));
-  sumsQ2 = f32x4.add(q2, f32x4.mul(f32x4.mul(v128.load32_splat(WEIGHTS + at, 12), d), d));
+function interleaved(a: v128, b: v128): v128 {
+  return i8x16.shuffle(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
 }
 
-/** Sums of w q x and w q q of four trials, q = 2 l + 1: a lane is a trial, so each keeps the order of its values. */
-function sumTrials(trials: usize): void {
-  sumsQx = f32x4.splat(0);
-  sumsQ2 = f32x4.splat(0);
-  for (let at: usize = 0; at < <usize>sub; at += 16) {
-    const a = v128.load(trials + at);
-    const b = v128.load(trials + at, 32);
-    const c = v128.load(trials + at, 64);
-    const d = v128.load(trials + at, 96);
-    const ab = i8x16.shuffle(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
-    const cd = i8x16.shuffle(c, d, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
-    const ab2 = i8x16.shuffle(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
-    const cd2 = i8x16.shuffle(c, d, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
-    const from = at << 2;
-    addFour(i8x16.shuffle(ab, cd, 0, 1, 16, 17, 2, 3, 18, 19, 4, 5, 20, 21, 6, 7, 22, 23), from);
-    addFour(i8x16.shuffle(ab, cd, 8, 9, 24, 25, 10, 11, 26, 27, 12, 13, 28, 29, 14, 15, 30, 31), from + 16);
-    addFour(i8x16.shuffle(ab2, cd2, 0, 1, 16, 17, 2, 3, 18, 19, 4, 5, 20, 21, 6, 7, 22, 23), from + 32);
-    addFour(i8x16.shuffle(ab2, cd2, 8, 9, 24, 25, 10, 11, 26, 27, 12, 13, 28, 29, 14, 15, 30, 31), from + 48);
+/** One of four values under four trials, of 16 bytes. */
+// @inline
+function levelsFrom(q: v128, isHigh: bool, isUpper: bool): v128 {
+  const eight = isHigh ? i16x8.extend_high_i8x16_u(q) : i16x8.extend_low_i8x16_u(q);
+  return f32x4.convert_i32x4_s(isUpper ? i32x4.extend_high_i16x8_u(eight) : i32x4.extend_low_i16x8_u(eight));
+}
+
+/** w q x of one value under four trials. */
+// @inline
+function product(at: usize, q: v128): v128 {
+  return f32x4.mul(v128.load32_splat(at, PRODUCTS), q);
+}
+
+/** w q q of one value under four trials. */
+// @inline
+function square(at: usize, q: v128): v128 {
+  return f32x4.mul(f32x4.mul(v128.load32_splat(at, WEIGHTS), q), q);
+}
+
+/** Transposes four values each of four trials: 16 bytes, the trials of each value side by side. */
+// @inline
+function transposed(ab: v128, cd: v128, isHigh: bool): v128 {
+  return isHigh
+    ? i8x16.shuffle(ab, cd, 8, 9, 24, 25, 10, 11, 26, 27, 12, 13, 28, 29, 14, 15, 30, 31)
+    : i8x16.shuffle(ab, cd, 0, 1, 16, 17, 2, 3, 18, 19, 4, 5, 20, 21, 6, 7, 22, 23);
+}
+
+/** Puts the sums of w q x and w q q, q = 2 l + 1, of the four trials from number `k` on: a lane is a trial, so each keeps the order of its values. */
+function sumTrials(k: i32): void {
+  const trials = TRIALS + ((<usize>k) << 5);
+  let qx = f32x4.splat(0);
+  let q2 = qx;
+  for (let at: usize = 0; at < <usize>sub; at += 8) {
+    const from = trials + at;
+    const ab = interleaved(v128.load64_zero(from), v128.load64_zero(from, 32));
+    const cd = interleaved(v128.load64_zero(from, 64), v128.load64_zero(from, 96));
+    const first = transposed(ab, cd, false);
+    const second = transposed(ab, cd, true);
+    const a = levelsFrom(first, false, false);
+    const b = levelsFrom(first, false, true);
+    const c = levelsFrom(first, true, false);
+    const d = levelsFrom(first, true, true);
+    const e = levelsFrom(second, false, false);
+    const f = levelsFrom(second, false, true);
+    const g = levelsFrom(second, true, false);
+    const h = levelsFrom(second, true, true);
+    const place = at << 2;
+    qx = f32x4.add(f32x4.add(qx, product(place, a)), product(place + 4, b));
+    qx = f32x4.add(f32x4.add(qx, product(place + 8, c)), product(place + 12, d));
+    qx = f32x4.add(f32x4.add(qx, product(place + 16, e)), product(place + 20, f));
+    qx = f32x4.add(f32x4.add(qx, product(place + 24, g)), product(place + 28, h));
+    q2 = f32x4.add(f32x4.add(q2, square(place, a)), square(place + 4, b));
+    q2 = f32x4.add(f32x4.add(q2, square(place + 8, c)), square(place + 12, d));
+    q2 = f32x4.add(f32x4.add(q2, square(place + 16, e)), square(place + 20, f));
+    q2 = f32x4.add(f32x4.add(q2, square(place + 24, g)), square(place + 28, h));
   }
+  v128.store(k << 2, qx, SUMS_QX);
+  v128.store(k << 2, q2, SUMS_Q2);
 }
 
 /** Puts the scales that are tried and their inverses into place. */
@@ -269,11 +292,7 @@ function tryScales(most: f32, largest: f32): void {
   spreadScales(most);
   roundAll(count, largest);
   for (let group = 0; group < sub / coordinates; group++) settle(group, count);
-  for (let k = 0; k < count; k += 4) {
-    sumTrials(TRIALS + (k << 5));
-    v128.store(SUMS_QX + (k << 2), sumsQx);
-    v128.store(SUMS_Q2 + (k << 2), sumsQ2);
-  }
+  for (let k = 0; k < count; k += 4) sumTrials(k);
   const chosen = bestTrial(count);
   if (chosen < 0) return;
   v128.store(LEVELS, v128.load(TRIALS + (chosen << 5)));
