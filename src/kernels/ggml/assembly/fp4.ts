@@ -1,5 +1,5 @@
 /** Blocks of 4-bit floats: mxfp4 and nvfp4. AssemblyScript. */
-import { joinNibbles, largest, verdict } from "./block";
+import { joinNibbles, largest, narrowPushed, verdict } from "./block";
 
 /** The first code of least error of one value: twice e2m1 is 0 1 2 3 4 6 8 12; a sign adds 8, but not to 0. */
 function nearestCode(x: f32, d: f32): u32 {
@@ -36,6 +36,15 @@ function passed(x: v128, a: v128, b: v128, c: v128, d: v128, e: v128, f: v128, g
   return i32x4.add(i32x4.add(ab, cd), i32x4.add(ef, f32x4.gt(m, g)));
 }
 
+/** Codes with 8 more for negative values, but not of 0. */
+// @inline
+function withSigns(codes: v128, a: v128, b: v128, c: v128, d: v128): v128 {
+  // Saturation keeps the signs of the words.
+  const signs = i8x16.narrow_i16x8_s(i16x8.narrow_i32x4_s(a, b), i16x8.narrow_i32x4_s(c, d));
+  const eight = i16x8.shr_u(v128.and(signs, i8x16.splat(-128)), 4);
+  return v128.or(codes, v128.and(eight, i8x16.ne(codes, i8x16.splat(0))));
+}
+
 /** Codes of 16 values, at most 24 d: differences of neighbours are exact, so borders decide. */
 // @inline
 function sixteen(src: usize, d: v128): v128 {
@@ -52,11 +61,34 @@ function sixteen(src: usize, d: v128): v128 {
   const v3 = v128.load(src, 48);
   const p01 = i16x8.narrow_i32x4_s(passed(v0, a, b, c, e, f, g, h), passed(v1, a, b, c, e, f, g, h));
   const p23 = i16x8.narrow_i32x4_s(passed(v2, a, b, c, e, f, g, h), passed(v3, a, b, c, e, f, g, h));
-  const codes = i8x16.neg(i8x16.narrow_i16x8_s(p01, p23));
-  // Saturation keeps the signs of the words.
-  const signs = i8x16.narrow_i16x8_s(i16x8.narrow_i32x4_s(v0, v1), i16x8.narrow_i32x4_s(v2, v3));
-  const eight = i16x8.shr_u(v128.and(signs, i8x16.splat(-128)), 4);
-  return v128.or(codes, v128.and(eight, i8x16.ne(codes, i8x16.splat(0))));
+  return withSigns(i8x16.neg(i8x16.narrow_i16x8_s(p01, p23)), v0, v1, v2, v3);
+}
+
+/** Codes by the number of halves that a magnitude reaches into, of 32: borders are multiples of a half that belong to the code below. */
+const BY_HALVES = memory.data<u8>([
+  0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 4, 5, 5, 5, 5, 6, 6, 6, 6, 6, 6, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7,
+]);
+/** The last number of halves, and 2^23. */
+const HALVES = memory.data<f32>([31, 8388608]);
+
+/** How many halves a magnitude reaches into, in the low bits; `factor` is 2 / d. */
+// @inline
+function halvesOf(x: v128, factor: v128): v128 {
+  const halves = f32x4.ceil(f32x4.mul(f32x4.abs(x), factor));
+  return f32x4.add(f32x4.pmin(v128.load32_splat(HALVES), halves), v128.load32_splat(HALVES, 4));
+}
+
+/** The same codes where d is a power of two from 2^-126 on: then quotients are exact. */
+// @inline
+function sixteenOfPower(src: usize, factor: v128): v128 {
+  const a = v128.load(src);
+  const b = v128.load(src, 16);
+  const c = v128.load(src, 32);
+  const d = v128.load(src, 48);
+  const halves = narrowPushed(halvesOf(a, factor), halvesOf(b, factor), halvesOf(c, factor), halvesOf(d, factor));
+  const upper = i8x16.sub(halves, i8x16.splat(16));
+  const low = i8x16.swizzle(v128.load(BY_HALVES), halves);
+  return withSigns(v128.or(low, i8x16.swizzle(v128.load(BY_HALVES, 16), upper)), a, b, c, d);
 }
 
 /** floorf(log2f(x)): just below a power of two the float32 logarithm is that of the power itself. */
@@ -74,6 +106,15 @@ export function halfPower(e: u32): f32 {
   return reinterpret<f32>(e < 2 ? 0x00200000 << e : (e - 1) << 23);
 }
 
+function joinOf(src: usize, d: f32): v128 {
+  return joinNibbles(sixteen(src, f32x4.splat(d)), sixteen(src + 64, f32x4.splat(d)));
+}
+
+// @inline
+function joinOfPower(src: usize, factor: f32): v128 {
+  return joinNibbles(sixteenOfPower(src, f32x4.splat(factor)), sixteenOfPower(src + 64, f32x4.splat(factor)));
+}
+
 /** Answers as `verdict` says. */
 export function encodeMxfp4(src: usize, dst: usize, blocks: i32): i32 {
   let sane = i32x4.splat(-1);
@@ -82,9 +123,8 @@ export function encodeMxfp4(src: usize, dst: usize, blocks: i32): i32 {
     sane = v128.and(sane, f32x4.lt(peak, f32x4.splat(Infinity)));
     const most = f32x4.extract_lane(peak, 0);
     const e: u32 = most > 0 ? (floorLog2(most) + 125) & 255 : 0;
-    const d = f32x4.splat(halfPower(e));
     store<u8>(dst, <u8>e);
-    v128.store(dst, joinNibbles(sixteen(src, d), sixteen(src + 64, d)), 1);
+    v128.store(dst, e < 2 ? joinOf(src, halfPower(e)) : joinOfPower(src, reinterpret<f32>((256 - e) << 23)), 1);
   }
   return verdict(sane);
 }
