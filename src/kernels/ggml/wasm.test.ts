@@ -134,6 +134,8 @@ describe("encoders that look at their values themselves", () => {
         const answer = WASM_FORMATS[type as GgmlFormatName].encode(large, out, 1, COLUMNS);
         expect(answer, `${type} ${scale}`).toBe(scale === 65520 ? DOUBT : -1);
       }
+    const tiny = new Float32Array(COLUMNS).fill(2 ** -126, 300, 301);
+    expect(WASM_FORMATS.mxfp4.encode(tiny, new Uint8Array(ggmlBytes("mxfp4", COLUMNS)), 1, COLUMNS)).toBe(DOUBT);
     const beyond = new Float32Array(COLUMNS).fill(3.4e38, 300, 301);
     expect(WASM_FORMATS.bf16.encode(beyond, new Uint8Array(2 * COLUMNS), 1, COLUMNS)).toBe(DOUBT);
     expect(WASM_FORMATS.q4_1.encode(beyond.fill(-65520, 300, 301), new Uint8Array(320), 1, COLUMNS)).toBe(DOUBT);

@@ -123,6 +123,8 @@ export function encodeMxfp4(src: usize, dst: usize, blocks: i32): i32 {
     sane = v128.and(sane, f32x4.lt(peak, f32x4.splat(Infinity)));
     const most = f32x4.extract_lane(peak, 0);
     const e: u32 = most > 0 ? (floorLog2(most) + 125) & 255 : 0;
+    // The scale that is no number: of values about 2^-126, whose exponent goes below zero.
+    if (e === 255) sane = i32x4.splat(0);
     store<u8>(dst, <u8>e);
     v128.store(dst, e < 2 ? joinOf(src, halfPower(e)) : joinOfPower(src, reinterpret<f32>((256 - e) << 23)), 1);
   }
