@@ -10,6 +10,15 @@ import { WASM_FORMATS } from "./wasm.ts";
 const COLUMNS = 512;
 const draw = rng(7);
 
+const word = new Uint32Array(1);
+
+/** The float32 of these bits; 1 where they are infinite or no number. */
+function finiteOf(bits: number): number {
+  word[0] = bits;
+  const value = new Float32Array(word.buffer)[0]!;
+  return Number.isFinite(value) ? value : 1;
+}
+
 /** Rows on which a shortcut of the program could go wrong, by what is special about them. */
 const ROWS: Readonly<Record<string, (i: number) => number>> = {
   "zeros of both signs": (i) => (i % 7 === 0 ? -0 : 0),
@@ -25,6 +34,8 @@ const ROWS: Readonly<Record<string, (i: number) => number>> = {
   "blocks of very different scales": (i) => draw.normal() * 2 ** (((i >> 4) % 40) - 20),
   "scales beyond halves": () => draw.normal() * 1e12,
   "squares that overflow": () => draw.normal() * 1e30,
+  "blocks of any scale there is": (i) => draw.normal() * 2 ** ((((i >> 5) * 17) % 270) - 148),
+  "any finite bits": () => finiteOf(draw.integer(0, 0xffffffff)),
   "differences that overflow": (i) => (i % 5 === 0 ? -3e38 : 3e38),
 };
 
