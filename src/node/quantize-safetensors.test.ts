@@ -202,7 +202,7 @@ test("one scale for each channel fits every row that fills whole words", async (
   expect(weights).toMatchObject({ strategy: "channel", group_size: null });
 });
 
-test("experts, routers and what sees stay; experts are named by one pattern, and the report warns", async () => {
+test("experts in other forms, routers and what sees stay; experts are named by one pattern, and the report warns", async () => {
   const more = [
     tensor("model.layers.0.mlp.gate.weight", [4, 128]),
     tensor("model.layers.0.mlp.experts.0.up_proj.weight", [64, 128]),
@@ -217,6 +217,21 @@ test("experts, routers and what sees stay; experts are named by one pattern, and
     "visual.blocks.0.attn.qkv",
   ]);
   expect(findings.map(({ code }) => code)).toContain("experts");
+});
+
+const experts = ["gate_proj", "up_proj", "down_proj"].map((matrix) =>
+  tensor(`model.layers.0.mlp.experts.0.${matrix}.weight`, [128, 128]),
+);
+
+test("experts in matrices of their own become codes, as many as config.json says", async () => {
+  const configured = (count: number) => CONFIG.replace("{", `{ "num_experts": ${count},`);
+  const all = model("bfloat16", [tensor("model.layers.0.mlp.gate.weight", [1, 128]), ...experts]);
+  const { output, tensors } = await run(await folderOf(all, configured(1)), "w8a8-dynamic");
+  expect(tensors.filter(({ name, to }) => name.includes("experts") && to === "int8")).toHaveLength(3);
+  expect(configOf(output!).quantization_config.ignore).toEqual(["lm_head", "model.layers.0.mlp.gate"]);
+  await expect(run(await folderOf(all, configured(8)), "fp8")).rejects.toThrow(
+    /has 1 experts, but config\.json says 8/,
+  );
 });
 
 describe("refused, and nothing is left behind", () => {

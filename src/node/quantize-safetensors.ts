@@ -118,10 +118,13 @@ async function withPlan<T>(request: QuantizeRequest, use: (opened: Opened) => Pr
   const companions = await companionsOf(model);
   const opened = await openWeights(model);
   try {
-    const plan = planCompressed(opened.weights, scheme, planOptions(request));
+    const plan = planCompressed(opened.weights, scheme, {
+      ...planOptions(request),
+      experts: config.experts,
+    });
     const size = await sizeOf(opened.files);
     return await use({
-      ...{ opened, plan, companions, config: setJson(config, [CONFIG_KEY], plan.config, join(model, CONFIG)) },
+      ...{ opened, plan, companions, config: setJson(config.text, [CONFIG_KEY], plan.config, join(model, CONFIG)) },
       head: {
         kind: "quantize-weights",
         model: { name: basename(resolve(model)), files: opened.files.length, size },

@@ -35,8 +35,18 @@ export async function holdsOnnx(path: string): Promise<boolean> {
   return names.some((name) => name.endsWith(".onnx"));
 }
 
+/** What config.json says of a model that can be quantized. */
+export interface FloatConfig {
+  readonly text: string;
+  /** Experts of a block, where it says so. */
+  readonly experts: number | undefined;
+}
+
+/** By the names of Mixtral, Qwen and DeepSeek. */
+const EXPERT_COUNTS = ["num_local_experts", "num_experts", "n_routed_experts"] as const;
+
 /** config.json of a model that can be quantized. Fails for models that are quantized already, or stored turned. */
-export async function readFloatConfig(folder: string): Promise<string> {
+export async function readFloatConfig(folder: string): Promise<FloatConfig> {
   const { text, json } = await readConfig(folder, "a folder of safetensors holds config.json beside the weights");
   for (const key of [CONFIG_KEY, "compression_config"])
     if (json[key] !== undefined && json[key] !== null)
@@ -50,7 +60,7 @@ export async function readFloatConfig(folder: string): Promise<string> {
       "unsupported",
       `${folder}: models of type ${kind} store their matrices turned, which compressed-tensors can't`,
     );
-  return text;
+  return { text, experts: EXPERT_COUNTS.map((key) => json[key]).find((count) => typeof count === "number") };
 }
 
 /** Files of a folder that go along with the model, and those that don't because they hold weights. */

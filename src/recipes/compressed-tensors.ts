@@ -70,13 +70,25 @@ export interface Kept {
   readonly isLinear: boolean;
 }
 
+/** The matrices of an expert in its block, "0.w1.weight": gate, up and down by the names that vLLM stacks (`RoutedExperts`). */
+export const EXPERT_MATRICES: readonly (readonly [gate: string, up: string, down: string])[] = [
+  ["gate_proj", "up_proj", "down_proj"],
+  ["w1", "w3", "w2"],
+];
+
+/** What is no such matrix. */
+const OTHER_EXPERTS = new RegExp(`(^|\\.)experts\\.(?!\\d+\\.(${EXPERT_MATRICES.flat().join("|")})\\.weight$)`);
+
+/** Why experts stay that are not such matrices. */
+export const EXPERTS_IN_OTHER_FORM: Kept = { reason: "experts in this form stay", isLinear: false };
+
 /** Names of matrices that stay; the first that matches says why. */
 const KEPT: readonly (readonly [RegExp, Kept])[] = [
   [/(^|\.)(\w*embed\w*|wte|wpe)(\.|$)/, { reason: "embeddings stay", isLinear: false }],
   [/(^|\.)relative_attention_bias\./, { reason: "embeddings of positions stay", isLinear: false }],
   [/(^|\.)(lm_head|output)\.weight$/, { reason: "the output layer stays", isLinear: true }],
   [/(^|\.)(score|classifier|cls|qa_outputs)\./, { reason: "the output layer stays", isLinear: true }],
-  [/(^|\.)experts\./, { reason: "experts stay", isLinear: false }],
+  [OTHER_EXPERTS, EXPERTS_IN_OTHER_FORM],
   [/(^|\.)(gate|router|shared_expert_gate)\./, { reason: "what chooses experts stays", isLinear: true }],
   [/(^|\.|_)(visual|vision|audio|image)\w*\./, { reason: "what sees and hears stays", isLinear: true }],
   [/(^|\.)(multi_modal|mm)_projector\./, { reason: "what sees and hears stays", isLinear: true }],
@@ -86,10 +98,14 @@ const KEPT: readonly (readonly [RegExp, Kept])[] = [
 /** Why a matrix stays as it is; undefined where it is the weight of a linear layer that may be quantized. */
 export const keptMatrix = (name: string): Kept | undefined => KEPT.find(([pattern]) => pattern.test(name))?.[1];
 
-/** Whether a tensor belongs to an expert, whose layers loaders treat as one. */
-export const isExpert = (name: string): boolean => /(^|\.)experts\./.test(name);
-/** What the loader is told of experts that stay. */
+/** The block of experts that a tensor belongs to, which loaders compute as one: its name up to "experts"; undefined for others. */
+export const expertsHome = (name: string): string | undefined => /^((?:.*?\.)?experts)\./.exec(name)?.[1];
+
+/** What the loader is told where all experts stay. */
 export const EXPERTS_PATTERN = "re:.*\\.experts\\..*";
+/** The same for one block, from its number on, since loaders may know the model's layers by another path. */
+export const homePattern = (home: string): string =>
+  `re:(.*\\.)?${(/[^.]+\.\d+\..*$/.exec(home)?.[0] ?? home).replaceAll(".", "\\.")}\\..*`;
 /** The output layer, which has no tensor of its own where it shares the embeddings'. */
 export const OUTPUT_LAYER = "lm_head";
 

@@ -1,29 +1,27 @@
 /** Plans the quantization of a safetensors model: which tensor becomes what and why, and the exact size of the files. */
 import {
   type CompressedForm,
-  codesPerWord,
   type Matrix,
   type Part,
-  packedBits,
   partsOf,
   quantizationConfig,
-  spanOf,
 } from "../../containers/compressed-tensors/index.ts";
 import { encodeSafetensors } from "../../containers/safetensors/index.ts";
 import type { MetadataValue, StorageType, StoredTensor, TensorFile } from "../../ir/tensor-file.ts";
 import { storedBytes } from "../../ir/tensor-file.ts";
-import { DTYPES, type DType, isDType } from "../../numeric/dtypes.ts";
+import { DTYPES, isDType } from "../../numeric/dtypes.ts";
 import { fail } from "../../numeric/errors.ts";
 import {
   COMPRESSED_GROUPS,
   type CompressedScheme,
   EXPERTS_PATTERN,
+  expertsHome,
   FUSED,
-  isExpert,
-  type Kept,
-  keptMatrix,
+  homePattern,
   OUTPUT_LAYER,
 } from "../../recipes/compressed-tensors.ts";
+import { type Choice, type Choices, chooseAll, isQuantized, noLinear } from "./choose.ts";
+import { expertBlocks } from "./experts.ts";
 
 /** What may be asked for beside the scheme. */
 export interface PlanCompressedOptions {
@@ -36,6 +34,8 @@ export interface PlanCompressedOptions {
   readonly algorithm?: "rtn" | "mse";
   /** Most bytes of one file. */
   readonly maxBytes?: number;
+  /** Experts of a block, as config.json says. */
+  readonly experts?: number | undefined;
 }
 
 /** What one tensor becomes. */
@@ -73,8 +73,6 @@ export interface CompressedPlan {
 /** Hugging Face's own default: 5 GB. */
 export const DEFAULT_SHARD_BYTES = 5e9;
 
-/** What weights may be stored in. */
-const FLOATS: ReadonlySet<string> = new Set<DType>(["float32", "float16", "bfloat16"]);
 const WEIGHT = ".weight";
 
 function formFor(scheme: CompressedScheme, { asymmetric = false, groupSize }: PlanCompressedOptions): CompressedForm {
@@ -106,41 +104,6 @@ function checkFloat({ tensors }: TensorFile): void {
       );
 }
 
-/** Why a tensor is no weight of a linear layer; undefined where it is one. */
-function noLinear({ name, type, shape }: StoredTensor): Kept | undefined {
-  if (!name.endsWith(WEIGHT)) return { reason: "no weight by its name", isLinear: false };
-  if (shape.length !== 2) return { reason: `${shape.length} dimensions`, isLinear: false };
-  if (!FLOATS.has(type)) return { reason: `elements of type ${type} stay`, isLinear: true };
-  return keptMatrix(name);
-}
-
-interface Wish {
-  readonly form: CompressedForm;
-  readonly keep: readonly RegExp[];
-}
-
-type Choice = Kept | { readonly matrix: Matrix } | { readonly misfit: string };
-
-/** Why rows can't be stored: groups and packed words are whole. */
-function misfitOf(form: CompressedForm, columns: number): string | undefined {
-  const bits = packedBits(form);
-  const span = spanOf(form, columns);
-  if (columns % span !== 0) return `rows of ${columns} values are no multiple of the group of ${span}`;
-  const perWord = bits === undefined ? 1 : codesPerWord(bits);
-  return columns % perWord === 0 ? undefined : `rows of ${columns} values don't fill words of ${perWord} codes`;
-}
-
-function choose(tensor: StoredTensor, { form, keep }: Wish): Choice {
-  const kept = noLinear(tensor);
-  if (kept !== undefined) return kept;
-  const [rows, columns] = tensor.shape as readonly [number, number];
-  if (keep.some((pattern) => pattern.test(tensor.name))) return { reason: "kept as asked", isLinear: true };
-  if (rows === 0 || columns === 0) return { reason: "empty", isLinear: true };
-  const misfit = misfitOf(form, columns);
-  if (misfit !== undefined) return { misfit };
-  return { matrix: { name: tensor.name, rows, columns, dtype: tensor.type as DType } };
-}
-
 /** Bytes of a tensor that is planned. */
 export const partBytes = ({ type, shape, name }: Part): number => storedBytes(type, shape, `tensor "${name}"`);
 
@@ -161,14 +124,20 @@ function planTensor(tensor: StoredTensor, choice: Choice, form: CompressedForm):
 
 const moduleOf = (name: string): string => name.slice(0, -WEIGHT.length);
 
-/** Linear layers that stay, by the names of their modules; experts by one pattern. */
-function ignored(tensors: readonly StoredTensor[], choices: readonly Choice[]): readonly string[] {
-  const linear = tensors.filter((_, i) => {
-    const choice = choices[i]!;
-    return "misfit" in choice || ("isLinear" in choice && choice.isLinear);
-  });
-  const names = linear.map(({ name }) => moduleOf(name)).filter((name) => name !== OUTPUT_LAYER);
-  return [OUTPUT_LAYER, ...(tensors.some(({ name }) => isExpert(name)) ? [EXPERTS_PATTERN] : []), ...names];
+/** Blocks of experts that stay, by one pattern where all do. */
+function ignoredExperts(sources: readonly StoredTensor[], choices: Choices): readonly string[] {
+  const homes = expertBlocks(sources);
+  const staying = homes.filter(({ tensors }) => !tensors.some(({ name }) => isQuantized(choices.get(name)!)));
+  if (staying.length === 0) return [];
+  return staying.length === homes.length ? [EXPERTS_PATTERN] : staying.map(({ home }) => homePattern(home));
+}
+
+/** Linear layers that stay, by the names of their modules. */
+function ignored(sources: readonly StoredTensor[], choices: Choices): readonly string[] {
+  const linear = [...choices].filter(([, choice]) => "misfit" in choice || ("isLinear" in choice && choice.isLinear));
+  const names = linear.map(([name]) => name).filter((name) => expertsHome(name) === undefined);
+  const modules = names.map(moduleOf).filter((name) => name !== OUTPUT_LAYER);
+  return [OUTPUT_LAYER, ...ignoredExperts(sources, choices), ...modules];
 }
 
 /** vLLM computes some layers as one: where a part of them stays, all have to. */
@@ -227,8 +196,8 @@ export function planCompressed(
   const sources = [...file.tensors.values()];
   const keep = options.keep ?? [];
   checkKeep(keep, sources);
-  const choices = sources.map((tensor) => choose(tensor, { form, keep }));
-  const tensors = sources.map((tensor, i) => planTensor(tensor, choices[i]!, form));
+  const choices = chooseAll(sources, { form, keep, experts: options.experts });
+  const tensors = sources.map((tensor) => planTensor(tensor, choices.get(tensor.name)!, form));
   checkFused(tensors);
   if (!tensors.some(({ matrix }) => matrix !== undefined))
     fail("unsupported", `none of ${tensors.length} tensors can become ${scheme.name}: ${nothing(tensors)}`);

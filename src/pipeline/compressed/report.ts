@@ -1,5 +1,7 @@
 /** What quantizing a safetensors model did, or would do. */
+import { type CompressedForm, formatOf } from "../../containers/compressed-tensors/index.ts";
 import type { ErrorSums } from "../../numeric/metrics.ts";
+import { expertsHome } from "../../recipes/compressed-tensors.ts";
 import type { Finding } from "../result.ts";
 import { type TensorReport, tensorReport } from "../weights/report.ts";
 import type { CompressedPlan } from "./plan.ts";
@@ -29,13 +31,27 @@ function misfitFinding(plan: CompressedPlan): readonly Finding[] {
   return [{ severity: "info", code: "fallback", message, remedy: "a smaller --group-size may fit them" }];
 }
 
-function expertsFinding(plan: CompressedPlan): readonly Finding[] {
-  const experts = plan.tensors.filter(({ name, shape }) => /(^|\.)experts\./.test(name) && shape.length > 1);
-  if (experts.length === 0) return [];
-  const size = experts.reduce((sum, { before }) => sum + before, 0);
-  const all = plan.tensors.reduce((sum, { before }) => sum + before, 0);
-  const message = `${tensors(experts.length)} of experts stay as they are, ${Math.round((100 * size) / all)} percent of the bytes; fewbit does not quantize experts yet`;
-  return [{ severity: "warning", code: "experts", message }];
+/** transformers stacks experts, and makes floats of packed symmetric codes and of float8 alone on the way (5.24, CompressedTensorsDequantize). */
+const stacksInTransformers = (form: CompressedForm): boolean =>
+  form.weights.symmetric && formatOf(form) !== "int-quantized";
+
+const ONLY_VLLM: Finding = {
+  severity: "info",
+  code: "experts",
+  message: "experts in this form load in vLLM, but not in transformers 5.24",
+  remedy: "for transformers choose fp8, or w8 or w4 without --asymmetric",
+};
+
+function expertsFinding({ tensors: all, form }: CompressedPlan): readonly Finding[] {
+  const experts = all.filter(({ name, shape }) => expertsHome(name) !== undefined && shape.length > 1);
+  const stay = experts.filter(({ matrix }) => matrix === undefined);
+  const written = stay.length < experts.length && !stacksInTransformers(form) ? [ONLY_VLLM] : [];
+  const [first] = stay;
+  if (first === undefined) return written;
+  const bytes = (tensorPlans: typeof all): number => tensorPlans.reduce((sum, { before }) => sum + before, 0);
+  const share = Math.round((100 * bytes(stay)) / bytes(all));
+  const message = `${tensors(stay.length)} of experts stay as they are, ${share} percent of the bytes: "${first.name}", ${first.reason}`;
+  return [...written, { severity: "warning", code: "experts", message }];
 }
 
 /** Rows and columns that vLLM's Marlin kernel takes its tiles from (marlin_utils.py, vLLM 0.33). */
