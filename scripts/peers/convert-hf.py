@@ -127,13 +127,15 @@ def decoder_entries(tokenizer):
             for token in tokenizer["added_tokens"]}
 
 
+EXPERTS = ("mlp", "gate_proj", "up_proj", "down_proj")
 BASE = {"hidden_size": 32, "intermediate_size": 12, "num_hidden_layers": 2, "num_attention_heads": 4,
         "num_key_value_heads": 2, "max_position_embeddings": 64, "rms_norm_eps": 1e-5, "rope_theta": 10000.0,
         "tie_word_embeddings": False, "torch_dtype": "bfloat16"}
 
 
 def config(family, vocab, **more):
-    name = {"llama": "LlamaForCausalLM", "mistral": "MistralForCausalLM", "qwen2": "Qwen2ForCausalLM", "qwen3": "Qwen3ForCausalLM"}
+    name = {"llama": "LlamaForCausalLM", "mistral": "MistralForCausalLM", "qwen2": "Qwen2ForCausalLM", "qwen3": "Qwen3ForCausalLM",
+            "mixtral": "MixtralForCausalLM", "qwen2_moe": "Qwen2MoeForCausalLM", "qwen3_moe": "Qwen3MoeForCausalLM"}
     return BASE | {"architectures": [name[family]], "model_type": family, "vocab_size": vocab} | more
 
 
@@ -284,13 +286,54 @@ def folders():
         "tokenizer_config.json": {"tokenizer_class": "GPT2Tokenizer", "model_max_length": 64},
     }, {"types": ["f16"], "pre": "gpt-2"}
 
+    yield "Mixtral-8x1K-Instruct-v0.1", {
+        "config.json": config("mixtral", 320, num_local_experts=4, num_experts_per_tok=2, intermediate_size=64, bos_token_id=1, eos_token_id=2),
+        "tokenizer.model": spm,
+    }, {"types": ["f16", "q8_0", "auto"], "experts": ("block_sparse_moe", "w1", "w3", "w2"), "shards": 3}
+
+    # what config.json does not say, a size that is counted, and rows that are no whole number of blocks
+    silent = ("rope_theta", "rms_norm_eps", "num_key_value_heads", "max_position_embeddings")
+    yield "mixtral of eight", {
+        "config.json": {key: value for key, value in config("mixtral", 320, num_attention_heads=8).items() if key not in silent},
+        "tokenizer.model": spm,
+    }, {"types": ["q8_0"], "experts": ("block_sparse_moe", "w1", "w3", "w2"), "dtype": "float32"}
+
+    yield "Qwen1.5-MoE-A2.7B", {
+        "config.json": config("qwen2_moe", 320, num_experts=5, num_experts_per_tok=3, moe_intermediate_size=32, shared_expert_intermediate_size=64),
+        "tokenizer.json": qwen,
+        # llama.cpp's converter does not look at it
+        "tokenizer.model": spm,
+    }, {"types": ["f32", "q8_0"], "pre": "qwen2", "extras": ("bias", "shared"), "experts": EXPERTS, "dtype": "float16", "shards": 2}
+
+    yield "Qwen3-30B-A3B", {
+        "config.json": config("qwen3_moe", 320, num_experts=3, num_experts_per_tok=1, moe_intermediate_size=24, head_dim=16, rope_theta=1e6),
+        "tokenizer.json": qwen3,
+    }, {"types": ["bf16", "auto"], "pre": "qwen2", "extras": ("norm",), "experts": EXPERTS}
+
     yield "codellama-7b", {
         "config.json": config("llama", 32016, bos_token_id=1, eos_token_id=2),
         "tokenizer.model": spm,
     }, {"types": ["f16"]}
 
 
-def shapes(settings, extras, tied):
+def mlp(prefix, hidden, inner, names=EXPERTS[1:]):
+    gate, up, down = names
+    return {f"{prefix}.{gate}.weight": [inner, hidden], f"{prefix}.{up}.weight": [inner, hidden], f"{prefix}.{down}.weight": [hidden, inner]}
+
+
+def mixture(settings, extras, hidden, experts):
+    home, *names = experts
+    count, inner = settings.get("num_local_experts", settings.get("num_experts", 8)), settings.get("moe_intermediate_size", settings["intermediate_size"])
+    inside = {f"{home}.gate.weight": [count, hidden]}
+    for expert in range(count):
+        inside |= mlp(f"{home}.experts.{expert}", hidden, inner, names)
+    if "shared" in extras:
+        inside |= mlp(f"{home}.shared_expert", hidden, settings["shared_expert_intermediate_size"])
+        inside |= {f"{home}.shared_expert_gate.weight": [1, hidden]}
+    return inside
+
+
+def shapes(settings, extras, tied, experts=None):
     hidden, inner, vocab = settings["hidden_size"], settings["intermediate_size"], settings["vocab_size"]
     heads = settings["num_attention_heads"]
     head = settings.get("head_dim", hidden // heads)
@@ -301,9 +344,8 @@ def shapes(settings, extras, tied):
     for layer in range(settings["num_hidden_layers"]):
         inside = {"input_layernorm.weight": [hidden], "post_attention_layernorm.weight": [hidden],
                   "self_attn.q_proj.weight": [q, hidden], "self_attn.k_proj.weight": [k, hidden],
-                  "self_attn.v_proj.weight": [k, hidden], "self_attn.o_proj.weight": [hidden, q],
-                  "mlp.gate_proj.weight": [inner, hidden], "mlp.up_proj.weight": [inner, hidden],
-                  "mlp.down_proj.weight": [hidden, inner]}
+                  "self_attn.v_proj.weight": [k, hidden], "self_attn.o_proj.weight": [hidden, q]}
+        inside |= mlp("mlp", hidden, inner) if experts is None else mixture(settings, extras, hidden, experts)
         if "bias" in extras:
             inside |= {f"self_attn.{name}_proj.bias": [size] for name, size in (("q", q), ("k", k), ("v", k))}
         if "norm" in extras:
@@ -348,7 +390,9 @@ def write_weights(folder, tensors, dtype, shards):
 
 
 CLASSES = {"LlamaForCausalLM": ("llama", "LlamaModel"), "MistralForCausalLM": ("llama", "LlamaModel"),
-           "Qwen2ForCausalLM": ("qwen", "Qwen2Model"), "Qwen3ForCausalLM": ("qwen", "Qwen3Model")}
+           "Qwen2ForCausalLM": ("qwen", "Qwen2Model"), "Qwen3ForCausalLM": ("qwen", "Qwen3Model"),
+           "MixtralForCausalLM": ("llama", "LlamaModel"), "Qwen2MoeForCausalLM": ("qwen", "Qwen2MoeModel"),
+           "Qwen3MoeForCausalLM": ("qwen", "Qwen3MoeModel")}
 FILE_TYPES = {"f32": "ALL_F32", "f16": "MOSTLY_F16", "bf16": "MOSTLY_BF16", "q8_0": "MOSTLY_Q8_0", "auto": "GUESSED"}
 
 
@@ -485,7 +529,7 @@ def main(keep):
     for name, files, options in folders():
         folder, dtype, shards = keep / name, options.get("dtype", "bfloat16"), options.get("shards", 1)
         settings = files["config.json"]
-        tensors = list(shapes(settings, options.get("extras", ()), options.get("tied", False)))
+        tensors = list(shapes(settings, options.get("extras", ()), options.get("tied", False), options.get("experts")))
         write_folder(folder, files)
         write_weights(folder, tensors, dtype, shards)
         outputs = {}

@@ -98,6 +98,8 @@ MODELS = {
 # and so are all later tokens of the model. There 95 percent of the tokens in layers decide, and no logprobs.
 LAYER_LIMITS = {"float32": 1e-5, "bfloat16": 1e-2}
 LIMITS = {"float32": 1e-3, "bfloat16": 0.2}
+# the same on average: in bfloat16 a token may be given to another expert, which changes all that it says
+EXPERTS_LIMIT = 0.05
 
 
 def unpacked(packed, scale, zeros, bits):
@@ -334,7 +336,10 @@ def compare(folder, source, name, options, plain):
         agreed = (table.argmax(-1) == wanted.argmax(-1)).sum().item()
         lost = (plain[dtype] - wanted).abs().max().item()
         share = (errors <= LAYER_LIMITS[dtype]).float().mean().item()
-        close = share >= 0.95 if kind is not None else share == 1 and gap.max().item() <= LIMITS[dtype]
+        near = gap.max().item() <= LIMITS[dtype]
+        if dtype == "bfloat16" and "MoEMethod" in kernels:
+            near = gap.mean().item() <= EXPERTS_LIMIT
+        close = share >= 0.95 if kind is not None else share == 1 and near
         fine = fine and close
         print(
             f"{name:32} {dtype:9} layers differ by {errors.max():.1e} at most, {errors.median():.1e} in the middle, {share:.1%} within limits; logprobs differ by {gap.max():.2e} at most, {gap.mean():.1e} on average (quantizing: {lost:.2f}); "

@@ -52,6 +52,34 @@ export const sliceSource = (parent: ByteSource, offset: number, size: number): B
   };
 };
 
+/** Several sources behind each other. */
+export function joinedSource(parts: readonly ByteSource[]): ByteSource {
+  const ends: number[] = [];
+  for (const { size } of parts) ends.push((ends.at(-1) ?? 0) + size);
+  return {
+    size: ends.at(-1) ?? 0,
+    ...(parts.every(({ seekable }) => seekable) && { seekable: true }),
+    async read(offset, length) {
+      inRange(this, offset, length);
+      const end = offset + length;
+      const touched = parts.flatMap((part, i) => {
+        const start = ends[i]! - part.size;
+        const [from, to] = [Math.max(offset, start), Math.min(end, ends[i]!)];
+        return from < to ? [{ part, at: from - start, size: to - from }] : [];
+      });
+      const [only, ...more] = touched;
+      if (only !== undefined && more.length === 0) return only.part.read(only.at, only.size);
+      const bytes = new Uint8Array(length);
+      let at = 0;
+      for (const { part, at: from, size } of touched) {
+        bytes.set(await part.read(from, size), at);
+        at += size;
+      }
+      return bytes;
+    },
+  };
+}
+
 /** Bytes computed whenever they are read; nothing is kept, so peak memory is one result. */
 export const computedSource = (size: number, compute: () => Promise<Uint8Array> | Uint8Array): ByteSource => ({
   size,

@@ -184,6 +184,33 @@ test("a folder is quantized to GGUF in one go, as its converted file would be, a
   expect(readdirSync(join(folder, "..")).sort()).toEqual(names.sort());
 });
 
+const MIXTRAL = "Mixtral-8x1K-Instruct-v0.1";
+
+test.each([MIXTRAL, "Qwen1.5-MoE-A2.7B", "Qwen3-30B-A3B"])(
+  "experts of %s go into stacks and are quantized there, and llama.cpp runs them where it is installed",
+  async (name) => {
+    const folder = await folderOf(name);
+    const output = join(folder, "..", "q4_0.gguf");
+    const common = { schemes: ["q4_0"], keep: [], force: false, embeddings: false, threads: 1, command: "test" };
+    const report = await quantize({ ...common, model: folder, output }, noHooks);
+    if (report.kind !== "quantize-weights") throw new Error(report.kind);
+    const wide = name === MIXTRAL ? "ffn_down_exps" : "ffn_gate_exps";
+    expect(report.tensors.find((row) => row.name === `blk.0.${wide}.weight`)).toMatchObject({ to: "q4_0" });
+    expect(report.tensors.find((row) => row.name === "blk.0.ffn_gate_inp.weight")).toMatchObject({ to: "float32" });
+    if (llamaMissing === undefined) expect(report.run?.quality?.perplexity?.before.value).toBeGreaterThan(1);
+  },
+);
+
+test("an expert that is missing is refused with its name, and nothing is left behind", async () => {
+  const folder = await folderOf(MIXTRAL);
+  const config = join(folder, "config.json");
+  writeFileSync(config, readFileSync(config, "utf8").replace('"num_local_experts":4', '"num_local_experts":5'));
+  await expect(run(folder)).rejects.toThrowError(
+    'block_sparse_moe.experts.4.w1.weight" is missing; config.json says "num_local_experts" is 5',
+  );
+  expect(readdirSync(join(folder, ".."))).toEqual([MIXTRAL]);
+});
+
 const TEXT = "the rain in the rest of the land is soon over, and all is dry then. ".repeat(3);
 const data = (path: string) => ({ data: { path, seed: 0 } });
 

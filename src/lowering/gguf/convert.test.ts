@@ -9,7 +9,7 @@ import { familyOf } from "./architectures.ts";
 import { architectureName, type Config, completed } from "./config.ts";
 import { convertTensors, modelMetadata } from "./convert.ts";
 import { text } from "./entries.ts";
-import { sizeLabel } from "./size-label.ts";
+import { roundedCount, sizeLabel } from "./size-label.ts";
 import { type MatrixType, pairRows } from "./tensors.ts";
 
 const LLAMA = {
@@ -249,11 +249,14 @@ test("what config.json does not say is what transformers assumes", () => {
 });
 
 test("sizes have two digits or more", () => {
-  expect([999, 26_400, 1_100_000_000, 7_240_000_000, 70_600_000_000, 1.5e12].map(sizeLabel)).toEqual([
+  expect([999, 26_400, 1_100_000_000, 7_240_000_000, 70_600_000_000, 1.5e12].map(roundedCount)).toEqual([
     ...["1.0K", "26K", "1.1B", "7.2B", "71B", "1.5T"],
   ]);
   // ties go to the even digit, as Python's format has them
-  expect([12_500_000, 13_500_000, 1_250_000, 1_750_000, 420, 8_500, 9_500].map(sizeLabel)).toEqual([
+  expect([12_500_000, 13_500_000, 1_250_000, 1_750_000, 420, 8_500, 9_500].map(roundedCount)).toEqual([
     ...["12M", "14M", "1.2M", "1.8M", "0.42K", "8.5K", "10K"],
   ]);
+  // 46.7 billion, of which 45.1 are experts
+  expect(sizeLabel({ all: 46_702_792_704, stacks: 45_097_156_608, experts: 8 })).toBe("8x7.2B");
+  expect(sizeLabel({ all: 7_240_000_000, stacks: 0, experts: 0 })).toBe("7.2B");
 });

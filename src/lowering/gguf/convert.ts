@@ -5,11 +5,13 @@ import { fail } from "../../numeric/errors.ts";
 import { type Family, familyOf, ggufName } from "./architectures.ts";
 import { architectureName, type Config, completed, countSetting } from "./config.ts";
 import { type Entry, text, whole } from "./entries.ts";
+import { stackExperts } from "./experts.ts";
 import { type FolderFiles, jsonFile } from "./folder.ts";
 import { generalEntries } from "./general/index.ts";
 import { hyperparameters } from "./hyperparameters.ts";
 import { poolingEntries } from "./pooling.ts";
 import { ropeFactors } from "./rope-factors.ts";
+import type { Parameters } from "./size-label.ts";
 import { convertTensor, guessedType, type MatrixType } from "./tensors.ts";
 import { tokenizerEntries } from "./tokenizer/index.ts";
 
@@ -53,8 +55,9 @@ export function convertTensors(
   const tensors = new Map<string, StoredTensor>(
     (family.rotatesNeighbours ? ropeFactors(config) : []).map((tensor) => [tensor.name, tensor]),
   );
-  for (const tensor of weights.tensors.values()) {
-    const name = ggufName(tensor.name);
+  const given = weights.tensors.values();
+  for (const tensor of family.experts ? stackExperts(given, family.experts, config) : given) {
+    const name = ggufName(tensor.name, family);
     if (name === undefined) continue;
     if (tensors.has(name)) fail("format", `GGUF: two tensors of the model would be "${name}"`);
     tensors.set(name, convertTensor(tensor, name, pairedHeads(tensor.name, family, config), type));
@@ -93,11 +96,16 @@ function refuseReranker({ name }: FolderFiles, settings: Config): void {
     fail("unsupported", `${name}: rerankers can't be converted; llama.cpp's own converter can`);
 }
 
-const parametersOf = (tensors: ReadonlyMap<string, StoredTensor>): number =>
-  [...tensors.values()].reduce((sum, { shape }) => sum + elementCount(shape), 0);
+const parametersOf = (tensors: ReadonlyMap<string, StoredTensor>): Parameters => {
+  const all = [...tensors.values()];
+  const stacks = all.filter(({ name }) => name.includes("_exps."));
+  const sum = (some: readonly StoredTensor[]): number =>
+    some.reduce((total, { shape }) => total + elementCount(shape), 0);
+  return { all: sum(all), stacks: sum(stacks), experts: stacks[0]?.shape[0] ?? 0 };
+};
 
 /**
- * A model folder of Hugging Face's, Llama, Mistral, Qwen2 or Qwen3, as llama.cpp's converter writes it: tensors, order of
+ * A model folder of Hugging Face's, of one of the `FAMILIES`, as llama.cpp's converter writes it: tensors, order of
  * rows, settings, tokenizer, what the model card says. Weights are read when the result is written. Fails with code
  * "unsupported" for other families, tensors and tokenizers without a name there, and what is quantized already; "usage"
  * where files are missing, "format" where they are damaged.

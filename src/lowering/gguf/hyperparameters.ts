@@ -37,7 +37,7 @@ function scalingEntries(architecture: string, rope: Config): readonly Entry[] {
 /** Keys of the architecture itself. */
 export function hyperparameters(
   config: Config,
-  { architecture, statesVocabulary }: Family,
+  { architecture, statesVocabulary, experts }: Family,
   fileType: number,
 ): readonly Entry[] {
   const own = (key: string): string => `${architecture}.${key}`;
@@ -53,6 +53,8 @@ export function hyperparameters(
     ...scalingEntries(architecture, rope),
     ...real(own("rope.freq_base"), numberSetting(rope, "rope_theta")),
     ...real(own("attention.layer_norm_rms_epsilon"), numberSetting(config, "rms_norm_eps")),
+    ...whole(own("expert_count"), numberSetting(config, "num_local_experts", "num_experts")),
+    ...whole(own("expert_used_count"), numberSetting(config, "num_experts_per_tok")),
     ...whole(own("attention.key_length"), head),
     ...whole(own("attention.value_length"), head),
     ...whole("general.file_type", fileType),
@@ -60,6 +62,12 @@ export function hyperparameters(
       ? [
           ...whole(own("vocab_size"), countSetting(config, "vocab_size")),
           ...whole(own("rope.dimension_count"), headSize(config)),
+        ]
+      : []),
+    ...(experts?.statesWidths
+      ? [
+          ...whole(own("expert_feed_forward_length"), numberSetting(config, "moe_intermediate_size")),
+          ...whole(own("expert_shared_feed_forward_length"), numberSetting(config, "shared_expert_intermediate_size")),
         ]
       : []),
   ];

@@ -21,8 +21,19 @@ function fixed(value: number, digits: number): string {
   return isExact ? (nearestEven(value * scale) / scale).toFixed(digits) : value.toFixed(digits);
 }
 
-/** A number of parameters as llama.cpp's file names have it, two digits or more: 26K, 7.2B, 70B. */
-export function sizeLabel(parameters: number): string {
+/** Parameters of a model: all, those in stacks of experts, and how many experts a stack has. */
+export interface Parameters {
+  readonly all: number;
+  readonly stacks: number;
+  readonly experts: number;
+}
+
+/** The size of a model as llama.cpp's file names have it: 7.2B, or 8x7.2B where one of 8 experts and the rest are 7.2B. */
+export const sizeLabel = ({ all, stacks, experts }: Parameters): string =>
+  experts > 0 ? `${experts}x${roundedCount(all - stacks + stacks / experts)}` : roundedCount(all);
+
+/** A number of parameters with two digits or more: 26K, 7.2B, 70B. */
+export function roundedCount(parameters: number): string {
   const [from, unit] = SIZE_UNITS.find(([above]) => parameters > above) ?? SIZE_UNITS[3];
   const scaled = parameters * (from === 0 ? 1e-3 : 1 / from);
   const rounded = nearestEven(scaled);

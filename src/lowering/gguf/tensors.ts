@@ -93,9 +93,12 @@ function floatType({ name, type }: StoredTensor): DType {
   return type;
 }
 
-/** Vectors, norms and what is no weight stay float32; rows that are no whole number of blocks become float16. */
+/** Norms, and what chooses experts. */
+const FLOAT32_WEIGHTS = /(_norm|\.ffn_gate_inp(_shexp)?)\.weight$/;
+
+/** Vectors, norms, what chooses experts and what is no weight stay float32; rows that are no whole number of blocks become float16. */
 function storedAs(name: string, shape: readonly number[], wish: MatrixType): StorageType {
-  if (shape.length <= 1 || name.endsWith("_norm.weight") || !name.endsWith(".weight")) return "float32";
+  if (shape.length <= 1 || FLOAT32_WEIGHTS.test(name) || !name.endsWith(".weight")) return "float32";
   const type = MATRIX_TYPES[wish];
   const fits = !isBlockType(type) || (shape.at(-1) ?? 1) % GGML_FORMATS[type].block === 0;
   return fits ? type : "float16";

@@ -13,6 +13,8 @@ interface Description {
   readonly heads: number;
   readonly keyHeads: number;
   readonly experts?: number;
+  /** One expert more, which sees every token, by a gate whose matrix has one row. */
+  readonly withShared?: boolean;
   readonly tied?: boolean;
   /** Columns of "ffn_down", 256 elsewhere. */
   readonly down?: number;
@@ -44,8 +46,20 @@ function metadataOf({ architecture, layers, heads, keyHeads, experts }: Descript
   ]);
 }
 
+const SHARED_EXPERT = [
+  ["ffn_gate_inp_shexp.weight", [1, 256]],
+  ["ffn_up_shexp.weight", [2, 256]],
+  ["ffn_gate_shexp.weight", [2, 256]],
+  ["ffn_down_shexp.weight", [2, 256]],
+] as const;
+
 /** Names and shapes of one layer, in an order that is not that of the result. */
-function layerShapes({ experts, down = 256, fused }: Description): readonly (readonly [string, readonly number[]])[] {
+function layerShapes({
+  experts,
+  down = 256,
+  fused,
+  withShared,
+}: Description): readonly (readonly [string, readonly number[]])[] {
   const stack = experts === undefined ? [] : [experts];
   const end = experts === undefined ? "weight" : "weight";
   const suffix = experts === undefined ? "" : "_exps";
@@ -64,6 +78,7 @@ function layerShapes({ experts, down = 256, fused }: Description): readonly (rea
     ...(fused ? [] : [[`ffn_gate${suffix}.${end}`, [...stack, 2, 256]] as const]),
     [`ffn_down${suffix}.${end}`, [...stack, 2, down]],
     ...(experts === undefined ? [] : [["ffn_gate_inp.weight", [experts, 256]] as const]),
+    ...(withShared ? SHARED_EXPERT : []),
   ];
 }
 
@@ -103,6 +118,9 @@ export const MODELS: Readonly<Record<string, TensorFile>> = {
   shortest: modelOf({ ...llama, seed: 4, layers: 2, down: 100 }),
   experts: modelOf({ ...llama, seed: 5, layers: 9, keyHeads: 2, experts: 8 }),
   fewExperts: modelOf({ ...llama, seed: 6, layers: 9, experts: 4 }),
+  sharedExpert: modelOf({
+    ...{ architecture: "qwen2moe", seed: 10, layers: 2, heads: 8, keyHeads: 8, experts: 8, withShared: true },
+  }),
   large: modelOf({ ...llama, seed: 7, layers: 80, keyHeads: 4 }),
   falcon: modelOf({ architecture: "falcon", seed: 8, layers: 16, heads: 8, keyHeads: 8, fused: true }),
 };

@@ -18,6 +18,7 @@ import {
   chooseTypes,
   FILE_TYPES,
   type FileTypeName,
+  ggmlShape,
   needsImportance,
   tensorOrder,
 } from "../../recipes/ggml/index.ts";
@@ -90,7 +91,8 @@ function missingFor(tensor: StoredTensor, format: GgmlFormatName, name: FileType
 }
 
 function planTensor(tensor: StoredTensor, choice: Choice, name: FileTypeName, options: PlanWeightsOptions): TensorPlan {
-  const { shape, type: from, data } = tensor;
+  const { type: from, data } = tensor;
+  const shape = ggmlShape(tensor.shape);
   const to = choice.type === undefined ? from : storageOf(choice.type);
   const base = { name: tensor.name, shape, from, before: data.size };
   if (choice.type === undefined || to === from)

@@ -73,9 +73,9 @@ export async function quantizeWeights(
   const tensors = new Map<string, StoredTensor>();
   for (const planned of plannedTensors(file, plan)) {
     const { work, plan: own } = planned;
-    const { name, shape } = work;
+    const { name } = work;
     const weights = work.encoding && (await importanceFor(work, importance));
-    tensors.set(name, { name, type: own.to, shape, data: sourceFor(planned, weights, onBytes, errors) });
+    tensors.set(name, { name, type: own.to, shape: own.shape, data: sourceFor(planned, weights, onBytes, errors) });
   }
   return { file: { ...file, formatVersion: 3, metadata: plan.metadata, tensors }, errors };
 }

@@ -11,5 +11,6 @@ export {
   tensorOrder,
 } from "./choose.ts";
 export { FILE_TYPE_NAMES, FILE_TYPES, type FileType, type FileTypeName, fileTypeNamed } from "./file-types.ts";
+export { ggmlShape } from "./kept.ts";
 export type { ModelFacts } from "./site.ts";
 export { candidateTypes, errorWeights, nearestFileType, type TensorKind } from "./target.ts";

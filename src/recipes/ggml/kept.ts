@@ -38,15 +38,15 @@ const NAMES: ReadonlyMap<string, string> = new Map([
   ["token_types.weight", "embeddings of token types stay"],
 ]);
 
-/** ggml's number of dimensions: lengths of 1 before the first longer one don't count. */
-const dimensions = (shape: readonly number[]): number => {
+/** A shape without the lengths of 1 before the first longer one, which ggml does not count (ggml_n_dims) nor write. */
+export function ggmlShape(shape: readonly number[]): readonly number[] {
   const first = shape.findIndex((length) => length > 1);
-  return first < 0 ? 1 : shape.length - first;
-};
+  return first < 0 ? shape.slice(-1) : shape.slice(first);
+}
 
 /** Why a tensor stays as it is; undefined where it may be quantized. */
 export function keptBecause(name: string, shape: readonly number[]): string | undefined {
-  if (dimensions(shape) < 2) return "one dimension";
+  if (ggmlShape(shape).length < 2) return "one dimension";
   if (!name.endsWith("weight")) return "no weight by its name";
   return NAMES.get(name) ?? PARTS.find(([part]) => name.includes(part))?.[1];
 }

@@ -3,7 +3,7 @@ import type { Json } from "../../../containers/json.ts";
 import type { Config } from "../config.ts";
 import { type Entry, real, signed, text, texts, whole } from "../entries.ts";
 import { type FolderFiles, jsonFile } from "../folder.ts";
-import { sizeLabel } from "../size-label.ts";
+import { type Parameters, sizeLabel } from "../size-label.ts";
 import { type CardField, type ModelCard, modelCard, type Source } from "./model-card.ts";
 import { type ModelId, modelId, titleOf } from "./model-id.ts";
 
@@ -84,9 +84,9 @@ const noteOf = (keys: readonly string[]): readonly string[] =>
       ];
 
 /** General keys of a model with so many parameters. */
-export function generalEntries(folder: FolderFiles, config: Config, parameters: number): General {
-  const card = modelCard(folder, parameters);
-  const ids = [rememberedId(config, parameters), modelId(folder.name, parameters)];
+export function generalEntries(folder: FolderFiles, config: Config, parameters: Parameters): General {
+  const card = modelCard(folder, parameters.all);
+  const ids = [rememberedId(config, parameters.all), modelId(folder.name, parameters.all)];
   const own = (field: CardField): string | undefined => card.texts.get(field);
   const field = (name: Field): string | undefined => fieldOf(name, card, ids);
   const entries = [

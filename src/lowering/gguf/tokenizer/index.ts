@@ -78,9 +78,9 @@ const noTokenizer = (folder: FolderFiles): never =>
       );
 
 /** By the files that are there: tokenizer.model wins. */
-function vocabularyEntries(input: Input, { readsJsonPieces }: Family): readonly Entry[] {
+function vocabularyEntries(input: Input, { readsPieces, readsJsonPieces }: Family): readonly Entry[] {
   const { folder, config, tokenizer } = input;
-  if (hasFile(folder, "tokenizer.model")) return pieceEntries(input, pieceTokens(folder, config));
+  if (readsPieces && hasFile(folder, "tokenizer.model")) return pieceEntries(input, pieceTokens(folder, config));
   if (readsJsonPieces && tokenizer !== undefined && hasPieces(tokenizer))
     return pieceEntries(input, jsonPieceTokens(folder, tokenizer, config));
   return bytePairEntries(input);
