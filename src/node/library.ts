@@ -146,7 +146,7 @@ export const convert = ({ data, ...rest }: ConvertOptions, hooks: Partial<Hooks>
   );
 
 /**
- * Writes a folder of safetensors (Llama, Mistral, Qwen2 or Qwen3, with config.json and the tokenizer's files) as the GGUF
+ * Writes a folder of safetensors (Llama, Mistral, Mixtral, Qwen2 or Qwen3, with config.json and the tokenizer's files) as the GGUF
  * file that llama.cpp's converter makes of it, run where llama.cpp's binaries are; "auto" is the type unless another is named.
  */
 export const convertFolder = (

@@ -55,7 +55,7 @@ export const convert: Command = {
     ["convert ./Qwen3-0.6B -o qwen.gguf --data text.txt", "and the perplexity on a text of yours"],
   ],
   details:
-    "TFLite: inputs and outputs keep names, types and shapes (channels last); weights keep their names. A model whose outputs differ by more than float rounding is not written. Folders: the file is the one that llama.cpp's converter writes of a Llama, Mistral, Qwen2 or Qwen3 model; where llama.cpp's binaries are installed it is run, and its perplexity told. Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.",
+    "TFLite: inputs and outputs keep names, types and shapes (channels last); weights keep their names. A model whose outputs differ by more than float rounding is not written. Folders: the file is the one that llama.cpp's converter writes of a Llama, Mistral, Mixtral, Qwen2 or Qwen3 model, with experts too; where llama.cpp's binaries are installed it is run, and its perplexity told. Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.",
   async run([model], flags: ConvertFlags, { io, services, progress, json, command }) {
     const request = {
       ...engineRequest(flags, services),
