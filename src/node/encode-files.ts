@@ -13,7 +13,7 @@ import {
 } from "../pipeline/weights/index.ts";
 import { follower } from "./encode-hash.ts";
 import { type BegunJob, errorsOf, jobOf, type Part, partsOf, resume } from "./encode-parts.ts";
-import { writeFullySync } from "./encode-pieces.ts";
+import { writeFullySync } from "./encode-source.ts";
 import { encodePieces } from "./encode-threads.ts";
 import { isBeingRead } from "./file-source.ts";
 import { ioError } from "./io-errors.ts";

@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { pieceOf } from "../pipeline/weights/cut.ts";
 import { DONE, type EncodeJob, type PlacedWork, sharedViews, workAt } from "./encode-job.ts";
-import { readFullySync } from "./encode-pieces.ts";
+import { readFullySync } from "./encode-source.ts";
 
 /** The end of a piece in the new file. */
 function endOf(works: readonly PlacedWork[], at: number, piece: number): number {

@@ -1,8 +1,7 @@
 /** What threads share while they encode a model: the work as plain data, and one memory for who does what and what is done. */
-
-import type { Noise } from "../kernels/ggml/index.ts";
-import { checksum } from "../kernels/ggml/index.ts";
+import { checksum, type Noise } from "../kernels/ggml/index.ts";
 import type { TensorWork } from "../pipeline/weights/cut.ts";
+import type { SourceFile } from "./encode-source.ts";
 
 /** One tensor: what is done, and where its bytes lie. */
 export interface PlacedWork extends TensorWork {
@@ -15,14 +14,15 @@ export interface PlacedWork extends TensorWork {
   readonly start: number;
 }
 
-/** A file that is read; `stamp` tells whether it is still as it was when the work was planned. */
-export interface SourceFile {
-  readonly path: string;
-  readonly stamp: string;
+/** What every job for threads has: pieces, and memory for what is done of them. */
+export interface PieceJob {
+  readonly pieces: number;
+  readonly shared: SharedArrayBuffer;
 }
 
-/** Everything a thread needs. */
-export interface EncodeJob {
+/** Everything a thread needs to encode GGUF. */
+export interface EncodeJob extends PieceJob {
+  readonly kind: "gguf";
   readonly works: readonly PlacedWork[];
   readonly files: readonly SourceFile[];
   /** File descriptor of the new file: threads of a process share them. */
@@ -31,8 +31,6 @@ export interface EncodeJob {
   readonly journal: number;
   /** File of the importance matrix. */
   readonly imatrix?: string;
-  readonly pieces: number;
-  readonly shared: SharedArrayBuffer;
 }
 
 /** Bytes of one entry of the journal: signal and noise as float64, checksum of the piece and of the entry as uint32. */
@@ -62,7 +60,7 @@ export const sharedBuffer = (pieces: number): SharedArrayBuffer =>
   new SharedArrayBuffer(CONTROL_BYTES + pieces * (ENTRY_BYTES + 1));
 
 /** Views of a job's memory. */
-export function sharedViews({ shared, pieces }: Pick<EncodeJob, "shared" | "pieces">): Shared {
+export function sharedViews({ shared, pieces }: PieceJob): Shared {
   return {
     control: new Int32Array(shared, 0, CONTROL_BYTES / 4),
     entries: new Uint8Array(shared, CONTROL_BYTES, pieces * ENTRY_BYTES),
@@ -80,7 +78,7 @@ export function claim({ control }: Shared, pieces: number): number {
 }
 
 /** The place of a piece: its tensor, searched from `near` on, where the last one was. */
-export function workAt(works: readonly PlacedWork[], piece: number, near: number): number {
+export function workAt(works: readonly Pick<PlacedWork, "start">[], piece: number, near: number): number {
   let at = near;
   while (at + 1 < works.length && works[at + 1]!.start <= piece) at++;
   return at;

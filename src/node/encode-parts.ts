@@ -1,8 +1,6 @@
 /** From a plan to jobs for threads: one for each file that is written. */
-import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { GgufLayout } from "../containers/gguf/index.ts";
-import { fail } from "../numeric/errors.ts";
 import { addNoise, countPieces, type Noise, type PlannedTensor, silence } from "../pipeline/weights/index.ts";
 import {
   CLAIMED,
@@ -10,25 +8,14 @@ import {
   isEntered,
   noiseOf,
   type PlacedWork,
-  type SourceFile,
   sharedBuffer,
   sharedViews,
 } from "./encode-job.ts";
-import { stampOf } from "./file-source.ts";
 import { digestOf, openResumable, type ResumableFile } from "./resumable-file.ts";
-
-/** Numbers of the source files, in the order in which tensors name them. */
-function sourceFiles(tensors: readonly PlannedTensor[]): ReadonlyMap<string, number> {
-  const numbers = new Map<string, number>();
-  for (const { tensor } of tensors) {
-    const { path } = tensor.data.place ?? fail("unsupported", `tensor "${tensor.name}" lies in no file`);
-    if (!numbers.has(path)) numbers.set(path, numbers.size);
-  }
-  return numbers;
-}
+import { sourceNumbers, stamped } from "./source-files.ts";
 
 function placed(tensors: readonly PlannedTensor[], offsets: readonly number[]): readonly PlacedWork[] {
-  const files = sourceFiles(tensors);
+  const files = sourceNumbers(tensors.map(({ tensor }) => tensor));
   let start = 0;
   return tensors.map(({ tensor, work }, i) => {
     const { path, offset } = tensor.data.place!;
@@ -37,9 +24,6 @@ function placed(tensors: readonly PlannedTensor[], offsets: readonly number[]): 
     return own;
   });
 }
-
-const stamped = (paths: readonly string[]): Promise<readonly SourceFile[]> =>
-  Promise.all(paths.map(async (path) => ({ path, stamp: stampOf(await stat(path, { bigint: true })) })));
 
 /** One file of the model and what goes into it. */
 export interface Part extends GgufLayout {
@@ -73,7 +57,7 @@ export async function jobOf(
   imatrix: string | undefined,
 ): Promise<BegunJob> {
   const works = placed(tensors, offsets);
-  const files = await stamped([...sourceFiles(tensors).keys()]);
+  const files = await stamped([...sourceNumbers(tensors.map(({ tensor }) => tensor)).keys()]);
   const importance = imatrix === undefined ? [] : await stamped([imatrix]);
   const pieces = works.reduce((sum, { cut }) => sum + countPieces(cut), 0);
   const stamps = [...files, ...importance].map(({ stamp }) => stamp);
@@ -81,6 +65,7 @@ export async function jobOf(
   const digest = digestOf([head, JSON.stringify(works), JSON.stringify(stamps)]);
   const file = await openResumable({ target, size, pieces, digest });
   const job: EncodeJob = {
+    kind: "gguf",
     ...{ works, files, pieces, shared: sharedBuffer(pieces), output: file.fd, journal: file.journal },
     ...(imatrix !== undefined && { imatrix }),
   };

@@ -1,7 +1,5 @@
 /** What one thread does: takes pieces of the source, encodes them and writes them to their places in the new file. */
-import { closeSync, fstatSync, openSync, readSync, writeSync } from "node:fs";
 import { ggmlBuffers } from "../kernels/ggml/index.ts";
-import { FewbitError, fail } from "../numeric/errors.ts";
 import { checkCopied } from "../pipeline/weights/copied.ts";
 import { type Piece, pieceOf } from "../pipeline/weights/cut.ts";
 import { type EncodedPiece, type PieceEncoder, pieceEncoder, silence } from "../pipeline/weights/encode.ts";
@@ -19,59 +17,10 @@ import {
   sharedViews,
   workAt,
 } from "./encode-job.ts";
-import { stampOf } from "./file-source.ts";
-import { ioError } from "./io-errors.ts";
-
-/** Works on one piece after the other; numbers must rise. */
-export interface PieceRunner {
-  /** Bytes of the source that the piece has. */
-  run(piece: number): Promise<number>;
-  close(): void;
-}
-
-/** Reads as many bytes as `into` holds; files end before that only when they are changed. */
-export function readFullySync(fd: number, path: string, into: Uint8Array, offset: number): void {
-  for (let done = 0; done < into.length; ) {
-    const read = readSync(fd, into, done, into.length - done, offset + done);
-    if (read === 0) fail("io", `"${path}" became shorter while it was read; do not change a model that is in use`);
-    done += read;
-  }
-}
-
-/** Writes all bytes. */
-export function writeFullySync(fd: number, bytes: Uint8Array, offset: number): void {
-  for (let done = 0; done < bytes.length; ) done += writeSync(fd, bytes, done, bytes.length - done, offset + done);
-}
+import { named, type PieceRunner, readFullySync, sourceReader, writeFullySync } from "./encode-source.ts";
 
 /** Room for bytes that are copied, where the kernels work. */
 const byteRoom = (count: number): Uint8Array => ggmlBuffers(Math.ceil(count / 4)).output.subarray(0, count);
-
-/** The file that is being read; each thread opens it by itself, and only one at a time. */
-function sourceReader(job: EncodeJob) {
-  let [file, fd] = [-1, -1];
-  const close = (): void => {
-    if (fd >= 0) closeSync(fd);
-    fd = -1;
-  };
-  const open = (next: number): void => {
-    close();
-    const { path, stamp } = job.files[next]!;
-    fd = openSync(path, "r");
-    file = next;
-    if (stampOf(fstatSync(fd, { bigint: true })) !== stamp)
-      fail("io", `"${path}" was changed since it was opened; do not change a model that is in use`);
-  };
-  const read = (next: number, into: Uint8Array, offset: number): void => {
-    const { path } = job.files[next]!;
-    try {
-      if (file !== next) open(next);
-      readFullySync(fd, path, into, offset);
-    } catch (error) {
-      throw ioError(error, "read", path);
-    }
-  };
-  return { read, close };
-}
 
 /** Importance of the tensor that is worked on; the file is opened when it is first wanted. */
 function importanceReader({ imatrix }: EncodeJob) {
@@ -116,16 +65,10 @@ function isThere(job: EncodeJob, shared: Shared, number: number, bytes: Uint8Arr
   return isOf(shared, number, bytes);
 }
 
-/** Names the tensor in what the system says: a full disk, a file that can't be read. */
-const named = (error: unknown, tensor: string): FewbitError => {
-  const { code, message, cause } = ioError(error, "write", "the unfinished file");
-  return new FewbitError(code, message.includes(tensor) ? message : `tensor "${tensor}": ${message}`, { cause });
-};
-
 /** A runner with files and room of its own. Errors are `FewbitError`s that name the tensor. */
 export function pieceRunner(job: EncodeJob): PieceRunner {
   const shared = sharedViews(job);
-  const [source, importance] = [sourceReader(job), importanceReader(job)];
+  const [source, importance] = [sourceReader(job.files), importanceReader(job)];
   const encoder = pieceEncoder();
   let [at, weighted] = [0, -1];
   let weights: Float32Array | undefined;

@@ -2,8 +2,8 @@
 import { setImmediate as nextTurn, setTimeout as pause } from "node:timers/promises";
 import { Worker } from "node:worker_threads";
 import { type ErrorCode, FewbitError, fail } from "../numeric/errors.ts";
-import { claim, DONE, type EncodeJob, type Shared, STOP, sharedViews } from "./encode-job.ts";
-import { pieceRunner } from "./encode-pieces.ts";
+import { claim, DONE, type Shared, STOP, sharedViews } from "./encode-job.ts";
+import { runnerOf, type ThreadJob } from "./encode-runners.ts";
 
 /** How the work is watched; called between pieces. */
 export interface EncodeWatch {
@@ -39,7 +39,7 @@ interface Told {
 const PROGRAM = new URL(`./encode-worker${import.meta.url.endsWith(".ts") ? ".ts" : ".js"}`, import.meta.url);
 
 /** One more thread; the promise holds what went wrong there once it has ended. */
-function startThread(job: EncodeJob, shared: Shared) {
+function startThread(job: ThreadJob, shared: Shared) {
   const worker = new Worker(PROGRAM, { workerData: job, resourceLimits: LIMITS });
   let failure: Failure | undefined;
   const stop = (): void => void Atomics.store(shared.control, STOP, 1);
@@ -60,8 +60,8 @@ function startThread(job: EncodeJob, shared: Shared) {
 const cancelled = (what: string): never => fail("cancelled", `${what} was interrupted; nothing was changed`);
 
 /** Works on pieces in this thread, with a look at the rest of the world between them. */
-async function workHere(job: EncodeJob, shared: Shared, watch: EncodeWatch): Promise<Failure | undefined> {
-  const runner = pieceRunner(job);
+async function workHere(job: ThreadJob, shared: Shared, watch: EncodeWatch): Promise<Failure | undefined> {
+  const runner = runnerOf(job);
   let turn = performance.now();
   let piece = -1;
   try {
@@ -104,7 +104,7 @@ export const usefulThreads = (wanted: number, bytes: number): number =>
  * Encodes every piece, in `threads` threads, this one among them. The first piece that fails, in the order of the file,
  * gives the error, however many threads there are.
  */
-export async function encodePieces(job: EncodeJob, threads: number, watch: EncodeWatch): Promise<void> {
+export async function encodePieces(job: ThreadJob, threads: number, watch: EncodeWatch): Promise<void> {
   const shared = sharedViews(job);
   const others = Array.from({ length: threads - 1 }, () => startThread(job, shared));
   try {

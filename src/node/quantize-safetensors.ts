@@ -14,12 +14,13 @@ import {
   DEFAULT_SHARD_BYTES,
   type PlanCompressedOptions,
   planCompressed,
-  quantizeCompressed,
 } from "../pipeline/compressed/index.ts";
 import type { Hooks } from "../pipeline/progress.ts";
 import type { Finding } from "../pipeline/result.ts";
 import { bitsPerWeight, type WeightsQuantizeReport } from "../pipeline/weights/index.ts";
 import { COMPRESSED_NAMES, COMPRESSED_SCHEMES, type CompressedScheme } from "../recipes/compressed-tensors.ts";
+import { compressFiles } from "./compress-files.ts";
+import { usefulThreads } from "./encode-threads.ts";
 import { sizeOf } from "./file-sizes.ts";
 import { sha256File } from "./file-source.ts";
 import { makeFolders, removeEmptyFolders } from "./folders.ts";
@@ -27,7 +28,7 @@ import { withIoErrors } from "./io-errors.ts";
 import { setJson } from "./json-edit.ts";
 import { keepPattern } from "./keep-pattern.ts";
 import { type OpenedWeights, openWeights } from "./open-weights.ts";
-import { megabytes, totalMegabytes } from "./quantize-weights.ts";
+import { defaultThreads, megabytes, totalMegabytes } from "./quantize-weights.ts";
 import type { QuantizeRequest } from "./requests.ts";
 import {
   CONFIG,
@@ -42,7 +43,6 @@ import {
 import { forgetTemporary, removeTemporary, sweepStale, temporaryPath } from "./temporaries.ts";
 import { weightsOrigin } from "./weights-origin.ts";
 import type { WrittenFile } from "./write-files.ts";
-import { writeWeights } from "./write-weights.ts";
 
 /**
  * Whether a request is for the safetensors of a folder: they are all it has, or the scheme is only theirs. Folders with
@@ -162,19 +162,17 @@ export const planSafetensors = (request: QuantizeRequest): Promise<WeightsQuanti
   }));
 };
 
-/** Formats whose files hold scales before codes read the weights twice. */
-const passesOf = ({ form }: CompressedPlan, { from }: { readonly from: string }): number =>
-  form.dynamicActivations || from === "float32" ? 2 : 1;
-
-async function writeModel({ opened, plan }: Opened, folder: string, hooks: Hooks): Promise<readonly WrittenFile[]> {
-  const total = plan.tensors.reduce(
-    (sum, tensor) => sum + tensor.before * (tensor.matrix === undefined ? 1 : passesOf(plan, tensor)),
-    0,
-  );
-  const step = hooks.progress.step(`quantizing to ${plan.scheme}, MB`, totalMegabytes(total));
-  const file = quantizeCompressed(opened.weights, plan, megabytes(step));
-  const options = { maxBytes: plan.maxBytes, signal: hooks.signal };
-  return writeWeights(file, join(folder, "model.safetensors"), options).finally(() => step.done());
+async function writeModel(
+  { opened, plan }: Opened,
+  folder: string,
+  encoders: number | undefined,
+  hooks: Hooks,
+): Promise<readonly WrittenFile[]> {
+  const total = plan.tensors.reduce((sum, { before }) => sum + before, 0);
+  const step = hooks.progress.step(`quantizing to ${plan.scheme}`, totalMegabytes(total), "MB");
+  const threads = usefulThreads(encoders ?? defaultThreads(), total);
+  const options = { folder, threads, signal: hooks.signal, onBytes: megabytes(step) };
+  return compressFiles(opened.weights, plan, options).finally(() => step.done());
 }
 
 /** Opens what was written and compares it with the source. */
@@ -211,10 +209,10 @@ type Made = Pick<WeightsQuantizeReport, "files"> & {
   readonly errors: ReadonlyMap<string, ErrorSums>;
 };
 
-async function make(opened: Opened, model: string, folder: string, hooks: Hooks): Promise<Made> {
-  const weights = await writeModel(opened, folder, hooks);
+async function make(opened: Opened, request: QuantizeRequest, folder: string, hooks: Hooks): Promise<Made> {
+  const weights = await writeModel(opened, folder, request.encoders, hooks);
   const errors = await readBack(opened, folder, hooks);
-  await copyCompanions(model, folder, opened.companions.copied, hooks.signal);
+  await copyCompanions(request.model, folder, opened.companions.copied, hooks.signal);
   const config = join(folder, CONFIG);
   await withIoErrors("write", config, () => writeFile(config, opened.config));
   const written = [
@@ -253,7 +251,7 @@ export function quantizeSafetensors(request: QuantizeRequest, hooks: Hooks): Pro
     const { head, plan } = opened;
     const output = request.output ?? `${resolve(request.model)}-${plan.scheme}`;
     await checkNewFolder(output, request.model);
-    const { files, after, errors } = await staged(output, (folder) => make(opened, request.model, folder, hooks));
+    const { files, after, errors } = await staged(output, (folder) => make(opened, request, folder, hooks));
     return {
       ...{ ...head, output, files, size: ratioOf(head.model.size, after) },
       tensors: compressedReports(plan, errors),

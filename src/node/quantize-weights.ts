@@ -93,7 +93,8 @@ const MEGABYTE = 1e6;
 /** More are for those who ask: each takes some 20 MB, and the sums over the file are made by one. */
 const MOST_THREADS = 16;
 
-const defaultThreads = (): number => Math.min(MOST_THREADS, availableParallelism());
+/** One for each core. */
+export const defaultThreads = (): number => Math.min(MOST_THREADS, availableParallelism());
 
 /** Whole megabytes of so many bytes, at least one. */
 export const totalMegabytes = (bytes: number): number => Math.max(1, Math.floor(bytes / MEGABYTE));

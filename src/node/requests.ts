@@ -104,7 +104,7 @@ export interface QuantizeRequest extends EngineRequest {
   /** Samples that a TFLite model with an open batch takes at a time from now on; left open unless told. */
   readonly batch?: number;
   readonly ggml?: GgmlRequest;
-  /** Threads that encode a GGUF model; one for each core by default, 16 at most. */
+  /** Threads that encode GGUF or safetensors; one for each core by default, 16 at most. */
   readonly encoders?: number;
   /** Read calibration statistics, or the errors measured for a target size, from this file when it exists, else write them there. */
   readonly stats?: string;

@@ -5,7 +5,7 @@
 import { createHash } from "node:crypto";
 import { closeSync, fstatSync, ftruncateSync, openSync, renameSync, rmSync, truncateSync } from "node:fs";
 import { ENTRY_BYTES } from "./encode-job.ts";
-import { readFullySync, writeFullySync } from "./encode-pieces.ts";
+import { readFullySync, writeFullySync } from "./encode-source.ts";
 import { abandonedFor, removeTemporary, resumablePath } from "./temporaries.ts";
 
 /** What the file is to become. */

@@ -159,7 +159,7 @@ const OPTIONS: readonly OptionRow[] = [
   {
     flags: "--threads <n>",
     summary:
-      "threads inside one operator, 1 by default; GGUF: threads that encode, one for each core by default, 16 at most",
+      "threads inside one operator, 1 by default; GGUF and safetensors: threads that encode, one for each core by default, 16 at most",
     parse: threadCount,
   },
   { flags: "--report <file.html>", summary: "where the report goes; beside the output by default", parse: htmlFile },

@@ -16,6 +16,7 @@ export interface EncodeSafetensorsOptions {
   readonly maxBytes?: number;
 }
 
+const NAME = "model.safetensors";
 const utf8 = new TextEncoder();
 /** Headers end on a multiple of this, filled up with spaces. */
 const HEADER_ALIGN = 8;
@@ -60,6 +61,16 @@ const entry = (tensor: StoredTensor, begin: number): string =>
     data_offsets: [begin, begin + tensor.data.size],
   })}`;
 
+/** Where everything lies in one file. */
+export interface SafetensorsLayout {
+  readonly name: string;
+  readonly head: Uint8Array;
+  /** Byte of the file at which the data of each tensor begins, by its name, in the order of the file. */
+  readonly offsets: ReadonlyMap<string, number>;
+  /** Bytes of the file. */
+  readonly size: number;
+}
+
 function encodeHeader(tensors: readonly StoredTensor[], metadata: readonly string[]): Uint8Array {
   let end = 0;
   const entries = tensors.map((tensor) => {
@@ -77,11 +88,22 @@ function encodeHeader(tensors: readonly StoredTensor[], metadata: readonly strin
   return bytes;
 }
 
-function encodeOne(name: string, tensors: readonly StoredTensor[], metadata: readonly string[]): OutputFile {
+function layoutOf({ name, tensors }: Part, metadata: readonly string[]): SafetensorsLayout {
   const ordered = inOrder(tensors);
-  const header = encodeHeader(ordered, metadata);
-  const size = ordered.reduce((sum, { data }) => sum + data.size, header.length);
-  return pieceFile(name, size, [header, ...ordered.map(({ data }) => data)]);
+  const head = encodeHeader(ordered, metadata);
+  let end = head.length;
+  const offsets = new Map<string, number>();
+  for (const tensor of ordered) {
+    offsets.set(tensor.name, end);
+    end += tensor.data.size;
+  }
+  return { name, head, offsets, size: end };
+}
+
+function encodeOne(part: Part, metadata: readonly string[]): OutputFile {
+  const { name, head, offsets, size } = layoutOf(part, metadata);
+  const data = new Map(part.tensors.map((tensor) => [tensor.name, tensor.data]));
+  return pieceFile(name, size, [head, ...[...offsets.keys()].map((tensor) => data.get(tensor)!)]);
 }
 
 /** Which tensors go together, in the order of the map, so that no file passes `maxBytes`. */
@@ -105,41 +127,61 @@ const five = (number: number): string => String(number).padStart(5, "0");
 const shardName = (name: string, no: number, count: number): string =>
   `${name.replace(/\.safetensors$/i, "")}-${five(no + 1)}-of-${five(count)}.safetensors`;
 
+/** One of the files that a model is written to. */
+interface Part {
+  readonly name: string;
+  readonly tensors: readonly StoredTensor[];
+}
+
+function partsOf(file: TensorFile, { name = NAME, maxBytes = Number.MAX_SAFE_INTEGER }: EncodeSafetensorsOptions) {
+  for (const tensor of file.tensors.values()) checkTensor(tensor);
+  const metadata = metadataEntry(file);
+  const parts = groups(file, encodeHeader([], metadata).length + HEADER_ALIGN, maxBytes);
+  if (parts.length > MAX_SHARDS)
+    fail(
+      "usage",
+      `safetensors: files of ${maxBytes} bytes would be ${parts.length}; allow more, at most ${MAX_SHARDS} are written`,
+    );
+  const named = parts.map(
+    (tensors, no): Part => ({
+      name: parts.length === 1 ? name : shardName(name, no, parts.length),
+      tensors,
+    }),
+  );
+  return { parts: named, metadata, index: parts.length === 1 ? [] : [indexOf(name, named)] };
+}
+
+function indexOf(name: string, parts: readonly Part[]): OutputFile {
+  const places = new Map(parts.flatMap((part) => part.tensors.map((tensor) => [tensor.name, part.name] as const)));
+  const total = parts.flatMap(({ tensors }) => tensors).reduce((sum, { data }) => sum + data.size, 0);
+  const index = encodeIndex(places, total);
+  return pieceFile(indexName(name), index.length, [index]);
+}
+
+function checkBytes({ maxBytes = Number.MAX_SAFE_INTEGER }: EncodeSafetensorsOptions): number {
+  if (maxBytes > 0) return maxBytes;
+  return fail("usage", `safetensors: files of at most ${maxBytes} bytes can't hold anything; give a size above 0`);
+}
+
+/** Where the bytes of a model's files lie, for those who write tensors by themselves, and the index where there are several. */
+export function layoutSafetensors(
+  file: TensorFile,
+  options: EncodeSafetensorsOptions = {},
+): { readonly layouts: readonly SafetensorsLayout[]; readonly index: readonly OutputFile[] } {
+  checkBytes(options);
+  const { parts, metadata, index } = partsOf(file, options);
+  return { layouts: parts.map((part) => layoutOf(part, metadata)), index };
+}
+
 /**
  * The files of a model: one, or several and an index where `maxBytes` is given and passed; the index comes last. A model
  * that was read from one safetensors file and not changed is copied byte for byte. Fails with code "unsupported" for
  * block types and metadata that is no text, "format" for data that does not fit its shape.
  */
 export function encodeSafetensors(file: TensorFile, options: EncodeSafetensorsOptions = {}): readonly OutputFile[] {
-  const { name = "model.safetensors", maxBytes = Number.MAX_SAFE_INTEGER } = options;
-  if (!(maxBytes > 0))
-    fail("usage", `safetensors: files of at most ${maxBytes} bytes can't hold anything; give a size above 0`);
+  const maxBytes = checkBytes(options);
   const source = file.container === "safetensors" ? sourceOf(file) : undefined;
-  if (source !== undefined && source.size <= maxBytes) return [pieceFile(name, source.size, [source])];
-  for (const tensor of file.tensors.values()) checkTensor(tensor);
-  const metadata = metadataEntry(file);
-  const parts = groups(file, encodeHeader([], metadata).length + HEADER_ALIGN, maxBytes);
-  if (parts.length === 1) return [encodeOne(name, parts[0]!, metadata)];
-  if (parts.length > MAX_SHARDS)
-    fail(
-      "usage",
-      `safetensors: files of ${maxBytes} bytes would be ${parts.length}; allow more, at most ${MAX_SHARDS} are written`,
-    );
-  return withIndex(name, parts, metadata);
-}
-
-function withIndex(
-  name: string,
-  parts: readonly (readonly StoredTensor[])[],
-  metadata: readonly string[],
-): readonly OutputFile[] {
-  const places = new Map<string, string>();
-  const files = parts.map((part, no) => {
-    const own = shardName(name, no, parts.length);
-    for (const tensor of part) places.set(tensor.name, own);
-    return encodeOne(own, part, metadata);
-  });
-  const total = parts.flat().reduce((sum, { data }) => sum + data.size, 0);
-  const index = encodeIndex(places, total);
-  return [...files, pieceFile(indexName(name), index.length, [index])];
+  if (source !== undefined && source.size <= maxBytes) return [pieceFile(options.name ?? NAME, source.size, [source])];
+  const { parts, metadata, index } = partsOf(file, options);
+  return [...parts.map((part) => encodeOne(part, metadata)), ...index];
 }

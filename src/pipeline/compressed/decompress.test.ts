@@ -7,7 +7,8 @@ import type { StorageType, StoredTensor, TensorFile } from "../../ir/tensor-file
 import { encodeFloats } from "../../numeric/convert.ts";
 import { rng } from "../../numeric/rng.ts";
 import { COMPRESSED_SCHEMES } from "../../recipes/compressed-tensors.ts";
-import { compareWritten, decompress, planCompressed, quantizeCompressed } from "./index.ts";
+import { compareWritten, decompress, planCompressed } from "./index.ts";
+import { quantized } from "./quantized.case.ts";
 
 const NAME = "model.layers.0.up_proj.weight";
 const random = rng(4);
@@ -25,7 +26,7 @@ const plan = planCompressed(source, COMPRESSED_SCHEMES.find(({ name }) => name =
 /** The quantized model with some of its tensors changed; null takes one away. */
 async function damaged(changes: Readonly<Record<string, Partial<StoredTensor> | null>>): Promise<TensorFile> {
   const tensors: StoredTensor[] = [];
-  for (const tensor of quantizeCompressed(source, plan).tensors.values()) {
+  for (const tensor of (await quantized(source, plan)).tensors.values()) {
     const change = changes[tensor.name.slice(NAME.length + 1)];
     const whole = { ...tensor, data: bytesSource(await readAll(tensor.data)) };
     if (change !== null) tensors.push({ ...whole, ...change });

@@ -5,13 +5,8 @@ import type { StoredTensor, TensorFile } from "../../ir/tensor-file.ts";
 import { decodeFloats, encodeFloats } from "../../numeric/convert.ts";
 import { rng } from "../../numeric/rng.ts";
 import { COMPRESSED_SCHEMES } from "../../recipes/compressed-tensors.ts";
-import {
-  compressedFindings,
-  decompress,
-  type PlanCompressedOptions,
-  planCompressed,
-  quantizeCompressed,
-} from "./index.ts";
+import { compressedFindings, decompress, type PlanCompressedOptions, planCompressed } from "./index.ts";
+import { quantized } from "./quantized.case.ts";
 
 const random = rng(9);
 const POOL = Float32Array.from({ length: 1 << 15 }, () => random.normal() * 0.05);
@@ -57,7 +52,7 @@ const model = (wish: Wish = {}) => fileOf([...block(0, wish), ...block(1, wish)]
 const schemeNamed = (name: string) => COMPRESSED_SCHEMES.find((scheme) => scheme.name === name)!;
 const plan = (file: TensorFile, scheme = "w4", options: PlanCompressedOptions = {}) =>
   planCompressed(file, schemeNamed(scheme), options);
-const quantized = ({ tensors }: ReturnType<typeof plan>) =>
+const codesIn = ({ tensors }: ReturnType<typeof plan>) =>
   tensors.filter(({ matrix }) => matrix !== undefined).map(({ name }) => name);
 const codesOf = (findings: ReturnType<typeof compressedFindings>) => findings.map(({ code }) => code);
 
@@ -70,13 +65,13 @@ describe.each([
     async (scheme) => {
       const file = model({ names });
       const planned = plan(file, scheme, { experts: 3, algorithm: "rtn" });
-      expect(quantized(planned)).toHaveLength(2 * (1 + 9));
+      expect(codesIn(planned)).toHaveLength(2 * (1 + 9));
       expect(planned.config.ignore).toEqual([
         "lm_head",
         `model.layers.0.${names.home}.gate`,
         `model.layers.1.${names.home}.gate`,
       ]);
-      const written = await decompress(quantizeCompressed(file, planned), planned.form);
+      const written = await decompress(await quantized(file, planned), planned.form);
       const name = `model.layers.1.${names.home}.experts.2.${names.matrices[2]}.weight`;
       const [before, after] = [file.tensors.get(name)!, written.tensors.get(name)!];
       const [x, y] = [
@@ -99,10 +94,10 @@ test("only forms that transformers stacks as well go without a note", () => {
 test("where groups don't fit the way down, all experts of the block stay", () => {
   const file = fileOf([...block(0, { inner: 96 }), ...block(1, {})]);
   const planned = plan(file);
-  expect(quantized(planned).filter((name) => name.includes("layers.0"))).toEqual([
+  expect(codesIn(planned).filter((name) => name.includes("layers.0"))).toEqual([
     "model.layers.0.self_attn.o_proj.weight",
   ]);
-  expect(quantized(planned).filter((name) => name.includes("layers.1"))).toHaveLength(10);
+  expect(codesIn(planned).filter((name) => name.includes("layers.1"))).toHaveLength(10);
   expect(planned.config.ignore).toContain("re:(.*\\.)?layers\\.0\\.mlp\\.experts\\..*");
   expect(planned.config.ignore.join()).not.toMatch(/layers.1.*experts|experts\.\d/);
   const reasons = planned.tensors.filter(({ name }) => name.includes("0.mlp.experts.1.")).map(({ reason }) => reason);
@@ -112,7 +107,7 @@ test("where groups don't fit the way down, all experts of the block stay", () =>
     "rows of 96 values are no multiple of the group of 128",
   ]);
   expect(codesOf(compressedFindings(planned))).toEqual(["experts", "fallback"]);
-  expect(quantized(plan(file, "w4", { groupSize: 32 }))).toHaveLength(20);
+  expect(codesIn(plan(file, "w4", { groupSize: 32 }))).toHaveLength(20);
 });
 
 test("the pattern for a block of experts matches its own names alone", () => {
@@ -127,10 +122,10 @@ test("the pattern for a block of experts matches its own names alone", () => {
 
 test("--keep takes whole blocks", () => {
   const planned = plan(model(), "fp8", { keep: [/layers\.0\..*experts/] });
-  expect(quantized(planned).filter((name) => name.includes("experts"))).toHaveLength(9);
+  expect(codesIn(planned).filter((name) => name.includes("experts"))).toHaveLength(9);
   expect(planned.config.ignore).toContain("re:(.*\\.)?layers\\.0\\.mlp\\.experts\\..*");
   const all = plan(model(), "fp8", { keep: [/experts/] });
-  expect(quantized(all)).toHaveLength(2);
+  expect(codesIn(all)).toHaveLength(2);
   expect(all.config.ignore).toContain("re:.*\\.experts\\..*");
   expect(compressedFindings(all).map(({ message }) => message)).toEqual([
     '18 tensors of experts stay as they are, 90 percent of the bytes: "model.layers.0.mlp.experts.0.gate_proj.weight", kept as asked',
@@ -138,7 +133,7 @@ test("--keep takes whole blocks", () => {
 });
 
 test("experts in other forms stay: in three dimensions, with biases, without a gate", () => {
-  const other = (...tensors: readonly StoredTensor[]) => quantized(plan(fileOf([...block(0, {}), ...tensors])));
+  const other = (...tensors: readonly StoredTensor[]) => codesIn(plan(fileOf([...block(0, {}), ...tensors])));
   const home = "model.layers.1.mlp.experts";
   expect(other(tensor(`${home}.gate_up_proj`, [2, 64, HIDDEN]))).toHaveLength(10);
   expect(other(...block(1, {}), tensor(`${home}.0.up_proj.bias`, [128]))).toHaveLength(11);

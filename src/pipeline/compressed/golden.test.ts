@@ -7,7 +7,8 @@ import { bytesSource, collect, readAll } from "../../ir/source.ts";
 import type { StorageType, StoredTensor, TensorFile } from "../../ir/tensor-file.ts";
 import { decodeFloats, encodeFloats, typedView } from "../../numeric/convert.ts";
 import { COMPRESSED_SCHEMES } from "../../recipes/compressed-tensors.ts";
-import { decompress, planCompressed, quantizeCompressed } from "./index.ts";
+import { decompress, planCompressed } from "./index.ts";
+import { quantized } from "./quantized.case.ts";
 
 interface Described {
   readonly dtype: string;
@@ -50,7 +51,7 @@ function planFor(file: TensorFile, label: string) {
 
 /** The tensors in the shape of the golden file; scales first, as some files want them. */
 async function made(file: TensorFile, label: string): Promise<Record<string, Described>> {
-  const { tensors } = quantizeCompressed(file, planFor(file, label));
+  const { tensors } = await quantized(file, planFor(file, label));
   const found: Record<string, Described> = {};
   for (const { name, type, shape, data } of [...tensors.values()].sort((a, b) => (a.name > b.name ? -1 : 1))) {
     const bytes = await collect({ size: data.size, chunks: () => data.chunks?.() ?? whole(data.read(0, data.size)) });
@@ -90,7 +91,7 @@ for (const { weight, schemes } of golden.cases)
     for (const label of Object.keys(schemes)) {
       const file = fileOf(weight);
       const plan = planFor(file, label);
-      const floats = await decompress(quantizeCompressed(file, plan), plan.form);
+      const floats = await decompress(await quantized(file, plan), plan.form);
       const found = decodeFloats(await readAll(floats.tensors.get(`${MODULE}.weight`)!.data), "float32");
       expect(found, label).toEqual(expectedValues(schemes[label]!, weight));
     }
@@ -125,7 +126,7 @@ test("searched grids are never worse than covering ones, for every scheme", asyn
       const file = fileOf(weight);
       const hasGroups = scheme.weights.granularity.per === "group";
       const plan = planCompressed(file, scheme, { algorithm, ...(hasGroups && { groupSize: 32 }) });
-      const floats = await decompress(quantizeCompressed(file, plan), plan.form);
+      const floats = await decompress(await quantized(file, plan), plan.form);
       const found = decodeFloats(await readAll(floats.tensors.get(`${MODULE}.weight`)!.data), "float32");
       const source = decodeFloats(Uint8Array.from(Buffer.from(weight.data, "base64")), "bfloat16");
       errors.push(source.reduce((sum, value, i) => sum + (value - found[i]!) ** 2, 0));

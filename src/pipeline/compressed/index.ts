@@ -1,6 +1,6 @@
 /** Quantizing safetensors models to the convention of compressed-tensors: plan, do, read back, report. */
 export { decompress } from "./decompress.ts";
-export type { CompressedAlgorithm } from "./grids.ts";
+export { type CompressedAlgorithm, type CompressedEncoding, encodeRows } from "./encode.ts";
 export { listCompressed } from "./list.ts";
 export {
   type CompressedPlan,
@@ -8,7 +8,8 @@ export {
   DEFAULT_SHARD_BYTES,
   type PlanCompressedOptions,
   planCompressed,
+  plannedFile,
 } from "./plan.ts";
-export { type OnBytes, quantizeCompressed } from "./quantize.ts";
 export { compressedFindings, compressedReports, compressedWrittenFindings } from "./report.ts";
 export { compareWritten } from "./verify.ts";
+export { type CompressedTensor, type CompressedWork, compressedTensors } from "./work.ts";

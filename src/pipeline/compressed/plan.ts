@@ -170,13 +170,15 @@ function checkKeep(keep: readonly RegExp[], tensors: readonly StoredTensor[]): v
 
 const unread = (size: number) => ({ size, read: () => fail("format", "a planned tensor has no bytes yet") });
 
-/** The tensors of the new files without their bytes. */
-const planned = (tensors: readonly CompressedTensorPlan[]): ReadonlyMap<string, StoredTensor> =>
-  new Map(
+/** The new model without its bytes. */
+export const plannedFile = ({ metadata, tensors }: Pick<CompressedPlan, "metadata" | "tensors">): TensorFile => ({
+  ...{ container: "safetensors", formatVersion: 1, metadata },
+  tensors: new Map(
     tensors
       .flatMap(({ parts }) => parts)
       .map((part) => [part.name, { ...part, data: unread(partBytes(part)) }] as const),
-  );
+  ),
+});
 
 /** What files of weights say of themselves; loaders look for "pt". */
 const metadataOf = ({ metadata }: TensorFile): ReadonlyMap<string, MetadataValue> =>
@@ -203,7 +205,7 @@ export function planCompressed(
     fail("unsupported", `none of ${tensors.length} tensors can become ${scheme.name}: ${nothing(tensors)}`);
   const metadata = metadataOf(file);
   const maxBytes = options.maxBytes ?? DEFAULT_SHARD_BYTES;
-  const files = encodeSafetensors({ ...file, metadata, tensors: planned(tensors) }, { maxBytes });
+  const files = encodeSafetensors(plannedFile({ metadata, tensors }), { maxBytes });
   return {
     ...{ scheme: scheme.name, form, algorithm: options.algorithm ?? scheme.algorithm, tensors, metadata, maxBytes },
     config: quantizationConfig(form, ignored(sources, choices)),
