@@ -12,7 +12,7 @@ const ENTRIES = { run: "cli/run.js", "encode-worker": "node/encode-worker.js" };
  * files.
  */
 const FILES = {
-  encode: ["node/encode-pieces.js"],
+  encode: ["node/encode-runners.js", "node/encode-pieces.js"],
   weights: [
     ...["cli/start.js", "node/services.js", "node/quantize-weights-several.js"],
     ...["pipeline/report/weights.js", "pipeline/report/json.js"],

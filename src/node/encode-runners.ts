@@ -1,12 +1,13 @@
-/** What threads do, by the kind of their job. */
+/** What threads do, by the kind of their job. Each loads the program of its own kind only: starting is a part of short jobs. */
 import type { CompressJob } from "./compress-job.ts";
-import { compressRunner } from "./compress-pieces.ts";
 import type { EncodeJob } from "./encode-job.ts";
-import { pieceRunner } from "./encode-pieces.ts";
 import type { PieceRunner } from "./encode-source.ts";
 
 /** A job of any kind. Plain data. */
 export type ThreadJob = EncodeJob | CompressJob;
 
 /** A runner with files and room of its own. */
-export const runnerOf = (job: ThreadJob): PieceRunner => (job.kind === "gguf" ? pieceRunner(job) : compressRunner(job));
+export const runnerOf = async (job: ThreadJob): Promise<PieceRunner> =>
+  job.kind === "gguf"
+    ? (await import("./encode-pieces.ts")).pieceRunner(job)
+    : (await import("./compress-pieces.ts")).compressRunner(job);

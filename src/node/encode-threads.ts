@@ -61,7 +61,7 @@ const cancelled = (what: string): never => fail("cancelled", `${what} was interr
 
 /** Works on pieces in this thread, with a look at the rest of the world between them. */
 async function workHere(job: ThreadJob, shared: Shared, watch: EncodeWatch): Promise<Failure | undefined> {
-  const runner = runnerOf(job);
+  const runner = await runnerOf(job);
   let turn = performance.now();
   let piece = -1;
   try {

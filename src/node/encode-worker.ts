@@ -6,7 +6,7 @@ import { runnerOf, type ThreadJob } from "./encode-runners.ts";
 
 const job = workerData as ThreadJob;
 const shared = sharedViews(job);
-const runner = runnerOf(job);
+const runner = await runnerOf(job);
 let piece = -1;
 try {
   for (piece = claim(shared, job.pieces); piece >= 0; piece = claim(shared, job.pieces)) await runner.run(piece);
