@@ -187,7 +187,7 @@ export interface TrainRequest extends EngineRequest {
   readonly smoothing: number;
   /** Weight of the original's answers beside labels, 0 to 1. */
   readonly distill: number;
-  /** "flip", "shift:4", "cutout:8". */
+  /** "flip", "shift:4", "warp:0.2". */
   readonly augment: readonly string[];
   readonly decay: number;
   /** Largest Euclidean norm of all gradients together. */
@@ -196,6 +196,8 @@ export interface TrainRequest extends EngineRequest {
   readonly freeze?: RegExp;
   /** Share of the epochs in which each block learns alone to give the original's values; only quantization-aware. */
   readonly blockwise: number;
+  /** Weight of the loss at the ends of blocks beside that at the output, 0 for none; only quantization-aware. */
+  readonly features: number;
   readonly keep: readonly KeepRule[];
   readonly checkpoint?: {
     readonly path: string;

@@ -43,10 +43,11 @@ export function lossOf({ labels, loss, smoothing, distill, mode }: TrainRequest)
   return kind === "mse" ? { kind } : mixed({ kind, ...(smoothing > 0 && { smoothing }) }, distill);
 }
 
-/** In words, for reports: "0.5 cross-entropy + 0.5 distillation". */
-export const lossWords = (spec: LossSpec): string =>
-  lossParts(spec)
-    .map(({ weight, loss }) => (weight === 1 ? loss.kind : `${weight} ${loss.kind}`))
+/** In words, for reports: "0.5 cross-entropy + 0.5 distillation + 10 features". */
+export const lossWords = (spec: LossSpec, features = 0): string =>
+  [...lossParts(spec).map(({ weight, loss }) => [weight, loss.kind] as const), [features, "features"] as const]
+    .filter(([weight]) => weight !== 0)
+    .map(([weight, what]) => (weight === 1 ? what : `${weight} ${what}`))
     .join(" + ");
 
 /** Number of classes: the length of the output's last axis, as declared or as a run shows it. */

@@ -57,12 +57,12 @@ async function apart<T>(host: NodeHost, use: (host: NodeHost & TrainHost) => Pro
 
 const summaryFor = ({ request, samples, training }: TrainJob, losses: Float32Array): TrainingSummary => {
   const { kind, rate, warmup = 0 } = training.schedule;
-  const { mode, epochs, batch, optimizer } = request;
+  const { mode, epochs, batch, optimizer, features } = request;
   return trainingSummary(
     {
       ...{ mode, epochs, batch, optimizer, seed: request.data.seed },
       data: summaryOf(samples.samples),
-      loss: lossWords(samples.loss),
+      loss: lossWords(samples.loss, features),
       schedule: `${kind}, rate ${rate}${warmup > 0 ? `, ${warmup} steps of warm-up` : ""}`,
     },
     losses,
@@ -165,7 +165,8 @@ const AWARE: Readonly<Record<GraphContainer, typeof qatTflite>> = {
 };
 
 function trainAware(job: TrainJob): Promise<QuantizeReport> {
-  const training = { ...job.training, blockwise: job.request.blockwise };
+  const { blockwise, features } = job.request;
+  const training = { ...job.training, blockwise, features };
   const train = AWARE[job.source.model.container];
   return trainOnTheWay(job, (host, input, hooks) =>
     apart(job.host, (trainer) => train(host, trainer, { ...input, training }, hooks, job.options)),

@@ -4,7 +4,8 @@ import type { GraphContainer } from "../ir/model.ts";
 import { fail } from "../numeric/errors.ts";
 import type { Hooks } from "../pipeline/progress.ts";
 import type { QuantizeReport } from "../pipeline/result.ts";
-import { augmentNamed, inOrder } from "../pipeline/train/augment.ts";
+import { inOrder } from "../pipeline/train/augment.ts";
+import { augmentNamed } from "../pipeline/train/augment-names.ts";
 import type { FloatTraining } from "../pipeline/train/float.ts";
 import { stepCount } from "../pipeline/train/run.ts";
 import { schemeNamed } from "../recipes/schemes.ts";
@@ -26,7 +27,7 @@ function outputOf({ model, output, scheme }: TrainRequest, container: GraphConta
   return output ?? join(dirname(model), `${name}${EXTENSIONS[container]}`);
 }
 
-function modeRow({ mode, scheme, freeze, blockwise }: TrainRequest, container: GraphContainer): ModeRow {
+function modeRow({ mode, scheme, freeze, blockwise, features }: TrainRequest, container: GraphContainer): ModeRow {
   const row =
     TRAIN_MODES[mode] ?? fail("usage", `unknown mode "${mode}"; known: ${Object.keys(TRAIN_MODES).join(", ")}`);
   if (!row.containers.includes(container))
@@ -42,6 +43,8 @@ function modeRow({ mode, scheme, freeze, blockwise }: TrainRequest, container: G
     fail("usage", `--mode ${mode} trains all weights; leave --freeze out, or keep nodes in float with --keep`);
   if (blockwise > 0 && mode !== "qat")
     fail("usage", `--mode ${mode} trains the network as a whole; leave --blockwise out, or choose --mode qat`);
+  if (features > 0 && mode !== "qat")
+    fail("usage", `--mode ${mode} has no values to imitate; leave --features out, or choose --mode qat`);
   return row;
 }
 

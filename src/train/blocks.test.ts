@@ -3,7 +3,7 @@ import { floatTensor, node, onnxModel, valueInfo } from "../ir/build.ts";
 import type { Feeds, Model, NDArray } from "../ir/model.ts";
 import { rng } from "../numeric/rng.ts";
 import { run } from "../passes/same-outputs.case.ts";
-import { blockOutputs, withBlockLoss } from "./blocks.ts";
+import { blockOutputs, imitatedEnds, withBlockLoss } from "./blocks.ts";
 import { expand } from "./expand.ts";
 import { gradientGraph } from "./gradient.ts";
 import { TRAINING_OPS } from "./ops/index.ts";
@@ -36,6 +36,12 @@ const network: Model = onnxModel({
 
 test("a block ends where one value alone goes on, and holds weights", () => {
   expect(blockOutputs(network.graph)).toEqual(["m1", "sum", "scores"]);
+});
+
+test("ends that are imitated: those the model makes in front of its scores, not the first where there are others", () => {
+  expect(imitatedEnds(network, ["m1", "elsewhere", "sum", "scores"])).toEqual(["sum"]);
+  expect(imitatedEnds(network, ["m1", "scores"])).toEqual(["m1"]);
+  expect(() => imitatedEnds(network, ["scores"])).toThrow("train without features");
 });
 
 /** Relative squared error as the loss counts it. */

@@ -7,9 +7,9 @@ import { valueInfo } from "../ir/build.ts";
 import { freshNames, producers, reads, withGraph } from "../ir/edit.ts";
 import type { Graph, Model, Node } from "../ir/model.ts";
 import { fail } from "../numeric/errors.ts";
+import { relativeError, targetInputs } from "./features.ts";
 import { type Lossy, logitsOf, trainedOutput } from "./losses.ts";
 import { stopGradientNode } from "./ops/stop-gradient.ts";
-import { knownTypes } from "./types.ts";
 import { add, startWriting, writerFor, written } from "./writer.ts";
 
 /** Nodes that compute from the model's inputs, and how many of them read each value they make. */
@@ -63,11 +63,25 @@ function cut(graph: Graph, values: readonly string[]): Graph {
   return { ...graph, nodes };
 }
 
-/** Where blocks end: the given values that the graph makes, and the scores or values it is trained for. */
-function endsOf(model: Model, values: readonly string[], output: string | undefined) {
-  const last = logitsOf(model.graph, trainedOutput(model, output).name);
-  const made = producers(model.graph);
-  return { last, cuts: values.filter((name) => made.has(name) && name !== last) };
+/** The scores or values a model is trained for. */
+const lastEnd = (model: Model, output: string | undefined): string =>
+  logitsOf(model.graph, trainedOutput(model, output).name);
+
+/** Those of `values` that the model makes on the way to what it is trained for. */
+function innerEnds(model: Model, values: readonly string[], output?: string): readonly string[] {
+  const [last, made] = [lastEnd(model, output), producers(model.graph)];
+  return values.filter((name) => made.has(name) && name !== last);
+}
+
+/**
+ * Inner ends that are worth imitating while the whole network learns: the first one, where there are others, has few weights in
+ * front of it, and what they can't reach outweighs the rest.
+ */
+export function imitatedEnds(model: Model, values: readonly string[], output?: string): readonly string[] {
+  const ends = innerEnds(model, values, output);
+  if (ends.length === 0)
+    fail("usage", "features: no value lies between the first weight and the output; train without features");
+  return ends.length > 1 ? ends.slice(1) : ends;
 }
 
 /** A model whose blocks have a loss each; `values` says what each target of `targets` is compared with. */
@@ -80,25 +94,14 @@ export interface Blocks extends Lossy {
  * should be, summed over the blocks. Inputs "block/VALUE" take the float model's values.
  */
 export function withBlockLoss(model: Model, values: readonly string[], output?: string): Blocks {
-  const { cuts, last } = endsOf(model, values, output);
-  const ends = [...cuts, last];
-  const types = knownTypes(model.graph);
-  const fresh = freshNames(model.graph);
-  const loss = fresh("loss");
-  const targets = ends.map((name) => {
-    const { dtype = "float32", dims } = types.get(name) ?? {};
-    if (dtype !== "float32") fail("unsupported", `loss: block output "${name}" is ${dtype}, expected float32`);
-    return valueInfo(fresh(`block/${name}`), "float32", dims);
-  });
+  const cuts = innerEnds(model, values, output);
+  const ends = [...cuts, lastEnd(model, output)];
+  const targets = targetInputs(model.graph, ends, "block");
+  const loss = freshNames(model.graph)("loss");
   const graph = cut(model.graph, cuts);
   const writing = startWriting({ ...graph, inputs: [...graph.inputs, ...targets] }, "loss");
-  const { emit, scalar } = writerFor(writing, "loss of blocks");
-  const meanSquare = (value: string) => emit("ReduceMean", [emit("Mul", [value, value])], { keepdims: 0 });
-  const parts = ends.map((name, index) => {
-    const target = targets[index]!.name;
-    const size = emit("Add", [meanSquare(target), scalar(1e-12, "float32")]);
-    return emit("Div", [meanSquare(emit("Sub", [name, target])), size]);
-  });
+  const writer = writerFor(writing, "loss of blocks");
+  const parts = ends.map((name, index) => relativeError(writer, name, targets[index]!.name));
   add(writing, "Sum", parts, [loss]);
   const whole = written(writing);
   const outputs = [...graph.outputs, valueInfo(loss, "float32", [])];

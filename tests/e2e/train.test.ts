@@ -76,20 +76,20 @@ describe("training", () => {
   });
 
   it.each([
-    ["qat", "w4a8", []],
-    ["low-precision", "w8a8", ["--mode", "low-precision"]],
-  ])("%s makes what the scheme says", async (mode, scheme, more) => {
+    ["qat", "w4a8", ["--features", "2"], " + 2 features"],
+    ["low-precision", "w8a8", ["--mode", "low-precision"], ""],
+  ])("%s makes what the scheme says", async (mode, scheme, more, features) => {
     const folder = await workspace();
     const model = await saved(folder, cnn());
     const data = await savedArray(folder, "x.npy", samples([64, 3, 16, 16]));
     const labels = await savedArray(folder, "y.npy", indices([64], 10));
     const argv = ["train", model, "--data", data, "--labels", labels, "-s", scheme, "--epochs", "2", "--no-report"];
-    const json = await trained([...argv, "--distill", "--augment", "flip,shift:1", "--clip", "1", ...more]);
+    const json = await trained([...argv, "--distill", "--augment", "flip,shift:1,warp,color", "--clip", "1", ...more]);
     expect(json).toMatchObject({
       scheme,
       output: expect.stringMatching(new RegExp(`model\\.${scheme}\\.trained\\.onnx$`)),
     });
-    expect(json.training).toMatchObject({ mode, steps: 4, loss: "0.5 cross-entropy + 0.5 distillation" });
+    expect(json.training).toMatchObject({ mode, steps: 4, loss: `0.5 cross-entropy + 0.5 distillation${features}` });
     expect(json.integerShare).toBeGreaterThan(0);
     expect(json.findings.map(({ code }: Json) => code)).toContain("seen-samples");
   });
@@ -262,6 +262,9 @@ describe("bad input", () => {
       [[...base, "--optimizer", "lion"], 2, /unknown optimizer "lion"/],
       [[...base, "--augment", "rotate"], 2, /unknown augmentation "rotate"/],
       [[...base, "--augment", "flip"], 2, /augmentation flip: the model takes no images/],
+      [[...base, "--augment", "warp:2"], 2, /expected warp:SHARE, above 0 and at most 1/],
+      [[...base, "--features", "1"], 2, /leave --features out, or choose --mode qat/],
+      [[...base, "--features", "-1"], 2, /--features/],
       [[...base, "--freeze", "."], 2, /every parameter is frozen/],
       [[...base, "-o", model], 2, /is a file the model is being read from/],
     ];

@@ -44,6 +44,7 @@ interface TrainFlags extends EngineFlags, SampleFlags {
   readonly clip?: number;
   readonly freeze?: RegExp;
   readonly blockwise: number;
+  readonly features: number;
   readonly keep?: readonly KeepRule[];
   readonly checkpoint?: string;
   readonly saveEvery: number;
@@ -56,6 +57,8 @@ interface TrainFlags extends EngineFlags, SampleFlags {
 
 /** Half the labels' word, half the original's: what `--distill` means without a number. */
 const HALF = 0.5;
+/** Above it the rest of the loss is lost in the roundings of float32. */
+const MAX_WEIGHT = 1e6;
 const MAX_EPOCHS = 1e6;
 const MAX_BATCH = 1e6;
 /** A week. */
@@ -111,7 +114,8 @@ const OPTIONS: readonly OptionRow[] = [
   },
   {
     flags: "--augment <names>",
-    summary: "change samples at every step: flip, shift[:PIXELS], cutout[:PIXELS], without labels mixup[:SHARE]",
+    summary:
+      "change samples at every step: flip, shift[:PIXELS], cutout[:PIXELS], warp[:SHARE], color[:SHARE], without labels mixup[:SHARE]",
     parse: names,
   },
   { flags: "--decay <number>", summary: "weight decay", parse: decimal(0, 1e3), otherwise: 0 },
@@ -121,6 +125,12 @@ const OPTIONS: readonly OptionRow[] = [
     flags: "--blockwise <share>",
     summary: "share of the epochs in which each block learns alone to give the original's values (qat)",
     parse: decimal(0, 1),
+    otherwise: 0,
+  },
+  {
+    flags: "--features <weight>",
+    summary: "learn the original's values at the ends of blocks too, beside its answers with this weight (qat)",
+    parse: decimal(0, MAX_WEIGHT),
     otherwise: 0,
   },
   {
@@ -166,7 +176,7 @@ function request(model: string, flags: TrainFlags, context: Context): TrainReque
   const data = flags.data ?? fail("usage", "training needs samples to learn from; name them with --data");
   const scheme = flags.scheme === undefined ? undefined : knownName("scheme", flags.scheme, known.schemes);
   const mode = knownName("mode", flags.mode ?? (scheme === undefined ? "float" : "qat"), known.modes) as TrainMode;
-  const { epochs, batch, schedule, warmup, smoothing, decay, blockwise } = flags;
+  const { epochs, batch, schedule, warmup, smoothing, decay, blockwise, features } = flags;
   const optional = present({
     ...{ labels: flags.labels, rate: flags.rate, loss: flags.loss, clip: flags.clip, freeze: flags.freeze },
     ...{ output: flags.output, scheme, checkpoint: checkpointOf(flags), evaluation: evaluationOf(flags, context) },
@@ -174,7 +184,7 @@ function request(model: string, flags: TrainFlags, context: Context): TrainReque
   return {
     ...engineRequest(flags, services),
     ...optional,
-    ...{ model, command, mode, epochs, batch, schedule, warmup, smoothing, decay, blockwise },
+    ...{ model, command, mode, epochs, batch, schedule, warmup, smoothing, decay, blockwise, features },
     data: dataRequest(data, flags),
     optimizer: knownName("optimizer", flags.optimizer, known.optimizers),
     distill: flags.distill === true ? HALF : (flags.distill ?? 0),

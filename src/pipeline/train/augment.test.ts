@@ -1,7 +1,9 @@
 import { expect, test } from "vitest";
 import type { Feeds, NDArray } from "../../ir/model.ts";
-import { rng } from "../../numeric/rng.ts";
-import { type Augment, augmentNamed, cutout, flip, inOrder, mixup, shift } from "./augment.ts";
+import { type Rng, rng } from "../../numeric/rng.ts";
+import { type Augment, inOrder, mixup } from "./augment.ts";
+import { color, cutout, flip, shift, warp } from "./augment-images.ts";
+import { augmentNamed } from "./augment-names.ts";
 
 const WIDTH = 4;
 const HEIGHT = 5;
@@ -79,6 +81,71 @@ test("cutout blanks one square, cut off at the border", async () => {
   }
 });
 
+/** An Rng whose uniform numbers are those given, in order; the last one goes on. */
+const given = (...numbers: readonly number[]): Rng => {
+  let at = 0;
+  return { ...rng(1), uniform: () => numbers[Math.min(at++, numbers.length - 1)]! };
+};
+
+const warped = async (layout: "nchw" | "nhwc", ...numbers: readonly number[]) => {
+  const { x } = await warp(1).apply({ x: images(1, layout) }, given(...numbers));
+  return rows(firstChannel(x!)[0]!);
+};
+
+test.each(["nchw", "nhwc"] as const)(
+  "warp is a linear map about the middle of %s, the border going on",
+  async (layout) => {
+    const original = rows(firstChannel(images(1, layout))[0]!);
+    // off by nothing: the same image
+    expect(await warped(layout, 0.5)).toEqual(original);
+    // the first coefficient, 1 + 0 -> 1 - 1: every row is the middle one
+    expect(await warped(layout, 0, 0.5)).toEqual(original.map(() => original[2]));
+    // the last one, twice as far between columns: -1.5, -0.5, 0.5, 1.5 become -3, -1, 1, 3 about 1.5
+    const [first, last] = [original[0]![0]!, original[0]!.at(-1)!];
+    const [row] = await warped(layout, 0.5, 0.5, 0.5, 1);
+    expect(row).toEqual([first, first + 0.5, last - 0.5, last]);
+    // rows move by what the second coefficient makes of columns: half a row down for half a column, the border after that
+    const sheared = await warped(layout, 0.5, 0.75, 0.5);
+    expect(sheared[2]).toEqual([-1.5, -0.5, 0.5, 1.5].map((x, column) => 1 + 10 * (2 + 0.5 * x) + column));
+  },
+);
+
+test.each(["nchw", "nhwc"] as const)("color changes contrast, saturation and brightness of %s", async (layout) => {
+  const before = images(1, layout);
+  const values = Array.from(before.data as Float32Array);
+  const [mean, low, high] = [
+    values.reduce((a, b) => a + b, 0) / values.length,
+    Math.min(...values),
+    Math.max(...values),
+  ];
+  const deviation = Math.sqrt(values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / values.length);
+  const colored = async (...numbers: readonly number[]) =>
+    Array.from((await color(0.5).apply({ x: before }, given(...numbers))).x!.data as Float32Array);
+  const close = (found: readonly number[], expected: readonly number[]) => {
+    // float32 pixels below 512
+    for (const [i, value] of found.entries()) expect(value).toBeCloseTo(expected[i]!, 3);
+  };
+  close(await colored(0.5), values);
+  close(
+    await colored(0, 0.5),
+    values.map((value) => mean + 0.5 * (value - mean)),
+  );
+  // channels are 100 apart, their middle is the gray
+  const gray = (value: number) => ((value - 1) % 100) + 101;
+  close(
+    await colored(0.5, 0, 0.5),
+    values.map((value) => gray(value) + 0.5 * (value - gray(value))),
+  );
+  close(
+    await colored(0.5, 0.5, 0.75),
+    values.map((value) => Math.min(value + 0.5 * deviation, high)),
+  );
+  close(
+    await colored(0.5, 0.5, 0),
+    values.map((value) => Math.max(value - deviation, low)),
+  );
+});
+
 test("the same random numbers give the same images, others give others", async () => {
   const augment = inOrder([flip(), shift(1)]);
   expect(augment.label).toBe("flip,shift:1");
@@ -118,15 +185,17 @@ test("mixup has no right answers for its blends", async () => {
 });
 
 test("names with settings are read, others refused", () => {
-  expect(["flip", "shift:2", "cutout", "mixup:0.25"].map((text) => augmentNamed(text).label)).toEqual([
-    ...["flip", "shift:2", "cutout:8", "mixup:0.25"],
-  ]);
-  expect(() => augmentNamed("rotate")).toThrow('unknown augmentation "rotate"; known: flip, shift, cutout and mixup');
+  expect(
+    ["flip", "shift:2", "cutout", "mixup:0.25", "warp", "color:0.1"].map((text) => augmentNamed(text).label),
+  ).toEqual([...["flip", "shift:2", "cutout:8", "mixup:0.25", "warp:0.2", "color:0.1"]]);
+  expect(() => augmentNamed("rotate")).toThrow(
+    'unknown augmentation "rotate"; known: flip, shift, cutout, warp, color and mixup',
+  );
   expect(() => augmentNamed("flip:3")).toThrow("flip takes no setting");
   for (const text of ["shift:0", "shift:x", "cutout:5000", "shift:1.5", "shift:"])
     expect(() => augmentNamed(text)).toThrow(/expected (shift|cutout):PIXELS, a whole number from 1 to 1024/);
-  for (const text of ["mixup:0", "mixup:1.5", "mixup:half"])
-    expect(() => augmentNamed(text)).toThrow("expected mixup:SHARE, above 0 and at most 1");
+  for (const text of ["mixup:0", "warp:1.5", "color:half"])
+    expect(() => augmentNamed(text)).toThrow(/expected (mixup|warp|color):SHARE, above 0 and at most 1/);
   expect(() => augmentNamed("constructor")).toThrow(/unknown augmentation/);
 });
 

@@ -41,7 +41,10 @@ function samples(): NDArray {
 const EPOCHS = 12;
 const mean = (losses: Float32Array) => losses.reduce((a, b) => a + b, 0) / losses.length;
 
-test("blocks that learn for themselves come closer to the float model's values, without labels", async () => {
+test.each([
+  ["blocks that learn for themselves", { blockwise: 1 }],
+  ["a network that learns its blocks' values too", { features: 1 }],
+])("%s: closer to the float model's values, without labels", async (_, how) => {
   const x = samples();
   const data = memoryDataset(model, { x });
   const made = await qat(await smallHost(), {
@@ -51,7 +54,7 @@ test("blocks that learn for themselves come closer to the float model's values, 
     evaluation: { data, metrics: [] },
     training: {
       data: memoryData({ x }),
-      ...{ epochs: EPOCHS, batch: 32, seed: 1, blockwise: 1, schedule: { kind: "cosine", rate: 0.03 } },
+      ...{ epochs: EPOCHS, batch: 32, seed: 1, ...how, schedule: { kind: "cosine", rate: 0.03 } },
     },
   });
   await made.staged[Symbol.asyncDispose]();

@@ -37,7 +37,9 @@ export {
   trainingStep,
 } from "../../train/step.ts";
 export { decodeTokens, encoder, type Tokenizer, trainTokenizer } from "../../train/text/bpe.ts";
-export { AUGMENTS, type Augment, augmentNamed, cutout, flip, inOrder, mixup, shift } from "./augment.ts";
+export { type Augment, inOrder, mixup } from "./augment.ts";
+export { color, cutout, flip, shift, warp } from "./augment-images.ts";
+export { AUGMENTS, augmentNamed } from "./augment-names.ts";
 export type { FakeAgreement } from "./fake-agreement.ts";
 export { type FloatInput, type FloatMade, type FloatTraining, trainFloat, trainFloatTflite } from "./float.ts";
 export type { Loop, OpenLoop } from "./loop.ts";

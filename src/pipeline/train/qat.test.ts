@@ -91,6 +91,20 @@ test("weights alone at first, labels beside the teacher, and the same result fro
   expect((await right(one)).after).toBe((await right(other)).after);
 });
 
+test("features are the float model's own values at the same places: next to nothing at 8 bits, more with 2", async () => {
+  const lossesOf = async (scheme: string, changes: Partial<QatTraining>) => {
+    const { losses, staged } = await qat(host, { ...inputOf(scheme), training: training(changes) });
+    await staged[Symbol.asyncDispose]();
+    return losses;
+  };
+  const [fine] = await lossesOf("w8a8", { epochs: 1, features: 1 });
+  // one step of 255 over a spread of some 100 of them, squared
+  expect(fine).toBeLessThan(1e-3);
+  const [alone] = await lossesOf("w2a8", { epochs: 1 });
+  const [coarse] = await lossesOf("w2a8", { epochs: 1, features: 1 });
+  expect(coarse! - alone!).toBeGreaterThan(0.01);
+});
+
 test("schemes of weights alone train too", async () => {
   const made = await qat(host, { ...inputOf("w8a8-dynamic"), training: training({ epochs: 1 }) });
   expect(made.fake.agreement).toBeGreaterThan(0.9);

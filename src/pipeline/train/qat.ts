@@ -10,7 +10,8 @@ import { bitsOf } from "../../ir/scheme.ts";
 import type { Stats } from "../../ir/stats.ts";
 import { fail } from "../../numeric/errors.ts";
 import type { Recipe } from "../../recipes/recipe.ts";
-import { blockOutputs, withBlockLoss } from "../../train/blocks.ts";
+import { blockOutputs, imitatedEnds, withBlockLoss } from "../../train/blocks.ts";
+import { withFeatureLoss } from "../../train/features.ts";
 import { type LossSpec, lossParts, withLoss } from "../../train/losses.ts";
 import { normalizeForTraining } from "../../train/normalize.ts";
 import { adam } from "../../train/optimizers.ts";
@@ -37,7 +38,7 @@ import {
   type TrainOptions,
   type TrainRun,
 } from "./run.ts";
-import { blockTeacher, teacherFor } from "./teacher.ts";
+import { blockTeacher, teacherFor, teacherOf } from "./teacher.ts";
 import { train } from "./train.ts";
 
 /**
@@ -52,6 +53,11 @@ export interface QatTraining extends Training {
    * block gives; needs no labels. 0 by default.
    */
   readonly blockwise?: number;
+  /**
+   * Weight of the mean relative squared error of what blocks give, beside the loss at the output: they learn the float model's
+   * values too, in which a sample says more than in its scores; needs no labels. 0 by default.
+   */
+  readonly features?: number;
   /** Factor on the rate of scales and zero points; by default 1, with integer products of weights of 2 bits and less 0.1. */
   readonly scaleRate?: number;
 }
@@ -109,13 +115,17 @@ function dataFor({ data }: QatTraining, spec: LossSpec): TrainingData {
 }
 
 /** What is made small in a phase, and who says what it should be. */
-function towards(model: Model, teaching: Model, spec: LossSpec, phase: Phase, output: string | undefined) {
+function towards(model: Model, teaching: Model, spec: LossSpec, phase: Phase, { output, features = 0 }: QatTraining) {
+  const ends = blockOutputs(teaching.graph);
   if (phase.blocks) {
-    const lossy = withBlockLoss(model, blockOutputs(teaching.graph), output);
+    const lossy = withBlockLoss(model, ends, output);
     return { lossy, teacher: blockTeacher(teaching, lossy) };
   }
-  const lossy = withLoss(model, spec, output);
-  return { lossy, teacher: teacherFor(teaching, spec, lossy, output) };
+  const plain = withLoss(model, spec, output);
+  const teacher = teacherFor(teaching, spec, plain, output);
+  if (features === 0) return { lossy: plain, teacher };
+  const lossy = withFeatureLoss(plain, imitatedEnds(model, ends, output), features);
+  return { lossy, teacher: teacherOf(teaching, new Map([...(teacher?.targets ?? []), ...lossy.features])) };
 }
 
 const scaleRateFor = ({ nodes }: Plan): number =>
@@ -125,10 +135,10 @@ const scaleRateFor = ({ nodes }: Plan): number =>
 
 /** The run of one phase, and the fake-quantized model it trains. */
 async function phaseRun({ prepared, plan }: Planned, point: Point, phase: Phase, training: QatTraining) {
-  const { output, clip, decay, optimizer = adam(), scaleRate = scaleRateFor(plan) } = training;
+  const { clip, decay, optimizer = adam(), scaleRate = scaleRateFor(plan) } = training;
   const spec = phase.blocks ? DISTILLATION : (training.loss ?? DISTILLATION);
   const fake = insertFakeQuantize(point.model, plan, point.grids, { activations: phase.activations });
-  const { lossy, teacher } = towards(await normalizeForTraining(fake.model), prepared, spec, phase, output);
+  const { lossy, teacher } = towards(await normalizeForTraining(fake.model), prepared, spec, phase, training);
   const own = parametersOf(prepared.graph);
   const { model, sizes } = await withSizes(lossy.model, prepared, plan, own);
   const step = trainingStep(model, {

@@ -21,7 +21,7 @@ export interface TeacherSession extends AsyncDisposable {
 }
 
 /** A teacher that says what `model` computes for each value: value -> input of the step. */
-function teacherOf(model: Model, targets: ReadonlyMap<string, string>): Teacher {
+export function teacherOf(model: Model, targets: ReadonlyMap<string, string>): Teacher {
   const tapped = withTaps(model, [...targets.keys()]);
   const outputs = tapped.graph.outputs.filter(({ name }) => targets.has(name));
   return { model: { ...tapped, graph: { ...tapped.graph, outputs } }, targets };
