@@ -47,12 +47,13 @@ const { values } = parseArgs({
 });
 
 const COMMON = { batch: 16, temperature: 2, features: 0, augment: "flip,shift:4" };
+const IMITATING = { features: 30, augment: "flip,shift:4,warp:0.2,color:0.3" };
 /** Coarser grids are farther from where they start. */
 const SETTINGS = {
   w8a8: { epochs: 2, rate: 0.001, batch: 32 },
   w4a8: { epochs: 7, rate: 0.003, batch: 32 },
-  w4a4: { epochs: 14, rate: 0.0012 },
-  w2a8: { epochs: 170, rate: 0.01, features: 30, augment: "flip,shift:4,warp:0.2,color:0.3" },
+  w4a4: { epochs: 14, rate: 0.003, ...IMITATING },
+  w2a8: { epochs: 130, rate: 0.01, ...IMITATING },
 };
 const CALIBRATION = 512;
 

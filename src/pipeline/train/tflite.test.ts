@@ -92,7 +92,10 @@ test("a model with FAKE_QUANT keeps its grid", async () => {
     nodes,
     values: new Map(graph.values).set("a/raw", v("a/raw", 1, 6, 6, 8)),
   });
-  const made = await qatTflite(host, trainer, { ...inputOf("w4a8", taught), training: training({ epochs: 1, features: 1 }) });
+  const made = await qatTflite(host, trainer, {
+    ...inputOf("w4a8", taught),
+    training: training({ epochs: 1, features: 1 }),
+  });
   const file = await written(made.staged);
   const grids = [...file.graph.values.values()].map(({ quantization }) => quantization?.qparams);
   expect(grids).toContainEqual({ scale: Float32Array.of(0.02), zeroPoint: Int32Array.of(-128) });
