@@ -1,6 +1,6 @@
 /**
- * The searches of `searches.ts` on four groups at a time: a lane is a group, so each keeps ggml's order of sums. Values,
- * weights and codes lie transposed, value i of all four groups in 16 bytes. AssemblyScript.
+ * What the searches of scales share (`make-qkx.ts`, `make-qx.ts`), on four groups at a time: a lane is a group, so each keeps
+ * ggml's order of sums. Values, weights and codes lie transposed, value i of all four groups in 16 bytes. AssemblyScript.
  */
 import { narrow } from "./block";
 
