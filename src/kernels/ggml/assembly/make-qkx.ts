@@ -43,30 +43,32 @@ let otherL: v128 = i32x4.splat(0);
 let otherL2: v128 = i32x4.splat(0);
 let otherXl: v128 = i32x4.splat(0);
 
+/** Codes of any values of one set, and their sums. */
+function tryAny(end: usize, values: usize, weights: usize, codes: usize, iscale: v128, min: v128, top: v128): void {
+  let l1 = f32x4.splat(0);
+  let l2 = l1;
+  let xl = l1;
+  for (let at: usize = 0; at < end; at += 16) {
+    const x = v128.load(values + at);
+    const l = anyLevel(x, iscale, min, top);
+    v128.store(codes + at, l);
+    const w = f32x4.mul(v128.load(weights + at), l);
+    l1 = f32x4.add(l1, w);
+    l2 = f32x4.add(l2, f32x4.mul(w, l));
+    xl = f32x4.add(xl, f32x4.mul(w, x));
+  }
+  sumL = l1;
+  sumL2 = l2;
+  sumXl = xl;
+}
+
 /** Codes of any values of both sets into `TRIAL` and `WX`, and their sums. */
 function tryAnyLevels(end: usize, iscale: v128, min: v128, other: v128, otherMin: v128, top: v128): void {
-  sumL = f32x4.splat(0);
-  sumL2 = sumL;
-  sumXl = sumL;
+  tryAny(end, X2, W2, WX, other, otherMin, top);
   otherL = sumL;
-  otherL2 = sumL;
-  otherXl = sumL;
-  for (let at: usize = 0; at < end; at += 16) {
-    const x = v128.load(at, X);
-    const l = anyLevel(x, iscale, min, top);
-    v128.store(at, l, TRIAL);
-    const w = f32x4.mul(v128.load(at, W), l);
-    sumL = f32x4.add(sumL, w);
-    sumL2 = f32x4.add(sumL2, f32x4.mul(w, l));
-    sumXl = f32x4.add(sumXl, f32x4.mul(w, x));
-    const y = v128.load(at, X2);
-    const m = anyLevel(y, other, otherMin, top);
-    v128.store(at, m, WX);
-    const v = f32x4.mul(v128.load(at, W2), m);
-    otherL = f32x4.add(otherL, v);
-    otherL2 = f32x4.add(otherL2, f32x4.mul(v, m));
-    otherXl = f32x4.add(otherXl, f32x4.mul(v, y));
-  }
+  otherL2 = sumL2;
+  otherXl = sumXl;
+  tryAny(end, X, W, TRIAL, iscale, min, top);
 }
 
 /** The same where all values are roundable; the chains of sums do not wait for each other. */
