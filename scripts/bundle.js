@@ -12,6 +12,7 @@ const ENTRIES = { run: "cli/run.js", "encode-worker": "node/encode-worker.js" };
  * files.
  */
 const FILES = {
+  threads: ["node/waiting-threads.js"],
   encode: ["node/encode-runners.js", "node/encode-pieces.js"],
   weights: [
     ...["cli/start.js", "node/services.js", "node/quantize-weights-several.js"],

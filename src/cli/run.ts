@@ -1,5 +1,9 @@
 /** What bin/fewbit.js starts. */
-import { start } from "./start.ts";
+import { beginThreads } from "../node/waiting-threads.ts";
 
 /** Runs the command line of this process. */
-export const run = (): Promise<never> => start(() => import("../node/services.ts"));
+export async function run(): Promise<never> {
+  beginThreads(process.argv.slice(2));
+  const { start } = await import("./start.ts");
+  return start(() => import("../node/services.ts"));
+}

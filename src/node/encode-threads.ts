@@ -1,9 +1,9 @@
 /** Encodes all pieces of a job: in this thread, and in others beside it. */
 import { setImmediate as nextTurn, setTimeout as pause } from "node:timers/promises";
-import { Worker } from "node:worker_threads";
 import { type ErrorCode, FewbitError, fail } from "../numeric/errors.ts";
 import { claim, DONE, type Shared, STOP, sharedViews } from "./encode-job.ts";
 import { runnerOf, type ThreadJob } from "./encode-runners.ts";
+import { takeThread } from "./waiting-threads.ts";
 
 /** How the work is watched; called between pieces. */
 export interface EncodeWatch {
@@ -18,42 +18,33 @@ export interface EncodeWatch {
 const TURN_MS = 20;
 /** So long it sleeps while others work. */
 const PAUSE_MS = 5;
-/** Bytes of the source that are worth a thread: starting one takes as long as encoding them. */
-const BYTES_PER_THREAD = 8 * 1024 * 1024;
-/** A thread's own memory; what it reads and writes lies outside of it. */
-const LIMITS = { maxYoungGenerationSizeMb: 8 };
-
 /** What went wrong with which piece. */
 interface Failure {
   readonly piece: number;
   readonly error: unknown;
 }
 
-interface Told {
-  readonly piece: number;
-  readonly code: ErrorCode;
-  readonly message: string;
+/** What a thread tells at its end. */
+export interface Ended {
+  readonly failure?: { readonly piece: number; readonly code: ErrorCode; readonly message: string };
 }
 
-/** Source and compiled form have the thread's program beside them, each under its own ending. */
-const PROGRAM = new URL(`./encode-worker${import.meta.url.endsWith(".ts") ? ".ts" : ".js"}`, import.meta.url);
+const failureOf = ({ failure }: Ended): Failure | undefined =>
+  failure && { piece: failure.piece, error: new FewbitError(failure.code, failure.message) };
 
-/** One more thread; the promise holds what went wrong there once it has ended. */
+/** One more thread at work; the promise holds what went wrong there once it has no more to do. */
 function startThread(job: ThreadJob, shared: Shared) {
-  const worker = new Worker(PROGRAM, { workerData: job, resourceLimits: LIMITS });
-  let failure: Failure | undefined;
-  const stop = (): void => void Atomics.store(shared.control, STOP, 1);
+  const worker = takeThread();
   const ended = new Promise<Failure | undefined>((resolve) => {
-    worker.on("message", ({ piece, code, message }: Told) => {
-      failure = { piece, error: new FewbitError(code, message) };
-    });
+    worker.on("message", (told: Ended) => resolve(failureOf(told)));
     worker.on("error", (error: Error) => {
-      stop();
+      Atomics.store(shared.control, STOP, 1);
       const text = `a thread that encodes ended (${error.message}); there may be too little memory, use fewer --threads`;
-      failure ??= { piece: Number.POSITIVE_INFINITY, error: new FewbitError("io", text) };
+      resolve({ piece: Number.POSITIVE_INFINITY, error: new FewbitError("io", text) });
     });
-    worker.on("exit", () => resolve(failure));
+    worker.on("exit", () => resolve(undefined));
   });
+  worker.postMessage(job);
   return { ended, terminate: () => worker.terminate() };
 }
 
@@ -96,10 +87,6 @@ async function waitFor(threads: readonly { readonly ended: Promise<Failure | und
   return all;
 }
 
-/** So many threads as there is work for. */
-export const usefulThreads = (wanted: number, bytes: number): number =>
-  Math.max(1, Math.min(wanted, Math.ceil(bytes / BYTES_PER_THREAD)));
-
 /**
  * Encodes every piece, in `threads` threads, this one among them. The first piece that fails, in the order of the file,
  * gives the error, however many threads there are.
@@ -114,7 +101,8 @@ export async function encodePieces(job: ThreadJob, threads: number, watch: Encod
     if (first !== undefined) throw first.error;
     if (watch.signal.aborted) cancelled(watch.what);
     if (shared.states.some((state) => state !== DONE)) fail("io", "a thread that encodes ended without an error");
-  } finally {
+  } catch (error) {
     await Promise.all(others.map(({ terminate }) => terminate()));
+    throw error;
   }
 }

@@ -20,7 +20,6 @@ import type { Finding } from "../pipeline/result.ts";
 import { bitsPerWeight, type WeightsQuantizeReport } from "../pipeline/weights/index.ts";
 import { COMPRESSED_NAMES, COMPRESSED_SCHEMES, type CompressedScheme } from "../recipes/compressed-tensors.ts";
 import { compressFiles } from "./compress-files.ts";
-import { usefulThreads } from "./encode-threads.ts";
 import { sizeOf } from "./file-sizes.ts";
 import { sha256File } from "./file-source.ts";
 import { makeFolders, removeEmptyFolders } from "./folders.ts";
@@ -28,7 +27,7 @@ import { withIoErrors } from "./io-errors.ts";
 import { setJson } from "./json-edit.ts";
 import { keepPattern } from "./keep-pattern.ts";
 import { type OpenedWeights, openWeights } from "./open-weights.ts";
-import { defaultThreads, megabytes, totalMegabytes } from "./quantize-weights.ts";
+import { megabytes, totalMegabytes } from "./quantize-weights.ts";
 import type { QuantizeRequest } from "./requests.ts";
 import {
   CONFIG,
@@ -41,6 +40,7 @@ import {
   readFloatConfig,
 } from "./safetensors-folder.ts";
 import { forgetTemporary, removeTemporary, sweepStale, temporaryPath } from "./temporaries.ts";
+import { defaultThreads, usefulThreads } from "./waiting-threads.ts";
 import { weightsOrigin } from "./weights-origin.ts";
 import type { WrittenFile } from "./write-files.ts";
 

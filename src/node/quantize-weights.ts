@@ -1,5 +1,4 @@
 /** fewbit quantize for GGUF files: plan, write in place of nothing or all, report. */
-import { availableParallelism } from "node:os";
 import { basename, dirname, join, resolve } from "node:path";
 import { fail } from "../numeric/errors.ts";
 import type { Hooks, ProgressStep } from "../pipeline/progress.ts";
@@ -12,13 +11,13 @@ import {
   type WeightsQuantizeReport,
 } from "../pipeline/weights/index.ts";
 import { encodeFiles } from "./encode-files.ts";
-import { usefulThreads } from "./encode-threads.ts";
 import { sizeOf } from "./file-sizes.ts";
 import { languageCheck } from "./language-check.ts";
 import { openImportance } from "./open-importance.ts";
 import { type OpenedWeights, openWeights } from "./open-weights.ts";
 import { planRequest, weightsName } from "./plan-weights.ts";
 import type { QuantizeRequest } from "./requests.ts";
+import { defaultThreads, usefulThreads } from "./waiting-threads.ts";
 import { weightsOrigin } from "./weights-origin.ts";
 
 /** What has no meaning without a graph that runs. */
@@ -89,12 +88,6 @@ export const planWeightsFile = (request: QuantizeRequest, hooks: Hooks): Promise
 };
 
 const MEGABYTE = 1e6;
-
-/** More are for those who ask: each takes some 20 MB, and the sums over the file are made by one. */
-const MOST_THREADS = 16;
-
-/** One for each core. */
-export const defaultThreads = (): number => Math.min(MOST_THREADS, availableParallelism());
 
 /** Whole megabytes of so many bytes, at least one. */
 export const totalMegabytes = (bytes: number): number => Math.max(1, Math.floor(bytes / MEGABYTE));

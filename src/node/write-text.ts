@@ -11,7 +11,7 @@ export const writeText = (path: string, text: string): Promise<void> =>
     await makeFolders(dirname(path));
     const temporary = temporaryPath(dirname(path));
     try {
-      await writeFile(temporary, text, { flush: true });
+      await writeFile(temporary, text);
       await rename(temporary, path);
       forgetTemporary(temporary);
     } catch (cause) {

@@ -2,10 +2,17 @@
 import type { StorageType } from "../../ir/tensor-file.ts";
 import { type GgmlFormatName, ggmlBytes } from "../../kernels/ggml/index.ts";
 
-/** Values of an encoded piece, 1 MB of float32: what the caches hold; a longer row is a piece of its own. */
-const PIECE_VALUES = 1 << 18;
+/**
+ * Values of an encoded piece, the first row whose pattern a type fits; a longer row of a tensor is a piece of its own. Each
+ * piece costs what encoding thousands of quick values costs; pieces of slow types are small, so that threads end together.
+ */
+const PIECE_VALUES: readonly (readonly [RegExp, number])[] = [
+  [/^iq[123]_/, 1 << 16],
+  [/_k$|^iq4_/, 1 << 18],
+  [/^/, 1 << 20],
+];
 /** Bytes of a copied piece. */
-const COPIED_BYTES = 1 << 20;
+const COPIED_BYTES = 1 << 22;
 
 /** Units of work, and bytes that one has in the source and in the new file. A piece never reaches beyond a matrix. */
 export interface Cut {
@@ -48,12 +55,14 @@ const product = (lengths: readonly number[]): number => lengths.reduce((so, leng
 /** Length of a row. */
 export const columnsOf = ({ shape }: Pick<TensorWork, "shape">): number => shape.at(-1) ?? 1;
 
+const pieceValues = (type: GgmlFormatName): number => PIECE_VALUES.find(([pattern]) => pattern.test(type))![1];
+
 /** Rows that are encoded. */
 export function cutRows(shape: readonly number[], { from, to }: Encoding): Cut {
   const columns = shape.at(-1) ?? 1;
   return {
     ...{ matrices: product(shape.slice(0, -2)), units: shape.at(-2) ?? 1 },
-    most: Math.max(1, Math.floor(PIECE_VALUES / columns)),
+    most: Math.max(1, Math.floor(pieceValues(to) / columns)),
     ...{ before: ggmlBytes(from, columns), after: ggmlBytes(to, columns) },
   };
 }
