@@ -2,7 +2,7 @@
  * node scripts/bundle.js FOLDER: puts the command line of a build and its threads into a few files, FOLDER/program. Reading two
  * hundred modules takes longer than a small job. Packages stay packages; programs for programs (fewbit/node, ...) stay modules.
  */
-import { join, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { rolldown } from "rolldown";
 
 /** Whatever is started by name, by its name. */
@@ -14,11 +14,17 @@ const ENTRIES = { run: "cli/run.js", "encode-worker": "node/encode-worker.js" };
 const FILES = {
   threads: ["node/waiting-threads.js"],
   encode: ["node/encode-runners.js", "node/encode-pieces.js"],
+  importance: ["node/open-importance.js", "pipeline/weights/work.js"],
   weights: [
     ...["cli/start.js", "node/services.js", "node/quantize-weights-several.js"],
     ...["pipeline/report/weights.js", "pipeline/report/json.js"],
   ],
 };
+/** What is loaded late out of files that it lies in itself: there is nothing left to load. */
+const IN_PLACE = [
+  ...["node/services.js", "node/encode-pieces.js", "node/quantize-weights-several.js"],
+  ...["pipeline/report/weights.js", "pipeline/report/json.js"],
+];
 
 const folder = resolve(process.argv[2]);
 const at = (path) => join(folder, path);
@@ -40,9 +46,24 @@ function fileOf(id, context) {
   return sets.find(([, ids]) => ids.has(id))?.[0] ?? null;
 }
 
+const isInPlace = (id, path) => IN_PLACE.some((name) => at(name) === resolve(dirname(id), path));
+
+/** Replaces `import(PATH)` of those by the module, as a promise. */
+const inPlace = {
+  name: "in-place",
+  transform(code, id) {
+    const found = [];
+    const body = code.replaceAll(/\bimport\("(\.[^"]+)"\)/g, (all, path) =>
+      isInPlace(id, path) ? `Promise.resolve(inPlace${found.push(path)})` : all,
+    );
+    return found.map((path, i) => `import * as inPlace${i + 1} from "${path}";\n`).join("") + body;
+  },
+};
+
 const bundle = await rolldown({
   input: Object.fromEntries(Object.entries(ENTRIES).map(([name, path]) => [name, at(path)])),
   platform: "node",
+  plugins: [inPlace],
   checks: { ineffectiveDynamicImport: false },
   external: (id) => /^[^./]/.test(id) && !id.startsWith(folder),
 });

@@ -5,5 +5,5 @@ import { beginThreads } from "../node/waiting-threads.ts";
 export async function run(): Promise<never> {
   beginThreads(process.argv.slice(2));
   const { start } = await import("./start.ts");
-  return start(() => import("../node/services.ts"));
+  return start();
 }

@@ -63,7 +63,7 @@ async function exit(code: number): Promise<never> {
 }
 
 /** Runs the command line of this process. The first Ctrl-C stops it in order, the second at once. */
-export async function start(load: () => Promise<Services>): Promise<never> {
+export async function start(): Promise<never> {
   watchStreams();
   const stop = new AbortController();
   let services: Services | undefined;
@@ -81,7 +81,7 @@ export async function start(load: () => Promise<Services>): Promise<never> {
     version: version(),
     debug: debug(),
     load: async () => {
-      services = await load();
+      services = await import("../node/services.ts");
       return services;
     },
   });

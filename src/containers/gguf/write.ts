@@ -102,8 +102,9 @@ function laterMetadata(file: TensorFile, no: number, count: number): TensorFile[
 }
 
 function shards(name: string, file: TensorFile, alignment: number, maxBytes: number): readonly Part[] {
-  const parts = groups(file, alignment, maxBytes);
-  if (parts.length === 1) return [{ name, file }];
+  // a header may hold a whole vocabulary: it is measured only where files are to be of some size
+  const parts = maxBytes === Number.POSITIVE_INFINITY ? [] : groups(file, alignment, maxBytes);
+  if (parts.length <= 1) return [{ name, file }];
   if (parts.length > MAX_SHARDS)
     fail(
       "usage",
