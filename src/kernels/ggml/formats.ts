@@ -7,13 +7,13 @@ import { latticeFormats } from "./iq2-iq3.ts";
 import { iq4_nl, iq4_xs } from "./iq4.ts";
 import { q2_k, q4_k, q5_k } from "./k-quants.ts";
 import { q3_k, q6_k } from "./k-signed.ts";
-import { searchSuper } from "./lattice-search.ts";
+import { searchFor } from "./lattice-search.ts";
 import { q1_0, q2_0 } from "./one-bit.ts";
 import { bf16, f16, f32 } from "./plain.ts";
 import { q4_0, q4_1, q5_0, q5_1, q8_0 } from "./simple.ts";
 import { tq1_0, tq2_0 } from "./ternary.ts";
 
-const { iq2_s, iq2_xs, iq2_xxs, iq3_s, iq3_xxs } = latticeFormats(searchSuper);
+const { iq2_s, iq2_xs, iq2_xxs, iq3_s, iq3_xxs } = latticeFormats(searchFor);
 
 /** One row for every type, by ggml's name in lower case. */
 export const GGML_FORMATS = {

@@ -3,13 +3,22 @@ import { GGML_TYPES, type GgmlTypeRow } from "../../numeric/ggml-types.ts";
 import { infiniteHalf, readHalf, writeHalf } from "./float.ts";
 import { decodeBlocks, encodeSupers, type GgmlFormat, type ImportanceUse, SUPER } from "./format.ts";
 import { latticeOf } from "./lattice.ts";
-import { EPSILON, found, type LatticeSearch, type SearchSuper, scaleCode } from "./lattice-search.ts";
+import {
+  EPSILON,
+  type Found,
+  type LatticeSearch,
+  roomForFound,
+  type SearchFor,
+  type SuperSearch,
+  scaleCode,
+} from "./lattice-search.ts";
 
 const { fround } = Math;
 
 /** Four-bit codes of the scales of all sub-blocks. */
 const scaleCodes = new Uint8Array(SUPER / 16);
-const { indices, signs } = found;
+/** What blocks are unpacked to. */
+const unpacked = roomForFound();
 
 interface IqRow extends GgmlTypeRow {
   readonly importance: ImportanceUse;
@@ -22,13 +31,13 @@ interface IqRow extends GgmlTypeRow {
   readonly values: readonly number[];
   /** Step of a sub-block from d and the code of its scale. */
   step(d: number, code: number): number;
-  /** Writes `indices`, `signs` and `scaleCodes` behind d. */
-  pack(y: Uint8Array, to: number): void;
-  unpack(y: Uint8Array, from: number): void;
+  /** Writes indices, signs and `scaleCodes` behind d. */
+  pack(found: Found, y: Uint8Array, to: number): void;
+  unpack(y: Uint8Array, from: number, found: Found): void;
 }
 
 function encode(
-  searchSuper: SearchSuper,
+  search: SuperSearch,
   row: IqRow,
   x: Float32Array,
   from: number,
@@ -37,8 +46,9 @@ function encode(
   importance: Float32Array | undefined,
   weightsFrom: number,
 ): boolean {
-  const most = searchSuper(row.search, x, from, importance, weightsFrom);
+  const most = search.run(x, from, importance, weightsFrom);
   if (Number.isNaN(most)) return false;
+  const { found } = search;
   y.fill(0, to, to + row.bytes);
   if (most === 0 && row.clearsZeros) return true;
   const d = fround(most / 31);
@@ -46,15 +56,16 @@ function encode(
   for (let sub = 0; sub < SUPER / row.search.sub; sub++)
     scaleCodes[sub] = most === 0 ? 0 : scaleCode(id, found.scales[sub]!, 15);
   writeHalf(y, to, fround(d * row.fudge));
-  row.pack(y, to + 2);
+  row.pack(found, y, to + 2);
   return true;
 }
 
 function decode(row: IqRow, y: Uint8Array, from: number, x: Float32Array, to: number): void {
   const { levels, coordinates } = latticeOf(row.search.grid);
   const { sub } = row.search;
+  const { indices, signs } = unpacked;
   const d = readHalf(y, from);
-  row.unpack(y, from + 2);
+  row.unpack(y, from + 2, unpacked);
   for (let i = 0; i < SUPER; i += coordinates) {
     const step = row.step(d, scaleCodes[Math.floor(i / sub)]!);
     const at = indices[i / coordinates]! * coordinates;
@@ -65,7 +76,7 @@ function decode(row: IqRow, y: Uint8Array, from: number, x: Float32Array, to: nu
   }
 }
 
-const formatOf = (row: IqRow, search: SearchSuper): GgmlFormat => ({
+const formatOf = (row: IqRow, search: SuperSearch): GgmlFormat => ({
   id: row.id,
   block: row.block,
   bytes: row.bytes,
@@ -91,14 +102,14 @@ const readWord = (y: Uint8Array, at: number): number =>
   y[at]! | (y[at + 1]! << 8) | (y[at + 2]! << 16) | (y[at + 3]! << 24);
 
 /** Four times seven signs of sub-block `sub`, its scale above them. */
-const signsAndScale = (sub: number): number =>
+const signsAndScale = ({ signs }: Found, sub: number): number =>
   signs[4 * sub]! |
   (signs[4 * sub + 1]! << 7) |
   (signs[4 * sub + 2]! << 14) |
   (signs[4 * sub + 3]! << 21) |
   (scaleCodes[sub]! << 28);
 
-function splitSignsAndScale(word: number, sub: number): void {
+function splitSignsAndScale(word: number, { signs }: Found, sub: number): void {
   for (let k = 0; k < 4; k++) signs[4 * sub + k] = eightSigns((word >> (7 * k)) & 127);
   scaleCodes[sub] = word >>> 28;
 }
@@ -142,16 +153,18 @@ const iq2_xxs: IqRow = {
   clearsZeros: true,
   values: IQ2_VALUES,
   step: quarterStep,
-  pack(y, to) {
+  pack(found, y, to) {
+    const { indices } = found;
     for (let sub = 0; sub < 8; sub++) {
       for (let k = 0; k < 4; k++) y[to + 8 * sub + k] = indices[4 * sub + k]!;
-      writeWord(y, to + 8 * sub + 4, signsAndScale(sub));
+      writeWord(y, to + 8 * sub + 4, signsAndScale(found, sub));
     }
   },
-  unpack(y, from) {
+  unpack(y, from, found) {
+    const { indices } = found;
     for (let sub = 0; sub < 8; sub++) {
       for (let k = 0; k < 4; k++) indices[4 * sub + k] = y[from + 8 * sub + k]!;
-      splitSignsAndScale(readWord(y, from + 8 * sub + 4), sub);
+      splitSignsAndScale(readWord(y, from + 8 * sub + 4), found, sub);
     }
   },
 };
@@ -165,14 +178,14 @@ const iq2_xs: IqRow = {
   clearsZeros: true,
   values: IQ2_VALUES,
   step: quarterStep,
-  pack(y, to) {
+  pack({ indices, signs }, y, to) {
     for (let k = 0; k < 32; k++) {
       y[to + 2 * k] = indices[k]!;
       y[to + 2 * k + 1] = (indices[k]! >> 8) | (signs[k]! << 1);
     }
     packScales(y, to + SUPER / 4, 16);
   },
-  unpack(y, from) {
+  unpack(y, from, { indices, signs }) {
     for (let k = 0; k < 32; k++) {
       const high = y[from + 2 * k + 1]!;
       indices[k] = y[from + 2 * k]! | ((high & 1) << 8);
@@ -191,7 +204,7 @@ const iq2_s: IqRow = {
   clearsZeros: false,
   values: IQ2_VALUES,
   step: quarterStep,
-  pack(y, to) {
+  pack({ indices, signs }, y, to) {
     for (let k = 0; k < 32; k++) {
       y[to + k] = indices[k]!;
       y[to + 32 + k] = signs[k]!;
@@ -199,7 +212,7 @@ const iq2_s: IqRow = {
     }
     packScales(y, to + 72, 16);
   },
-  unpack(y, from) {
+  unpack(y, from, { indices, signs }) {
     for (let k = 0; k < 32; k++) {
       indices[k] = y[from + k]! | (((y[from + 64 + (k >> 2)]! >> (2 * (k & 3))) & 3) << 8);
       signs[k] = y[from + 32 + k]!;
@@ -220,13 +233,15 @@ const iq3_xxs: IqRow = {
   clearsZeros: true,
   values: [4, 12, 20, 28, 36, 44, 52, 62],
   step: (d, code) => fround(fround(d * (0.5 + code)) * 0.5),
-  pack(y, to) {
+  pack(found, y, to) {
+    const { indices } = found;
     for (let k = 0; k < 64; k++) y[to + k] = indices[k]!;
-    for (let sub = 0; sub < 8; sub++) writeWord(y, to + 64 + 4 * sub, signsAndScale(sub));
+    for (let sub = 0; sub < 8; sub++) writeWord(y, to + 64 + 4 * sub, signsAndScale(found, sub));
   },
-  unpack(y, from) {
+  unpack(y, from, found) {
+    const { indices } = found;
     for (let k = 0; k < 64; k++) indices[k] = y[from + k]!;
-    for (let sub = 0; sub < 8; sub++) splitSignsAndScale(readWord(y, from + 64 + 4 * sub), sub);
+    for (let sub = 0; sub < 8; sub++) splitSignsAndScale(readWord(y, from + 64 + 4 * sub), found, sub);
   },
 };
 
@@ -242,7 +257,8 @@ const iq3_s: IqRow = {
   clearsZeros: false,
   values: [1, 3, 5, 7, 9, 11, 13, 15],
   step: (d, code) => fround(d * (1 + 2 * code)),
-  pack(y, to) {
+  pack(found, y, to) {
+    const { indices, signs } = found;
     for (let sub = 0, place = 0; sub < 8; sub++) {
       if (found.skipped[sub] === 1) continue;
       for (let k = 0; k < 8; k++) {
@@ -254,7 +270,7 @@ const iq3_s: IqRow = {
     }
     packScales(y, to + 104, 8);
   },
-  unpack(y, from) {
+  unpack(y, from, { indices, signs }) {
     for (let k = 0; k < 64; k++) indices[k] = y[from + k]! | (((y[from + 64 + (k >> 3)]! >> (k & 7)) & 1) << 8);
     for (let k = 0; k < 32; k++) signs[k] = y[from + 72 + k]!;
     unpackScales(y, from + 104, 8);
@@ -262,10 +278,10 @@ const iq3_s: IqRow = {
 };
 
 /** The five formats on one implementation of the search. */
-export const latticeFormats = (search: SearchSuper) => ({
-  iq2_xxs: formatOf(iq2_xxs, search),
-  iq2_xs: formatOf(iq2_xs, search),
-  iq2_s: formatOf(iq2_s, search),
-  iq3_xxs: formatOf(iq3_xxs, search),
-  iq3_s: formatOf(iq3_s, search),
+export const latticeFormats = (searchFor: SearchFor) => ({
+  iq2_xxs: formatOf(iq2_xxs, searchFor(iq2_xxs.search)),
+  iq2_xs: formatOf(iq2_xs, searchFor(iq2_xs.search)),
+  iq2_s: formatOf(iq2_s, searchFor(iq2_s.search)),
+  iq3_xxs: formatOf(iq3_xxs, searchFor(iq3_xxs.search)),
+  iq3_s: formatOf(iq3_s, searchFor(iq3_s.search)),
 });

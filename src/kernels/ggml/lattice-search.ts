@@ -31,15 +31,25 @@ export interface LatticeSearch {
 }
 
 /** What the search says of a super-block; zero for sub-blocks of zeros. */
-export const found = {
+export interface Found {
   /** Grid index of every group. */
-  indices: new Uint16Array(SUPER / 4),
+  readonly indices: Uint16Array;
   /** Sign bits of every eight values, the first lowest. */
+  readonly signs: Uint8Array;
+  readonly scales: Float32Array;
+  /** 1 for sub-blocks that counted as zero and were not searched. */
+  readonly skipped: Uint8Array;
+}
+
+/** Room for it, zeros. */
+export const roomForFound = (): Found => ({
+  indices: new Uint16Array(SUPER / 4),
   signs: new Uint8Array(SUPER / 8),
   scales: new Float32Array(SUPER / 16),
-  /** 1 for sub-blocks that counted as zero and were not searched. */
   skipped: new Uint8Array(SUPER / 16),
-};
+});
+
+const found = roomForFound();
 
 const magnitudes = new Float32Array(32);
 const weights = new Float32Array(32);
@@ -203,8 +213,7 @@ function searchSub(search: LatticeSearch, lattice: Lattice, x: Float32Array, fro
   return scale;
 }
 
-/** Searches a super-block; `found` holds the result, the answer is the largest scale, NaN if the block has no code. */
-export function searchSuper(
+function searchSuper(
   search: LatticeSearch,
   x: Float32Array,
   from: number,
@@ -228,8 +237,22 @@ export function searchSuper(
   return hasNoCode ? Number.NaN : most;
 }
 
-/** What `searchSuper` is in any implementation. */
-export type SearchSuper = typeof searchSuper;
+/** The search of one type in any implementation. */
+export interface SuperSearch {
+  /** What the last super-block gave; the same arrays for all. */
+  readonly found: Found;
+  /** Searches a super-block; answers its largest scale, NaN if it has no code. */
+  run(x: Float32Array, from: number, importance: Float32Array | undefined, weightsFrom: number): number;
+}
+
+/** Makes the search of a type. */
+export type SearchFor = (search: LatticeSearch) => SuperSearch;
+
+/** The search in TypeScript. */
+export const searchFor: SearchFor = (search) => ({
+  found,
+  run: (x, from, importance, weightsFrom) => searchSuper(search, x, from, importance, weightsFrom),
+});
 
 /** Four-bit codes of the scales, l standing for d (2 l + 1) with d the largest scale / 31. */
 export function scaleCode(id: number, scale: number, top: number): number {

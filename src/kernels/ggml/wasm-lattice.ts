@@ -3,7 +3,7 @@
 import { SUPER } from "./format.ts";
 import type { GridName } from "./grids.ts";
 import { type Lattice, latticeOf } from "./lattice.ts";
-import { found, type LatticeSearch, type SearchSuper } from "./lattice-search.ts";
+import { type Found, type LatticeSearch, roomForFound, type SearchFor } from "./lattice-search.ts";
 import { type Machine, startMachine, TABLES_AT, VALUES_AT, WEIGHTS_AT } from "./machine.ts";
 
 /** Where the program leaves what it found (`assembly/lattice.ts`). */
@@ -87,37 +87,42 @@ export function latticeMachine(name: GridName, start: () => Machine = () => star
 const machineFor = (search: LatticeSearch): Machine => latticeMachine(search.grid, () => startSearch(search));
 
 /** What the program found, where it lies: indices, signs, skipped sub-blocks, scales, one behind the other. */
-function viewsOn(buffer: ArrayBuffer): typeof found {
-  const indices = new Uint16Array(buffer, FOUND_AT, found.indices.length);
-  const signs = new Uint8Array(buffer, indices.byteOffset + indices.byteLength, found.signs.length);
-  const skipped = new Uint8Array(buffer, signs.byteOffset + signs.byteLength, found.skipped.length);
-  const scales = new Float32Array(buffer, skipped.byteOffset + skipped.byteLength, found.scales.length);
+function viewsOn(buffer: ArrayBuffer): Found {
+  const room = roomForFound();
+  const indices = new Uint16Array(buffer, FOUND_AT, room.indices.length);
+  const signs = new Uint8Array(buffer, indices.byteOffset + indices.byteLength, room.signs.length);
+  const skipped = new Uint8Array(buffer, signs.byteOffset + signs.byteLength, room.skipped.length);
+  const scales = new Float32Array(buffer, skipped.byteOffset + skipped.byteLength, room.scales.length);
   return { indices, signs, skipped, scales };
 }
 
-const views = new WeakMap<Machine, typeof found>();
-
-function readFound(machine: Machine): void {
-  let view = views.get(machine);
-  if (view === undefined) {
-    view = viewsOn(machine.program.memory.buffer);
-    views.set(machine, view);
-  }
-  found.indices.set(view.indices);
-  found.signs.set(view.signs);
-  found.skipped.set(view.skipped);
-  found.scales.set(view.scales);
+interface Started extends Machine {
+  readonly found: Found;
 }
 
-/** `searchSuper` in WebAssembly, the same operations in the same order. */
-export const searchSuperWasm: SearchSuper = (search, x, from, importance, weightsFrom) => {
+function started(search: LatticeSearch): Started {
   const machine = machineFor(search);
-  const { program, values, weights } = machine;
-  values.set(x.subarray(from, from + SUPER));
-  if (importance !== undefined) weights.set(importance.subarray(weightsFrom, weightsFrom + SUPER));
+  return { ...machine, found: viewsOn(machine.program.memory.buffer) };
+}
+
+/** The search in WebAssembly, the same operations in the same order; its machine starts with the first block. */
+export const searchForWasm: SearchFor = (search) => {
   const { sigma2, raisesSquares } = search;
-  const weightsAt = importance === undefined ? 0 : WEIGHTS_AT;
-  const most = program.searchSuper(VALUES_AT, weightsAt, sigma2, +(raisesSquares && importance === undefined));
-  readFound(machine);
-  return most;
+  let machine: Started | undefined;
+  const ready = (): Started => {
+    machine ??= started(search);
+    return machine;
+  };
+  return {
+    get found() {
+      return ready().found;
+    },
+    run(x, from, importance, weightsFrom) {
+      const { program, values, weights } = ready();
+      values.set(x.subarray(from, from + SUPER));
+      if (importance !== undefined) weights.set(importance.subarray(weightsFrom, weightsFrom + SUPER));
+      const weightsAt = importance === undefined ? 0 : WEIGHTS_AT;
+      return program.searchSuper(VALUES_AT, weightsAt, sigma2, +(raisesSquares && importance === undefined));
+    },
+  };
 };

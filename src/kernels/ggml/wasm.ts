@@ -7,7 +7,7 @@ import { GGML_FORMAT_NAMES, GGML_FORMATS, type GgmlFormatName, type GgmlFormats 
 import { latticeFormats } from "./iq2-iq3.ts";
 import type { Program } from "./machine.ts";
 import { accepting, type DecodeCall, decoder, type EncodeCall, encoder } from "./run.ts";
-import { latticeMachine, searchSuperWasm } from "./wasm-lattice.ts";
+import { latticeMachine, searchForWasm } from "./wasm-lattice.ts";
 
 /** An encoder without weights; answers -1 or `DOUBT`. */
 type Plain = (program: Program, src: number, dst: number, blocks: number) => number;
@@ -53,7 +53,7 @@ const { q6_k, q5_k, q4_k, q3_k, q2_k, iq4_nl, iq4_xs, iq1_m, iq1_s, tq2_0, tq1_0
 
 /** Encoders in WebAssembly. */
 const ENCODERS = {
-  ...latticeFormats(searchSuperWasm),
+  ...latticeFormats(searchForWasm),
   iq1_m: ternary(iq1_m, 1),
   iq1_s: ternary(iq1_s, 0),
   f16: plain(f16, (program, src, dst, count) => program.encodeHalf(src, dst, count)),
