@@ -37,50 +37,96 @@ function levelsOf(codes: readonly number[], coordinates: number, bits: number): 
   return levels;
 }
 
-/** Squared distances between all halves of codes, those of one half side by side. */
-function halfDistances(half: number, bits: number): Uint8Array {
-  const size = 1 << (half * bits);
+/** Four bytes of a word. */
+const ONES = 0x01010101;
+/** Their highest bits. */
+const HIGH = ONES << 7;
+/** What a longer distance of halves counts: two of them stay below the highest bit. Shells are nearer than one. */
+const FAR = 63;
+
+/** Squared distances from every half of a code to the halves of all points, those of four points in a word. */
+function halfDistances(points: readonly number[], half: number, bits: number): readonly Int32Array[] {
   const mask = (1 << bits) - 1;
-  const out = new Uint8Array(size * size);
-  for (let i = 0; i < out.length; i++)
-    for (let shift = 0; shift < half * bits; shift += bits)
-      out[i]! += (((i >> shift) & mask) - ((i >> (shift + half * bits)) & mask)) ** 2;
-  return out;
+  return Array.from({ length: 1 << (half * bits) }, (_, code) => {
+    const distances = Uint8Array.from(points, (point) => {
+      let sum = 0;
+      for (let shift = 0; shift < half * bits; shift += bits)
+        sum += (((code >> shift) & mask) - ((point >> shift) & mask)) ** 2;
+      return Math.min(FAR, sum);
+    });
+    return new Int32Array(distances.buffer);
+  });
 }
 
-/** Turns how often each distance occurs into where the first of it goes, for the `shells` smallest; answers how many those are and the largest of them. */
-function placeShells(counts: Uint32Array, shells: number): { count: number; limit: number } {
+/** Points that may be near, how far they are, and how often each distance occurs. */
+interface Candidates {
+  readonly points: Uint16Array;
+  readonly distances: Uint8Array;
+  readonly counts: Uint32Array;
+}
+
+/** Collects the points up to `limit` away, in order, of which `a` and `b` hold the distances of both halves; answers how many. */
+function collect({ points, distances, counts }: Candidates, a: Int32Array, b: Int32Array, limit: number): number {
+  const beyond = (127 - limit) * ONES;
+  let count = 0;
+  counts.fill(0);
+  for (let word = 0; word < a.length; word++) {
+    const four = a[word]! + b[word]!;
+    if (((four + beyond) & HIGH) === HIGH) continue;
+    for (let k = 0; k < 4; k++) {
+      const distance = (four >> (8 * k)) & 255;
+      if (distance > limit) continue;
+      points[count] = 4 * word + k;
+      distances[count++] = distance;
+      counts[distance]!++;
+    }
+  }
+  return count;
+}
+
+/** Turns how often each distance occurs into where the first of it goes, for the `shells` smallest; answers how many those are and the largest of them, undefined where there are fewer. */
+function placeShells(counts: Uint32Array, shells: number): { count: number; last: number } | undefined {
   let count = 0;
   for (let distance = 0, left = shells; distance < counts.length; distance++) {
     const here = counts[distance]!;
     counts[distance] = count;
     count += here;
-    if (here > 0 && --left === 0) return { count, limit: distance };
+    if (here > 0 && --left === 0) return { count, last: distance };
   }
-  return { count, limit: counts.length };
+  return undefined;
 }
 
 /** Finds for a code the points of the `shells` smallest distances, shell by shell, each in ascending order. */
 function finder(codes: readonly number[], bits: number, half: number, shells: number): (code: number) => Uint16Array {
   const width = bits * half;
-  const size = 1 << width;
-  const apart = halfDistances(half, bits);
-  const lower = Uint8Array.from(codes, (code) => code & (size - 1));
-  const upper = Uint8Array.from(codes, (code) => code >> width);
-  const far = new Uint8Array(codes.length);
-  const counts = new Uint32Array(256);
+  const mask = (1 << width) - 1;
+  const lower = halfDistances(codes, half, bits);
+  const upper = halfDistances(
+    codes.map((code) => code >> width),
+    half,
+    bits,
+  );
+  const near: Candidates = {
+    points: new Uint16Array(codes.length),
+    distances: new Uint8Array(codes.length),
+    counts: new Uint32Array(FAR),
+  };
+  // as far as was enough for the code before
+  let limit = 1;
   return (code) => {
-    const [low, high] = [(code & (size - 1)) << width, (code >> width) << width];
-    counts.fill(0);
-    for (let k = 0; k < far.length; k++) {
-      const distance = apart[low + lower[k]!]! + apart[high + upper[k]!]!;
-      far[k] = distance;
-      counts[distance]!++;
+    for (; limit < FAR; limit++) {
+      const all = collect(near, lower[code & mask]!, upper[code >> width]!, limit);
+      const placed = placeShells(near.counts, shells);
+      if (placed === undefined) continue;
+      const found = new Uint16Array(placed.count);
+      for (let i = 0; i < all; i++) {
+        const distance = near.distances[i]!;
+        if (distance <= placed.last) found[near.counts[distance]!++] = near.points[i]!;
+      }
+      limit = placed.last;
+      return found;
     }
-    const { count, limit } = placeShells(counts, shells);
-    const found = new Uint16Array(count);
-    for (let k = 0; k < far.length; k++) if (far[k]! <= limit) found[counts[far[k]!]!++] = k;
-    return found;
+    throw new RangeError(`a codebook has no ${shells} distances below ${FAR} from point ${code}`);
   };
 }
 
