@@ -16,6 +16,9 @@ export function defaultReportPath(report: QuantizeReport): string | undefined {
   return join(dirname(first), `${withoutExtension(basename(report.model.name))}.report.html`);
 }
 
+/** Reports can be made again, and a disk that still has a model to write lets wait long. */
+const SOON = { flush: false };
+
 const jsonPath = (page: string): string => `${/\.html?$/i.test(page) ? withoutExtension(page) : page}.json`;
 
 /** Writes the page and its JSON; returns the page's path. `wish` is --report FILE, or false with --no-report. */
@@ -27,8 +30,8 @@ export async function writeReport(
   const path = wish ?? defaultReportPath(report);
   if (path === false || path === undefined) return undefined;
   const { renderHtml, renderJson } = await import("../pipeline/report.ts");
-  await services.writeText(path, renderHtml(report));
-  await services.writeText(jsonPath(path), renderJson(report));
+  await services.writeText(path, renderHtml(report), SOON);
+  await services.writeText(jsonPath(path), renderJson(report), SOON);
   return path;
 }
 
@@ -48,7 +51,7 @@ export async function writeWeightsReport(
     import("../pipeline/report/weights.ts"),
     import("../pipeline/report/json.ts"),
   ]);
-  await services.writeText(path, renderWeightsHtml(report));
-  await services.writeText(jsonPath(path), renderJson(report));
+  await services.writeText(path, renderWeightsHtml(report), SOON);
+  await services.writeText(jsonPath(path), renderJson(report), SOON);
   return path;
 }

@@ -58,8 +58,8 @@ export interface Services {
   /** Everything from reading the model to writing the trained one. */
   train(request: TrainRequest, hooks: Hooks): Promise<QuantizeReport>;
   demo(request: DemoRequest, hooks: Hooks): Promise<QuantizeReport>;
-  /** Writes a file atomically; makes its folder. */
-  writeText(path: string, text: string): Promise<void>;
+  /** Writes a file atomically, and unless told otherwise waits for the disk; makes its folder. */
+  writeText(path: string, text: string, options?: { readonly flush?: boolean }): Promise<void>;
   /** Removes temporary files that an interrupted run left; synchronous, since a second Ctrl-C may follow. */
   cleanup(): void;
 }

@@ -5,13 +5,16 @@ import { makeFolders } from "./folders.ts";
 import { withIoErrors } from "./io-errors.ts";
 import { forgetTemporary, removeTemporary, temporaryPath } from "./temporaries.ts";
 
-/** Written beside and renamed, so that a reader sees the old text or the new one; makes the folder. */
-export const writeText = (path: string, text: string): Promise<void> =>
+/**
+ * Written beside and renamed, so that a reader sees the old text or the new one; makes the folder. Without `flush`, which
+ * waits for the disk, that doesn't hold when the power fails.
+ */
+export const writeText = (path: string, text: string, { flush = true }: { flush?: boolean } = {}): Promise<void> =>
   withIoErrors("write", path, async () => {
     await makeFolders(dirname(path));
     const temporary = temporaryPath(dirname(path));
     try {
-      await writeFile(temporary, text);
+      await writeFile(temporary, text, { flush });
       await rename(temporary, path);
       forgetTemporary(temporary);
     } catch (cause) {
