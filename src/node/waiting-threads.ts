@@ -13,7 +13,8 @@ const LIMITS = { maxYoungGenerationSizeMb: 8 };
 /** Source and compiled form have the thread's program beside them, each under its own ending. */
 const PROGRAM = new URL(`./encode-worker${import.meta.url.endsWith(".ts") ? ".ts" : ".js"}`, import.meta.url);
 
-const waiting: Worker[] = [];
+/** Threads that wait, and what takes them off this list. */
+const waiting = new Map<Worker, () => void>();
 
 /** One for each core. */
 export const defaultThreads = (): number => Math.min(MOST_THREADS, availableParallelism());
@@ -26,21 +27,20 @@ const begin = (): Worker => new Worker(PROGRAM, { resourceLimits: LIMITS });
 
 /** A thread that waits for a message, its job. */
 export function takeThread(): Worker {
-  const worker = waiting.pop() ?? begin();
-  worker.removeAllListeners();
-  worker.ref();
+  const [first] = waiting;
+  if (first === undefined) return begin();
+  const [worker, forget] = first;
+  forget();
+  worker.off("error", forget).off("exit", forget).ref();
   return worker;
 }
 
 /** A thread that nobody took and that failed is nobody's trouble: the next one is begun when it is wanted. */
 function beginWaiting(): void {
   const worker = begin();
-  const forget = (): void => {
-    const at = waiting.indexOf(worker);
-    if (at >= 0) waiting.splice(at, 1);
-  };
+  const forget = (): void => void waiting.delete(worker);
+  waiting.set(worker, forget);
   worker.on("error", forget).on("exit", forget).unref();
-  waiting.push(worker);
 }
 
 /** Bytes of a file; 0 where there is none that can be looked at. */
@@ -52,21 +52,28 @@ function bytesOf(path: string): number {
   }
 }
 
-/** What makes a command line one that encodes nothing, or with one thread. */
+/** What makes a command line one that encodes nothing, or not at once. */
 const WITHOUT = ["--dry-run", "--help", "-h", "--target-size", "--target-bpw"];
 
-/** How many other threads a command line will want, judged before it is understood. */
-function wantedBy([command, model = "", ...options]: readonly string[]): number {
-  if (command !== "quantize" || !/\.gguf$/i.test(model) || WITHOUT.some((flag) => options.includes(flag))) return 0;
-  const named = options.indexOf("--threads");
-  const asked = named < 0 ? defaultThreads() : Number(options[named + 1]);
-  return Number.isInteger(asked) ? usefulThreads(Math.min(asked, MOST_THREADS), bytesOf(model)) - 1 : 0;
+const isModel = (word: string): boolean => /\.gguf$/i.test(word) && bytesOf(word) > 0;
+
+/** What `--threads` says; undefined where it is not given. */
+function askedBy(words: readonly string[]): number | undefined {
+  const at = words.findIndex((word) => /^--threads(=|$)/.test(word));
+  if (at < 0) return undefined;
+  return Number(words[at]!.includes("=") ? words[at]!.split("=")[1] : words[at + 1]);
 }
 
-/**
- * Begins the threads that a command line will want: they start while it is understood and its model opened, which takes
- * as long. A wrong guess costs their start; `takeThread` makes up for what is missing.
- */
-export function beginThreads(argv: readonly string[]): void {
-  for (let count = wantedBy(argv); count > 0; count--) beginWaiting();
+/** How many other threads a command line will want, judged before it is understood; 0 where it can't be told. */
+export function threadsWantedBy([command, ...words]: readonly string[]): number {
+  const model = words.find(isModel);
+  const asked = askedBy(words) ?? defaultThreads();
+  if (command !== "quantize" || model === undefined || !Number.isInteger(asked)) return 0;
+  if (words.some((word) => WITHOUT.includes(word))) return 0;
+  return usefulThreads(Math.min(asked, MOST_THREADS), bytesOf(model)) - 1;
+}
+
+/** Begins threads before it is known what they will do; those that are not wanted in the end cost their start. */
+export function beginThreads(count: number): void {
+  for (let i = 0; i < count; i++) beginWaiting();
 }
