@@ -95,6 +95,7 @@ describe("docs/recipes.md", () => {
     ["a rule without a scheme", { rules: [{ match: {} }] }],
     ["a condition that does not exist", { rules: [{ match: { name: "x" }, scheme: "keep" }] }],
     ["numbers for names", { rules: [{ match: { op: [1] }, scheme: "keep" }] }],
+    ["ends that are none", { rules: [{ match: { ends: false }, scheme: "keep" }] }],
     ["a pattern without end", { rules: [{ match: { pattern: "x".repeat(501) }, scheme: "keep" }] }],
   ])("parser and schema refuse %s", (_, json) => {
     expect(() => parseRecipe(JSON.stringify(json), "test")).toThrow();

@@ -85,6 +85,12 @@ function keepRule(text: string): KeepRule {
 export const htmlFile = (text: string): string =>
   /.\.html?$/i.test(text) ? text : invalid("Expected a file name that ends in .html.");
 
+/** Few bits cost most where a model begins and ends. */
+export const ENDS: OptionRow = {
+  flags: "--ends <scheme>",
+  summary: "another scheme for the first and the last layer; w8a8 is customary below 4 bits",
+};
+
 /** REGEX, op:NAME or node:NAME; repeatable. */
 export const keepRules = (text: string, previous: unknown): readonly KeepRule[] => [
   ...((previous as readonly KeepRule[] | undefined) ?? []),

@@ -55,7 +55,7 @@ export async function wantsSafetensors({ model, schemes }: QuantizeRequest): Pro
 
 /** What has no meaning for weights without a graph. */
 const MEANINGLESS: Partial<Record<keyof QuantizeRequest, string>> = {
-  ...{ calibration: "-c", evaluation: "--data and --eval", recipe: "--recipe", maxDrop: "--max-drop" },
+  ...{ calibration: "-c", evaluation: "--data and --eval", recipe: "--recipe", ends: "--ends", maxDrop: "--max-drop" },
   ...{ activations: "--activations", observer: "--observer", reduceRange: "--reduce-range", io: "--io" },
   ...{ stats: "--stats", engine: "--engine", batch: "--batch" },
 };

@@ -22,7 +22,7 @@ import { weightsOrigin } from "./weights-origin.ts";
 
 /** What has no meaning without a graph that runs. */
 const MEANINGLESS: Partial<Record<keyof QuantizeRequest, string>> = {
-  ...{ calibration: "-c", recipe: "--recipe" },
+  ...{ calibration: "-c", recipe: "--recipe", ends: "--ends" },
   ...{ activations: "--activations", weights: "--symmetric and --asymmetric", groupSize: "--group-size" },
   ...{ algorithm: "--algorithm", observer: "--observer", reduceRange: "--reduce-range", io: "--io" },
   ...{ engine: "--engine", batch: "--batch" },

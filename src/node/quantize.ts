@@ -219,9 +219,11 @@ const keepMatch: { readonly [K in KeepRule["kind"]]: (rule: Extract<KeepRule, { 
 
 const keepRule = (rule: KeepRule): Rule => ({ match: keepMatch[rule.kind](rule as never), scheme: "keep" });
 
-async function rulesOf({ recipe, keep }: QuantizeRequest): Promise<readonly Rule[]> {
+const endsRule = (scheme: string): Rule => ({ match: { ends: true }, scheme, reason: "first or last layer" });
+
+async function rulesOf({ recipe, keep, ends }: QuantizeRequest): Promise<readonly Rule[]> {
   const fromFile = recipe === undefined ? [] : (await readRecipe(recipe)).rules;
-  return [...fromFile, ...keep.map(keepRule)];
+  return [...(ends === undefined ? [] : [endsRule(ends)]), ...fromFile, ...keep.map(keepRule)];
 }
 
 const readRecipe = (path: string) =>

@@ -85,6 +85,8 @@ export interface QuantizeRequest extends EngineRequest {
   readonly evaluation?: EvaluationRequest;
   readonly recipe?: string;
   readonly keep: readonly KeepRule[];
+  /** Scheme of the first and the last layer; rules and `keep` win over it. */
+  readonly ends?: string;
   /** File for one scheme, folder for several; absent = beside the model. */
   readonly output?: string;
   /** In percent points. */
@@ -199,6 +201,8 @@ export interface TrainRequest extends EngineRequest {
   /** Weight of the loss at the ends of blocks beside that at the output, 0 for none; only quantization-aware. */
   readonly features: number;
   readonly keep: readonly KeepRule[];
+  /** Scheme of the first and the last layer; rules and `keep` win over it. */
+  readonly ends?: string;
   readonly checkpoint?: {
     readonly path: string;
     /** Seconds between two savings. */

@@ -144,6 +144,7 @@ async function trainOnTheWay(
   const quantize: QuantizeRequest = {
     ...{ model: source.path, schemes: [request.scheme!], keep: request.keep, command: request.command },
     ...{ threads: request.threads, force: false, embeddings: false, output: job.output },
+    ...(request.ends !== undefined && { ends: request.ends }),
     ...(request.engine && source.model.container === "onnx" ? { engine: request.engine } : {}),
   };
   const given = { calibration: samples.samples, evaluation: evaluation.evaluation };

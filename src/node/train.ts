@@ -27,7 +27,10 @@ function outputOf({ model, output, scheme }: TrainRequest, container: GraphConta
   return output ?? join(dirname(model), `${name}${EXTENSIONS[container]}`);
 }
 
-function modeRow({ mode, scheme, freeze, blockwise, features }: TrainRequest, container: GraphContainer): ModeRow {
+function modeRow(
+  { mode, scheme, freeze, blockwise, features, ends }: TrainRequest,
+  container: GraphContainer,
+): ModeRow {
   const row =
     TRAIN_MODES[mode] ?? fail("usage", `unknown mode "${mode}"; known: ${Object.keys(TRAIN_MODES).join(", ")}`);
   if (!row.containers.includes(container))
@@ -45,6 +48,8 @@ function modeRow({ mode, scheme, freeze, blockwise, features }: TrainRequest, co
     fail("usage", `--mode ${mode} trains the network as a whole; leave --blockwise out, or choose --mode qat`);
   if (features > 0 && mode !== "qat")
     fail("usage", `--mode ${mode} has no values to imitate; leave --features out, or choose --mode qat`);
+  if (ends !== undefined && mode !== "qat")
+    fail("usage", `--mode ${mode} has one form for all layers; leave --ends out, or choose --mode qat`);
   return row;
 }
 

@@ -2,6 +2,7 @@
  * Step 3: what becomes what. Asks each node which scheme the recipe gives it and which form fits, and answers with plain
  * data; nothing is touched yet.
  */
+import { dialectOf } from "../ir/dialects.ts";
 import { graphs, nodeLabel } from "../ir/edit.ts";
 import type { Model, Node } from "../ir/model.ts";
 import type { Kept, NodePlan, Place, Plan } from "../ir/plan.ts";
@@ -67,12 +68,23 @@ export function integerNodes(model: Model): ReadonlySet<Node> {
 
 const keyOf = (place: Place): string => `${place.scope}\n${place.index}`;
 
+/** The first and the last node of the main graph that read weights where its operator has them. */
+export function endsOf(model: Model): ReadonlySet<Node> {
+  const dialect = dialectOf(model);
+  const { nodes, tensors } = model.graph;
+  const layers = nodes.filter((node) =>
+    dialect.row(node)?.weights.some(({ input }) => tensors.has(node.inputs[input] ?? "")),
+  );
+  return new Set([...layers.slice(0, 1), ...layers.slice(-1)]);
+}
+
 function assign(model: Model, recipe: Recipe): readonly Assigned[] {
   const constants = constantsOf(model);
+  const ends = endsOf(model);
   return [...graphs(model.graph)].flatMap(({ scope, graph }) =>
     graph.nodes.map((node, index): Assigned => {
       const place: Place = { scope, index, node: nodeLabel(node), op: node.op };
-      const rule = ruleFor(recipe, place);
+      const rule = ruleFor(recipe, place, ends.has(node));
       const site = siteOf(model, constants, graph, scope, node);
       if (rule === undefined) return { site, place, scheme: recipe.scheme };
       if (rule.scheme === "keep") return { site, place, scheme: undefined, kept: rule.reason };

@@ -12,6 +12,8 @@ export interface Match {
   readonly node?: readonly string[];
   /** Regular expression over the node's name, its scope in front when it is in a sub-graph. */
   readonly pattern?: string;
+  /** The first and the last layer: nodes of the main graph that read weights. */
+  readonly ends?: true;
 }
 
 /** Nodes that match get this scheme. */
@@ -38,15 +40,20 @@ const MAX_PATTERN = 500;
 
 const fullName = (place: Place): string => (place.scope === "" ? place.node : `${place.scope}/${place.node}`);
 
-function matches({ op, node, pattern }: Match, place: Place): boolean {
+function matches({ op, node, pattern, ends }: Match, place: Place, isEnd: boolean): boolean {
+  if (ends && !isEnd) return false;
   if (op !== undefined && !op.includes(place.op)) return false;
   if (node !== undefined && !node.includes(place.node)) return false;
   return pattern === undefined || new RegExp(pattern).test(fullName(place));
 }
 
-/** The rule for a node, with the reason to print; undefined where the recipe's own scheme holds. */
-export function ruleFor(recipe: Recipe, place: Place): (Rule & { readonly reason: string }) | undefined {
-  const rule = recipe.rules.findLast(({ match }) => matches(match, place));
+/** The rule for a node, with the reason to print; undefined where the recipe's own scheme holds. `isEnd`: it is the first or the last layer. */
+export function ruleFor(
+  recipe: Recipe,
+  place: Place,
+  isEnd: boolean,
+): (Rule & { readonly reason: string }) | undefined {
+  const rule = recipe.rules.findLast(({ match }) => matches(match, place, isEnd));
   return rule && { ...rule, reason: rule.reason ?? "kept as asked" };
 }
 
@@ -95,10 +102,12 @@ function parseRule(json: unknown, where: string): Rule {
   if (!isRecord(json) || !isRecord(json.match))
     return fail("usage", `${where}: expected { "match": {..}, "scheme": ".." }`);
   unknownKeys(json, ["match", "scheme", "reason"], where);
-  unknownKeys(json.match, ["op", "node", "pattern"], `${where}.match`);
+  unknownKeys(json.match, ["op", "node", "pattern", "ends"], `${where}.match`);
   const scheme = optionalText(json.scheme, `${where}.scheme`) ?? "";
   if (scheme !== "keep") checkSchemeName(scheme);
-  const { op, node } = json.match;
+  const { op, node, ends } = json.match;
+  if (ends !== undefined && ends !== true)
+    fail("usage", `${where}.match.ends: expected true, or leave it out; found ${describe(ends)}`);
   const pattern = optionalText(json.match.pattern, `${where}.match.pattern`);
   const reason = optionalText(json.reason, `${where}.reason`);
   return {
@@ -106,6 +115,7 @@ function parseRule(json: unknown, where: string): Rule {
       ...(op === undefined ? {} : { op: strings(op, `${where}.match.op`) }),
       ...(node === undefined ? {} : { node: strings(node, `${where}.match.node`) }),
       ...(pattern === undefined ? {} : { pattern: checkedPattern(pattern, `${where}.match.pattern`) }),
+      ...(ends && { ends }),
     },
     scheme,
     ...(reason === undefined ? {} : { reason }),

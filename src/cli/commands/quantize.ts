@@ -11,6 +11,7 @@ import {
   byteSize,
   dataRequest,
   decimal,
+  ENDS,
   ENGINE,
   type EngineFlags,
   EVALUATION_OPTIONS,
@@ -45,6 +46,7 @@ interface QuantizeFlags extends Omit<EngineFlags, "threads">, EvaluationFlags {
   readonly output?: string;
   readonly recipe?: string;
   readonly keep?: readonly KeepRule[];
+  readonly ends?: string;
   readonly maxDrop?: number;
   readonly force?: boolean;
   readonly activations?: "symmetric" | "asymmetric";
@@ -92,6 +94,7 @@ const OPTIONS: readonly OptionRow[] = [
     summary: "leave nodes as they are: REGEX, op:NAME or node:NAME; repeatable",
     parse: keepRules,
   },
+  ENDS,
   { flags: "--recipe <file>", summary: "ordered rules in JSON: which nodes get which scheme" },
   ...EVALUATION_OPTIONS,
   MAX_DROP,
@@ -190,6 +193,7 @@ function request(model: string, flags: QuantizeFlags, { services, command }: Con
     // "percentile-99.9" and its like are names too, so the table of observers is the judge
     observer: flags.observer,
     recipe: flags.recipe,
+    ends: optionalName("scheme", flags.ends, known.schemes),
     output: flags.output,
     maxDrop: flags.maxDrop,
     activations: flags.activations,

@@ -6,6 +6,7 @@ import { writeJson } from "../json.ts";
 import {
   dataRequest,
   decimal,
+  ENDS,
   ENGINE_OPTIONS,
   type EngineFlags,
   engineRequest,
@@ -14,6 +15,7 @@ import {
   integer,
   keepRules,
   names,
+  optionalName,
   present,
   regex,
   SAMPLE_OPTIONS,
@@ -46,6 +48,7 @@ interface TrainFlags extends EngineFlags, SampleFlags {
   readonly blockwise: number;
   readonly features: number;
   readonly keep?: readonly KeepRule[];
+  readonly ends?: string;
   readonly checkpoint?: string;
   readonly saveEvery: number;
   readonly resume?: boolean;
@@ -138,6 +141,7 @@ const OPTIONS: readonly OptionRow[] = [
     summary: "leave nodes unquantized: REGEX, op:NAME or node:NAME; repeatable",
     parse: keepRules,
   },
+  ENDS,
   { flags: "--checkpoint <file>", summary: "save where training stands to this file" },
   {
     flags: "--save-every <seconds>",
@@ -179,6 +183,7 @@ function request(model: string, flags: TrainFlags, context: Context): TrainReque
   const { epochs, batch, schedule, warmup, smoothing, decay, blockwise, features } = flags;
   const optional = present({
     ...{ labels: flags.labels, rate: flags.rate, loss: flags.loss, clip: flags.clip, freeze: flags.freeze },
+    ends: optionalName("scheme", flags.ends, known.schemes),
     ...{ output: flags.output, scheme, checkpoint: checkpointOf(flags), evaluation: evaluationOf(flags, context) },
   });
   return {

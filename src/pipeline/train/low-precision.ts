@@ -22,6 +22,7 @@ import { trainingStep } from "../../train/step.ts";
 import { refuseBadWeights } from "../bad-weights.ts";
 import type { Host } from "../host.ts";
 import { calibratePlan, type Made, type MakeInput, observedValues, type Planned } from "../make.ts";
+import { endsOf } from "../plan.ts";
 import { type Hooks, noHooks, stopIfAborted } from "../progress.ts";
 import { quantize } from "../quantize.ts";
 import { verify } from "../verify.ts";
@@ -96,13 +97,15 @@ async function trainable(model: Model, { scheme }: Recipe): Promise<Model> {
 }
 
 /** Nodes that the recipe keeps in float. */
-const keptBy = (recipe: Recipe, { graph }: Model): ReadonlySet<string> =>
-  new Set(
-    graph.nodes.flatMap((node, index) => {
-      const label = nodeLabel(node)!;
-      return ruleFor(recipe, { scope: "", index, node: label, op: node.op })?.scheme === "keep" ? [label] : [];
-    }),
-  );
+function keptBy(recipe: Recipe, model: Model): ReadonlySet<string> {
+  const ends = endsOf(model);
+  const labels = model.graph.nodes.flatMap((node, index) => {
+    const label = nodeLabel(node)!;
+    const rule = ruleFor(recipe, { scope: "", index, node: label, op: node.op }, ends.has(node));
+    return rule?.scheme === "keep" ? [label] : [];
+  });
+  return new Set(labels);
+}
 
 /** Integer products wherever the recipe wants them but in the last one. */
 function integerProducts(model: Model, { recipe, training }: LearnInput & WithTraining): IntegerProducts {
