@@ -1,6 +1,6 @@
 /** Folders of safetensors by several threads: the bytes of the way through memory, the first error, nothing but the files. */
 import { createHash } from "node:crypto";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { afterAll, expect, test } from "vitest";
@@ -14,6 +14,7 @@ import { quantized } from "../pipeline/compressed/quantized.case.ts";
 import { COMPRESSED_SCHEMES } from "../recipes/compressed-tensors.ts";
 import { type CompressFilesOptions, compressFiles } from "./compress-files.ts";
 import { openWeights } from "./open-weights.ts";
+import { JOURNAL } from "./resumable-folder.ts";
 
 const root = mkdtempSync(join(tmpdir(), "fewbit-compress-"));
 afterAll(() => rmSync(root, { recursive: true, force: true }));
@@ -57,9 +58,9 @@ async function sourceOf(file: TensorFile): Promise<string> {
 type More = Partial<CompressFilesOptions> & { readonly plan?: PlanCompressedOptions };
 
 async function compress(path: string, scheme: string, threads: number, { plan, ...more }: More = {}) {
-  const folder = mkdtempSync(join(root, "out"));
+  const folder = more.folder ?? mkdtempSync(join(root, "out"));
   const { weights, close } = await openWeights(path);
-  const options = { folder, threads, signal: new AbortController().signal, onBytes() {}, ...more };
+  const options = { threads, signal: new AbortController().signal, onBytes() {}, ...more, folder };
   try {
     return { folder, written: await compressFiles(weights, planFor(weights, scheme, plan), options) };
   } finally {
@@ -70,19 +71,21 @@ async function compress(path: string, scheme: string, threads: number, { plan, .
 const LARGE = model();
 const PATH = await sourceOf(LARGE);
 
-test.each<[string, PlanCompressedOptions]>([
+const CASES: readonly (readonly [string, PlanCompressedOptions])[] = [
   ["w8", {}],
   ["w4", { asymmetric: true, maxBytes: 600_000 }],
   ["w4", { asymmetric: true, groupSize: "channel" }],
   ["w8a8-dynamic", { algorithm: "mse" }],
   ["fp8", { maxBytes: 1_000_000 }],
-])("%s %j: any number of threads gives the bytes of the way through memory", async (scheme, plan) => {
+];
+
+test.each(CASES)("%s %j: any number of threads gives the bytes of the way through memory", async (scheme, plan) => {
   const planned = planFor(LARGE, scheme, plan);
   const expected = encodeSafetensors(await quantized(LARGE, planned), { maxBytes: planned.maxBytes });
   for (const threads of [1, 3]) {
     const { folder, written } = await compress(PATH, scheme, threads, { plan });
     expect(written.map(({ path }) => basename(path))).toEqual(expected.map(({ name }) => name));
-    expect(readdirSync(folder).sort()).toEqual(expected.map(({ name }) => name).sort());
+    expect(readdirSync(folder).sort()).toEqual([JOURNAL, ...expected.map(({ name }) => name).sort()]);
     for (const file of expected) {
       const bytes = readFileSync(join(folder, file.name));
       expect(Buffer.compare(bytes, await collect(file)), `${file.name}, ${threads} threads`).toBe(0);
@@ -90,6 +93,24 @@ test.each<[string, PlanCompressedOptions]>([
       expect([sha256, size]).toEqual([createHash("sha256").update(bytes).digest("hex"), bytes.length]);
     }
   }
+});
+
+/** Changes values, but neither the header nor what is looked at to see that a file was changed. */
+function changeUnseen(path: string): void {
+  const { mtime } = statSync(path);
+  writeFileSync(path, readFileSync(path).fill(0, -3_000_000));
+  utimesSync(path, mtime, mtime);
+}
+
+test.each(CASES)("%s %j: no piece is made again of a folder whose journal holds them all", async (scheme, plan) => {
+  const path = await sourceOf(LARGE);
+  utimesSync(path, 1e9, 1e9);
+  const first = await compress(path, scheme, 1, { plan });
+  changeUnseen(path);
+  const shares: number[] = [];
+  const more = { plan, folder: first.folder, onResume: (share: number) => void shares.push(share) };
+  expect((await compress(path, scheme, 2, more)).written).toEqual(first.written);
+  expect(shares).toEqual([1]);
 });
 
 test("every byte of the source is told of once", async () => {

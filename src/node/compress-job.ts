@@ -1,9 +1,12 @@
 /** From the plan of a folder of safetensors to a job for threads. */
+import { resolve } from "node:path";
 import type { SafetensorsLayout } from "../containers/safetensors/index.ts";
 import type { CompressedEncoding, CompressedTensor, CompressedWork } from "../pipeline/compressed/index.ts";
 import { countPieces } from "../pipeline/weights/index.ts";
 import { type PieceJob, sharedBuffer } from "./encode-job.ts";
 import type { SourceFile } from "./encode-source.ts";
+import type { EntriesPlace } from "./journal-entries.ts";
+import { digestOf, type JournalOf } from "./journal-file.ts";
 import { sourceNumbers, stamped } from "./source-files.ts";
 
 /** Where a part goes. */
@@ -31,20 +34,23 @@ export interface CompressJob extends PieceJob {
   readonly files: readonly SourceFile[];
   /** File descriptors of the new files: threads of a process share them. */
   readonly outputs: readonly number[];
+  readonly journal: EntriesPlace;
 }
+
+/** A job whose files are not open yet. */
+export type PlannedJob = Omit<CompressJob, "outputs" | "journal">;
 
 const placesOf = (layouts: readonly SafetensorsLayout[]): ReadonlyMap<string, Place> =>
   new Map(
     layouts.flatMap(({ offsets }, output) => [...offsets].map(([name, target]) => [name, { output, target }] as const)),
   );
 
-/** The job that fills the files of `layouts`, which are open as `outputs`. */
+/** The job that fills the files of `layouts`. */
 export async function compressJob(
   tensors: readonly CompressedTensor[],
   encoding: CompressedEncoding,
   layouts: readonly SafetensorsLayout[],
-  outputs: readonly number[],
-): Promise<CompressJob> {
+): Promise<PlannedJob> {
   const numbers = sourceNumbers(tensors.map(({ tensor }) => tensor));
   const places = placesOf(layouts);
   let pieces = 0;
@@ -56,5 +62,15 @@ export async function compressJob(
     return { ...work, file: numbers.get(path)!, source: offset, start, places: own };
   });
   const files = await stamped([...numbers.keys()]);
-  return { kind: "safetensors", works, encoding, files, outputs, pieces, shared: sharedBuffer(pieces) };
+  return { kind: "safetensors", works, encoding, files, pieces, shared: sharedBuffer(pieces) };
+}
+
+/** What the journal of a job is of: all that the content of the new files follows from. */
+export function journalOf(
+  { works, encoding, files, pieces }: PlannedJob,
+  layouts: readonly SafetensorsLayout[],
+): JournalOf {
+  const sources = files.map(({ path, stamp }) => [resolve(path), stamp]);
+  const heads = layouts.flatMap(({ name, head }) => [name, head]);
+  return { pieces, digest: digestOf([...heads, JSON.stringify([works, encoding, sources])]) };
 }

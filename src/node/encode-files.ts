@@ -12,11 +12,12 @@ import {
   type WeightsPlan,
 } from "../pipeline/weights/index.ts";
 import { follower } from "./encode-hash.ts";
-import { type BegunJob, errorsOf, jobOf, type Part, partsOf, resume } from "./encode-parts.ts";
+import { type BegunJob, errorsOf, jobOf, type Part, partsOf } from "./encode-parts.ts";
 import { writeFullySync } from "./encode-source.ts";
 import { encodePieces } from "./encode-threads.ts";
 import { isBeingRead } from "./file-source.ts";
 import { ioError } from "./io-errors.ts";
+import { resume } from "./journal-entries.ts";
 import { checkSpace, checkTarget } from "./output-checks.ts";
 import type { ResumableFile } from "./resumable-file.ts";
 import { type Accept, replaceAll, type WrittenFile } from "./write-files.ts";

@@ -1,7 +1,7 @@
 /** What threads share while they encode a model: the work as plain data, and one memory for who does what and what is done. */
-import { checksum, type Noise } from "../kernels/ggml/index.ts";
 import type { TensorWork } from "../pipeline/weights/cut.ts";
 import type { SourceFile } from "./encode-source.ts";
+import type { EntriesPlace } from "./journal-entries.ts";
 
 /** One tensor: what is done, and where its bytes lie. */
 export interface PlacedWork extends TensorWork {
@@ -27,8 +27,7 @@ export interface EncodeJob extends PieceJob {
   readonly files: readonly SourceFile[];
   /** File descriptor of the new file: threads of a process share them. */
   readonly output: number;
-  /** Byte at which the first entry of the journal lies. */
-  readonly journal: number;
+  readonly journal: EntriesPlace;
   /** File of the importance matrix. */
   readonly imatrix?: string;
 }
@@ -83,36 +82,3 @@ export function workAt(works: readonly Pick<PlacedWork, "start">[], piece: numbe
   while (at + 1 < works.length && works[at + 1]!.start <= piece) at++;
   return at;
 }
-
-/** The entry of a piece. */
-export const entryOf = ({ entries }: Shared, piece: number): Uint8Array =>
-  entries.subarray(piece * ENTRY_BYTES, (piece + 1) * ENTRY_BYTES);
-
-/** What was measured of a piece that is done. */
-export const noiseOf = ({ numbers }: Shared, piece: number): Noise => ({
-  signal: numbers[3 * piece]!,
-  noise: numbers[3 * piece + 1]!,
-});
-
-const PIECE_SUM = 4;
-const ENTRY_SUM = 5;
-const WORDS = 6;
-
-/** Sum over an entry but itself. */
-const sumOf = (shared: Shared, piece: number): number => checksum(entryOf(shared, piece).subarray(0, ENTRY_SUM * 4));
-
-/** Fills the entry of a piece that was written. */
-export function enter(shared: Shared, piece: number, { signal, noise }: Noise, bytes: Uint8Array): void {
-  shared.numbers[3 * piece] = signal;
-  shared.numbers[3 * piece + 1] = noise;
-  shared.words[WORDS * piece + PIECE_SUM] = checksum(bytes);
-  shared.words[WORDS * piece + ENTRY_SUM] = sumOf(shared, piece);
-}
-
-/** Whether an entry of the journal is whole; of a piece that was never written it is not. */
-export const isEntered = (shared: Shared, piece: number): boolean =>
-  shared.words[WORDS * piece + ENTRY_SUM] === sumOf(shared, piece);
-
-/** Whether these are the bytes that an entry was made for. */
-export const isOf = (shared: Shared, piece: number, bytes: Uint8Array): boolean =>
-  shared.words[WORDS * piece + PIECE_SUM] === checksum(bytes);

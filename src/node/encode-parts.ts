@@ -2,16 +2,10 @@
 import { join } from "node:path";
 import type { GgufLayout } from "../containers/gguf/index.ts";
 import { addNoise, countPieces, type Noise, type PlannedTensor, silence } from "../pipeline/weights/index.ts";
-import {
-  CLAIMED,
-  type EncodeJob,
-  isEntered,
-  noiseOf,
-  type PlacedWork,
-  sharedBuffer,
-  sharedViews,
-} from "./encode-job.ts";
-import { digestOf, openResumable, type ResumableFile } from "./resumable-file.ts";
+import { type EncodeJob, type PlacedWork, sharedBuffer, sharedViews } from "./encode-job.ts";
+import { noiseOf } from "./journal-entries.ts";
+import { digestOf } from "./journal-file.ts";
+import { openResumable, type ResumableFile } from "./resumable-file.ts";
 import { sourceNumbers, stamped } from "./source-files.ts";
 
 function placed(tensors: readonly PlannedTensor[], offsets: readonly number[]): readonly PlacedWork[] {
@@ -70,19 +64,6 @@ export async function jobOf(
     ...(imatrix !== undefined && { imatrix }),
   };
   return { file, job };
-}
-
-/** Takes over what the journal of a killed process holds; the threads check it piece by piece. Returns its share. */
-export function resume(job: EncodeJob, entries: Uint8Array): number {
-  const shared = sharedViews(job);
-  shared.entries.set(entries);
-  let found = 0;
-  for (let piece = 0; piece < job.pieces; piece++) {
-    if (!isEntered(shared, piece)) continue;
-    shared.states[piece] = CLAIMED;
-    found++;
-  }
-  return job.pieces === 0 ? 0 : found / job.pieces;
 }
 
 /** By tensor: the difference that encoding made. */

@@ -1,26 +1,11 @@
 /** What one thread does: takes pieces of the source, encodes them and writes them to their places in the new file. */
-import { ggmlBuffers } from "../kernels/ggml/index.ts";
 import { checkCopied } from "../pipeline/weights/copied.ts";
 import { type Piece, pieceOf } from "../pipeline/weights/cut.ts";
 import { type EncodedPiece, type PieceEncoder, pieceEncoder, silence } from "../pipeline/weights/encode.ts";
 import type { NamedImportance } from "../pipeline/weights/plan.ts";
-import {
-  CLAIMED,
-  DONE,
-  ENTRY_BYTES,
-  type EncodeJob,
-  enter,
-  entryOf,
-  isOf,
-  type PlacedWork,
-  type Shared,
-  sharedViews,
-  workAt,
-} from "./encode-job.ts";
+import { CLAIMED, DONE, type EncodeJob, type PlacedWork, type Shared, sharedViews, workAt } from "./encode-job.ts";
 import { named, type PieceRunner, readFullySync, sourceReader, writeFullySync } from "./encode-source.ts";
-
-/** Room for bytes that are copied, where the kernels work. */
-const byteRoom = (count: number): Uint8Array => ggmlBuffers(Math.ceil(count / 4)).output.subarray(0, count);
+import { byteRoom, enter, isOf } from "./journal-entries.ts";
 
 /** Importance of the tensor that is worked on; the file is opened when it is first wanted. */
 function importanceReader({ imatrix }: EncodeJob) {
@@ -82,8 +67,7 @@ export function pieceRunner(job: EncodeJob): PieceRunner {
     const read = (into: Uint8Array): void => source.read(file, into, own.source + piece.first * cut.before);
     const { bytes, noise } = convert(own, piece, read, weights, encoder);
     writeFullySync(job.output, bytes, offset);
-    enter(shared, number, noise, bytes);
-    writeFullySync(job.output, Uint8Array.from(entryOf(shared, number)), job.journal + number * ENTRY_BYTES);
+    enter(shared, number, noise, bytes, job.journal);
     return size;
   };
   return {

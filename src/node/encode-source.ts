@@ -1,5 +1,5 @@
 /** What threads read and write by: files of the source, places in new files, and errors that name the tensor. */
-import { closeSync, fstatSync, openSync, readSync, writeSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, readSync, writeSync } from "node:fs";
 import { FewbitError, fail } from "../numeric/errors.ts";
 import { stampOf } from "./file-source.ts";
 import { ioError } from "./io-errors.ts";
@@ -30,6 +30,9 @@ export function readFullySync(fd: number, path: string, into: Uint8Array, offset
 export function writeFullySync(fd: number, bytes: Uint8Array, offset: number): void {
   for (let done = 0; done < bytes.length; ) done += writeSync(fd, bytes, done, bytes.length - done, offset + done);
 }
+
+/** Opens a file to read and write it, one that is there as it is. */
+export const openUnfinished = (path: string): number => openSync(path, constants.O_RDWR | constants.O_CREAT);
 
 /** The file that is being read; each thread opens it by itself, and only one at a time. */
 export function sourceReader(files: readonly SourceFile[]) {

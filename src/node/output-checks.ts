@@ -1,6 +1,7 @@
 /** What must hold before a model's files are written. */
+import type { Stats } from "node:fs";
 import { mkdir, realpath, stat, statfs } from "node:fs/promises";
-import { dirname, sep } from "node:path";
+import { dirname, join, sep } from "node:path";
 import type { OutputFile } from "../containers/stream.ts";
 import type { GraphContainer } from "../ir/model.ts";
 import { fail } from "../numeric/errors.ts";
@@ -24,6 +25,24 @@ export async function checkSpace(folder: string, files: readonly Pick<OutputFile
   if (blocks > 0 && free < needed)
     fail("io", `"${folder}" has ${free} bytes free, but the model needs ${needed}; free some or choose another folder`);
 }
+
+/** What POSIX counts a file's blocks in. */
+const BLOCK_BYTES = 512;
+
+/** Bytes that a file takes on the disk. */
+export const allocatedBytes = ({ blocks }: Pick<Stats, "blocks">): number => blocks * BLOCK_BYTES;
+
+/** Of each file the bytes that are not on the disk yet. */
+export const missingBytes = (
+  folder: string,
+  files: readonly Pick<OutputFile, "name" | "size">[],
+): Promise<readonly Pick<OutputFile, "size">[]> =>
+  Promise.all(
+    files.map(async ({ name, size }) => {
+      const found = await stat(join(folder, name)).catch(() => undefined);
+      return { size: Math.max(0, size - (found ? allocatedBytes(found) : 0)) };
+    }),
+  );
 
 /** Makes the folder a data file goes to; returns the topmost folder made. Links may not lead it elsewhere. */
 export async function makeFolder(root: string, target: string): Promise<string | undefined> {

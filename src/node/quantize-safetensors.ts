@@ -1,6 +1,6 @@
 /** fewbit quantize for Hugging Face folders of safetensors: a new folder in the convention of compressed-tensors. */
-import { mkdir, rename, rmdir, writeFile } from "node:fs/promises";
-import { basename, dirname, join, resolve } from "node:path";
+import { writeFile } from "node:fs/promises";
+import { basename, join, resolve } from "node:path";
 import { CONFIG_KEY } from "../containers/compressed-tensors/index.ts";
 import { fail } from "../numeric/errors.ts";
 import type { ErrorSums } from "../numeric/metrics.ts";
@@ -22,13 +22,13 @@ import { COMPRESSED_NAMES, COMPRESSED_SCHEMES, type CompressedScheme } from "../
 import { compressFiles } from "./compress-files.ts";
 import { sizeOf } from "./file-sizes.ts";
 import { sha256File } from "./file-source.ts";
-import { makeFolders, removeEmptyFolders } from "./folders.ts";
 import { withIoErrors } from "./io-errors.ts";
 import { setJson } from "./json-edit.ts";
 import { keepPattern } from "./keep-pattern.ts";
 import { type OpenedWeights, openWeights } from "./open-weights.ts";
-import { megabytes, totalMegabytes } from "./quantize-weights.ts";
+import { megabytes, resumed, totalMegabytes } from "./quantize-weights.ts";
 import type { QuantizeRequest } from "./requests.ts";
+import { inResumableFolder } from "./resumable-folder.ts";
 import {
   CONFIG,
   type Companions,
@@ -39,7 +39,6 @@ import {
   holdsSafetensors,
   readFloatConfig,
 } from "./safetensors-folder.ts";
-import { forgetTemporary, removeTemporary, sweepStale, temporaryPath } from "./temporaries.ts";
 import { defaultThreads, usefulThreads } from "./waiting-threads.ts";
 import { weightsOrigin } from "./weights-origin.ts";
 import type { WrittenFile } from "./write-files.ts";
@@ -162,17 +161,21 @@ export const planSafetensors = (request: QuantizeRequest): Promise<WeightsQuanti
   }));
 };
 
+type RequestWithOutput = QuantizeRequest & { readonly output: string };
+
 async function writeModel(
   { opened, plan }: Opened,
   folder: string,
-  encoders: number | undefined,
+  { encoders, output }: RequestWithOutput,
   hooks: Hooks,
 ): Promise<readonly WrittenFile[]> {
   const total = plan.tensors.reduce((sum, { before }) => sum + before, 0);
   const step = hooks.progress.step(`quantizing to ${plan.scheme}`, totalMegabytes(total), "MB");
   const threads = usefulThreads(encoders ?? defaultThreads(), total);
-  const options = { folder, threads, signal: hooks.signal, onBytes: megabytes(step) };
-  return compressFiles(opened.weights, plan, options).finally(() => step.done());
+  return compressFiles(opened.weights, plan, {
+    ...{ folder, threads, signal: hooks.signal, onBytes: megabytes(step) },
+    onResume: (share) => hooks.progress.note(resumed(share, basename(output))),
+  }).finally(() => step.done());
 }
 
 /** Opens what was written and compares it with the source. */
@@ -195,22 +198,13 @@ async function readBack(
   }
 }
 
-/** Gives a finished folder its name; an empty folder of that name makes way. */
-async function commit(staged: string, output: string): Promise<void> {
-  await withIoErrors("write", output, async () => {
-    await rmdir(output).catch(() => {});
-    await rename(staged, output);
-  });
-  forgetTemporary(staged);
-}
-
 type Made = Pick<WeightsQuantizeReport, "files"> & {
   readonly after: number;
   readonly errors: ReadonlyMap<string, ErrorSums>;
 };
 
-async function make(opened: Opened, request: QuantizeRequest, folder: string, hooks: Hooks): Promise<Made> {
-  const weights = await writeModel(opened, folder, request.encoders, hooks);
+async function make(opened: Opened, request: RequestWithOutput, folder: string, hooks: Hooks): Promise<Made> {
+  const weights = await writeModel(opened, folder, request, hooks);
   const errors = await readBack(opened, folder, hooks);
   await copyCompanions(request.model, folder, opened.companions.copied, hooks.signal);
   const config = join(folder, CONFIG);
@@ -226,24 +220,6 @@ async function make(opened: Opened, request: QuantizeRequest, folder: string, ho
   };
 }
 
-/** Makes the folder under a temporary name beside its later place, which it gets when all is done. */
-async function staged<T>(output: string, work: (folder: string) => Promise<T>): Promise<T> {
-  const parent = dirname(resolve(output));
-  const made = await makeFolders(parent);
-  await sweepStale(parent);
-  const folder = temporaryPath(parent);
-  try {
-    await withIoErrors("write", parent, () => mkdir(folder));
-    const result = await work(folder);
-    await commit(folder, resolve(output));
-    return result;
-  } catch (error) {
-    await removeTemporary(folder);
-    await removeEmptyFolders(made);
-    throw error;
-  }
-}
-
 /** Quantizes a folder of safetensors to a new folder, made whole or not at all. */
 export function quantizeSafetensors(request: QuantizeRequest, hooks: Hooks): Promise<WeightsQuantizeReport> {
   const began = performance.now();
@@ -251,7 +227,8 @@ export function quantizeSafetensors(request: QuantizeRequest, hooks: Hooks): Pro
     const { head, plan } = opened;
     const output = request.output ?? `${resolve(request.model)}-${plan.scheme}`;
     await checkNewFolder(output, request.model);
-    const { files, after, errors } = await staged(output, (folder) => make(opened, request, folder, hooks));
+    const named = { ...request, output };
+    const { files, after, errors } = await inResumableFolder(output, (folder) => make(opened, named, folder, hooks));
     return {
       ...{ ...head, output, files, size: ratioOf(head.model.size, after) },
       tensors: compressedReports(plan, errors),

@@ -103,7 +103,8 @@ export function megabytes(step: ProgressStep): (bytes: number) => void {
   };
 }
 
-const resumed = (share: number, name: string): string =>
+/** Says that what a killed run left of `name` is gone on with. */
+export const resumed = (share: number, name: string): string =>
   `going on with a run that was killed; ${Math.floor(100 * share)} % of ${name} is there`;
 
 /** Quantizes a GGUF model to a new file, or several of a size, written whole or not at all. */

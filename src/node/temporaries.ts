@@ -13,10 +13,13 @@ const MACHINE = createHash("sha256").update(hostname()).digest("hex").slice(0, 8
 /** Begin of the names of temporary folders and files: whose they are. */
 export const OWN_PREFIX = `fewbit-${MACHINE}-${process.pid}-`;
 
-/** End of the names of files that can be gone on with. */
+/** End of the names of files and folders that can be gone on with. */
 const PART = ".part";
 
-/** Which file an unfinished one is to become. */
+/** What can be gone on with. */
+export type UnfinishedKind = "file" | "folder";
+
+/** Which file or folder an unfinished one is to become. */
 const targetKey = (target: string): string => createHash("sha256").update(basename(target)).digest("hex").slice(0, 16);
 
 const OWNED = /^\.?fewbit-([0-9a-f]{8})-([1-9]\d*)-/;
@@ -28,20 +31,20 @@ export function temporaryPath(folder: string): string {
   return path;
 }
 
-/** A name like `temporaryPath`'s for a file that the next process may go on with, should this one be killed. */
+/** A name like `temporaryPath`'s for what the next process may go on with, should this one be killed. */
 export function resumablePath(target: string): string {
   const path = join(dirname(target), `.${OWN_PREFIX}${targetKey(target)}-${randomBytes(4).toString("hex")}${PART}`);
   temporaries.add(path);
   return path;
 }
 
-/** Names of unfinished files of `target` that processes of this machine have left which are no longer there. */
-export async function abandonedFor(target: string): Promise<readonly string[]> {
+/** Paths of what processes of this machine that are no longer there have left of `target`. */
+export async function abandonedFor(target: string, kind: UnfinishedKind): Promise<readonly string[]> {
   const folder = dirname(target);
   const end = new RegExp(`-${targetKey(target)}-[0-9a-f]{8}\\${PART}$`);
   const entries = await readdir(folder, { withFileTypes: true });
   return entries
-    .filter((entry) => entry.isFile() && end.test(entry.name))
+    .filter((entry) => (kind === "file" ? entry.isFile() : entry.isDirectory()) && end.test(entry.name))
     .map(({ name }) => join(folder, name))
     .filter((path) => !temporaries.has(path) && isStale(basename(path), true));
 }
@@ -89,12 +92,12 @@ const swept = new Set<string>();
 
 /**
  * Removes what processes of this machine that are no longer there have left in `folder`, once in the life of this one. Only
- * folders: a file may be a link to what a killed process was about to replace.
+ * folders: a file may be a link to what a killed process was about to replace. What can be gone on with stays.
  */
 export async function sweepStale(folder: string): Promise<void> {
   if (swept.has(folder)) return;
   swept.add(folder);
   const entries = await readdir(folder, { withFileTypes: true }).catch(() => []);
-  const stale = entries.filter((entry) => entry.isDirectory() && isStale(entry.name));
+  const stale = entries.filter((entry) => entry.isDirectory() && !entry.name.endsWith(PART) && isStale(entry.name));
   await Promise.all(stale.map(({ name }) => rm(join(folder, name), { recursive: true, force: true }).catch(() => {})));
 }

@@ -24,7 +24,7 @@ export interface CompressedEncoding {
   readonly algorithm: CompressedAlgorithm;
 }
 
-/** Bytes of each tensor that stands for a matrix; "shape" is there with the first rows alone. */
+/** Bytes of each tensor that stands for a matrix; "shape" is there with the last rows alone. */
 export type EncodedRows = Readonly<Partial<Record<PartKind, Uint8Array>>>;
 
 const shapeOf = ({ rows, columns }: Matrix): Uint8Array => bytesOf(BigInt64Array.of(BigInt(rows), BigInt(columns)));
@@ -55,6 +55,6 @@ export function encodeRows(
   return {
     ...{ codes: packRows(codes, bits), scales },
     ...(!symmetric && { zeroPoints: packZeroPoints(params.zeroPoints, rows, bits) }),
-    ...(row === 0 && { shape: shapeOf(matrix) }),
+    ...(row + rows === matrix.rows && { shape: shapeOf(matrix) }),
   };
 }

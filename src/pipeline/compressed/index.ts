@@ -12,4 +12,4 @@ export {
 } from "./plan.ts";
 export { compressedFindings, compressedReports, compressedWrittenFindings } from "./report.ts";
 export { compareWritten } from "./verify.ts";
-export { type CompressedTensor, type CompressedWork, compressedTensors } from "./work.ts";
+export { type CompressedTensor, type CompressedWork, compressedTensors, rangeOf } from "./work.ts";

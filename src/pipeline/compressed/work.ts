@@ -9,7 +9,7 @@ import {
 } from "../../containers/compressed-tensors/index.ts";
 import type { StoredTensor, TensorFile } from "../../ir/tensor-file.ts";
 import { fail } from "../../numeric/errors.ts";
-import { type Cut, cutBytes } from "../weights/cut.ts";
+import { type Cut, cutBytes, type Piece } from "../weights/cut.ts";
 import { type CompressedPlan, type CompressedTensorPlan, partBytes } from "./plan.ts";
 import { cutMatrix } from "./rows.ts";
 
@@ -17,8 +17,10 @@ import { cutMatrix } from "./rows.ts";
 export interface PartWork {
   readonly kind: PartKind;
   readonly name: string;
-  /** Bytes that one unit of the cut adds: a row of codes or scales, a copied byte. */
+  /** Bytes that one unit of the cut adds: a row of codes or scales, a copied byte; 0 where all come with the last one. */
   readonly each: number;
+  /** Bytes of the whole part. */
+  readonly size: number;
 }
 
 /** One tensor. */
@@ -37,12 +39,23 @@ const roomOf = (part: Part, rows: number, form: CompressedForm): number =>
 const partWork = (part: Part, rows: number, form: CompressedForm): PartWork => ({
   ...{ kind: part.kind, name: part.name },
   each: part.kind === "shape" ? 0 : partBytes(part) / roomOf(part, rows, form),
+  size: partBytes(part),
 });
+
+/** The bytes of a part that a piece makes: from the first to the one behind the last. */
+export function rangeOf({ each, size }: PartWork, { first, units }: Piece, cut: Cut): readonly [number, number] {
+  const behind = first + units;
+  return [first * each, behind === cut.units ? size : behind * each];
+}
 
 function workOf({ data }: StoredTensor, plan: CompressedTensorPlan, form: CompressedForm): CompressedWork {
   const { name, matrix, parts } = plan;
   if (matrix === undefined)
-    return { name, cut: cutBytes(data.size), parts: parts.map(({ kind }) => ({ kind, name, each: 1 })) };
+    return {
+      name,
+      cut: cutBytes(data.size),
+      parts: parts.map(({ kind }) => ({ kind, name, each: 1, size: data.size })),
+    };
   return { name, matrix, cut: cutMatrix(matrix), parts: parts.map((part) => partWork(part, matrix.rows, form)) };
 }
 
