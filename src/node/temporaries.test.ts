@@ -29,11 +29,12 @@ async function killed(): Promise<number> {
 
 const nameOf = (id: number): string => OWN_PREFIX.replace(/-\d+-$/, `-${id}-`);
 
-test("what killed processes left goes; what is of living ones, of other machines and of the user stays", async () => {
+test("what killed processes left goes; what can be gone on with, and is of living ones, of other machines or of the user, stays", async () => {
   const gone = await killed();
   const stale = [`.${nameOf(gone)}0123456789abcdef.tmp`, `${nameOf(gone)}AbCdEf`];
   const others = [
     ...[`.${nameOf(process.pid)}0.tmp`, `.${nameOf(sleeper.pid!)}0.tmp`],
+    `.${nameOf(gone)}0123456789abcdef-01234567.part`,
     ...[`.fewbit-00000000-${gone}-0.tmp`, ".fewbit-0123456789abcdef.tmp", "fewbit-demo"],
   ];
   for (const name of [...stale, ...others]) {
