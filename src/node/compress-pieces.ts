@@ -7,7 +7,7 @@ import { silence } from "../pipeline/weights/encode.ts";
 import type { CompressJob, PlacedTensor } from "./compress-job.ts";
 import { CLAIMED, DONE, sharedViews, workAt } from "./encode-job.ts";
 import { named, type PieceRunner, readFullySync, sourceReader, writeFullySync } from "./encode-source.ts";
-import { byteRoom, enter, isOf } from "./journal-entries.ts";
+import { enter, isOf } from "./journal-entries.ts";
 
 /** Bytes `from` to `to` of what a piece becomes, and their place in a new file. */
 interface Span {
@@ -29,33 +29,36 @@ function spansOf({ outputs }: CompressJob, { parts, places, cut }: PlacedTensor,
   });
 }
 
-/** Bytes of all parts. */
-const sizeOf = (spans: readonly Span[]): number => spans.at(-1)?.to ?? 0;
-
-/** The parts behind each other, as their checksum is made of them. */
-function joined(made: EncodedRows, spans: readonly Span[]): Uint8Array {
-  const bytes = byteRoom(sizeOf(spans));
-  for (const { kind, from, to } of spans) if (to > from) bytes.set(made[kind]!, from);
-  return bytes;
+/** Room for bytes, the same on every call; plain memory, since growing that of WebAssembly slows all typed arrays of V8. */
+function reusedRoom(): (size: number) => Uint8Array<ArrayBuffer> {
+  let room = new Uint8Array();
+  return (size) => {
+    if (room.length < size) room = new Uint8Array(size);
+    return room.subarray(0, size);
+  };
 }
 
-/** What lies in the places of a piece. */
-function readBack(spans: readonly Span[]): Uint8Array {
-  const bytes = byteRoom(sizeOf(spans));
+/** The parts behind each other, as their checksum is made of them. */
+function join(made: EncodedRows, spans: readonly Span[], into: Uint8Array): void {
+  for (const { kind, from, to } of spans) if (to > from) into.set(made[kind]!, from);
+}
+
+/** Reads what lies in the places of a piece. */
+function readBack(spans: readonly Span[], into: Uint8Array): void {
   for (const { fd, from, to, offset } of spans)
-    readFullySync(fd, "the unfinished file", bytes.subarray(from, to), offset);
-  return bytes;
+    readFullySync(fd, "the unfinished file", into.subarray(from, to), offset);
 }
 
 /** A runner with files and room of its own. Errors are `FewbitError`s that name the tensor. */
 export function compressRunner(job: CompressJob): PieceRunner {
   const shared = sharedViews(job);
   const source = sourceReader(job.files);
-  let room = new Uint8Array();
+  const [sourceRoom, madeRoom] = [reusedRoom(), reusedRoom()];
   let at = 0;
-  const roomFor = (size: number): Uint8Array => {
-    if (room.length < size) room = new Uint8Array(size);
-    return room.subarray(0, size);
+  const isThere = (number: number, spans: readonly Span[], room: Uint8Array): boolean => {
+    if (shared.states[number] !== CLAIMED) return false;
+    readBack(spans, room);
+    return isOf(shared, number, room);
   };
   const work = (number: number): number => {
     const own = job.works[at]!;
@@ -63,11 +66,12 @@ export function compressRunner(job: CompressJob): PieceRunner {
     const piece = pieceOf(cut, number - own.start);
     const size = piece.units * cut.before;
     const spans = spansOf(job, own, piece);
-    if (shared.states[number] === CLAIMED && isOf(shared, number, readBack(spans))) return size;
-    const bytes = matrix ? roomFor(size) : byteRoom(size);
+    const made = madeRoom(spans.at(-1)!.to);
+    if (isThere(number, spans, made)) return size;
+    const bytes = matrix ? sourceRoom(size) : made;
     source.read(own.file, bytes, own.source + piece.first * cut.before);
     const range = { row: piece.first, rows: piece.units };
-    const made = matrix ? joined(encodeRows(bytes, matrix, range, job.encoding), spans) : bytes;
+    if (matrix) join(encodeRows(bytes, matrix, range, job.encoding), spans, made);
     for (const { fd, from, to, offset } of spans) writeFullySync(fd, made.subarray(from, to), offset);
     enter(shared, number, silence, made, job.journal);
     return size;

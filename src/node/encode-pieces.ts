@@ -1,11 +1,15 @@
 /** What one thread does: takes pieces of the source, encodes them and writes them to their places in the new file. */
+import { ggmlBuffers } from "../kernels/ggml/index.ts";
 import { checkCopied } from "../pipeline/weights/copied.ts";
 import { type Piece, pieceOf } from "../pipeline/weights/cut.ts";
 import { type EncodedPiece, type PieceEncoder, pieceEncoder, silence } from "../pipeline/weights/encode.ts";
 import type { NamedImportance } from "../pipeline/weights/plan.ts";
 import { CLAIMED, DONE, type EncodeJob, type PlacedWork, type Shared, sharedViews, workAt } from "./encode-job.ts";
 import { named, type PieceRunner, readFullySync, sourceReader, writeFullySync } from "./encode-source.ts";
-import { byteRoom, enter, isOf } from "./journal-entries.ts";
+import { enter, isOf } from "./journal-entries.ts";
+
+/** Room for bytes that are copied, where the kernels work. */
+const byteRoom = (count: number): Uint8Array => ggmlBuffers(Math.ceil(count / 4)).output.subarray(0, count);
 
 /** Importance of the tensor that is worked on; the file is opened when it is first wanted. */
 function importanceReader({ imatrix }: EncodeJob) {

@@ -1,5 +1,5 @@
 /** What the journal of an unfinished file or folder says of each piece: what was measured, and checksums. */
-import { checksum, ggmlBuffers, type Noise } from "../kernels/ggml/index.ts";
+import { checksum, type Noise } from "../kernels/ggml/index.ts";
 import { CLAIMED, ENTRY_BYTES, type PieceJob, type Shared, sharedViews } from "./encode-job.ts";
 import { writeFullySync } from "./encode-source.ts";
 
@@ -19,9 +19,6 @@ const WORDS = 6;
 
 /** Sum over an entry but itself. */
 const sumOf = (shared: Shared, piece: number): number => checksum(entryOf(shared, piece).subarray(0, ENTRY_SUM * 4));
-
-/** Room for the bytes of a piece where their checksum is made quickly. */
-export const byteRoom = (count: number): Uint8Array => ggmlBuffers(Math.ceil(count / 4)).output.subarray(0, count);
 
 /** Where the entries of a journal lie in an open file. */
 export interface EntriesPlace {

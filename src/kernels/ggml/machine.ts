@@ -137,6 +137,9 @@ export function machine(): Machine {
   return shared;
 }
 
+/** Whether bytes lie in the memory of the shared machine. */
+export const isInMachine = ({ buffer }: Uint8Array): boolean => shared?.bytes.buffer === buffer;
+
 /** Arrays in the memory of the shared machine: what lies there is encoded and decoded without being copied. */
 export interface GgmlBuffers {
   /** Bytes of a source that is not float32. */
