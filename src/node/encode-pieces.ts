@@ -1,5 +1,5 @@
 /** What one thread does: takes pieces of the source, encodes them and writes them to their places in the new file. */
-import { ggmlBuffers } from "../kernels/ggml/index.ts";
+import { checksum, ggmlBuffers } from "../kernels/ggml/index.ts";
 import { checkCopied } from "../pipeline/weights/copied.ts";
 import { type Piece, pieceOf } from "../pipeline/weights/cut.ts";
 import { type EncodedPiece, type PieceEncoder, pieceEncoder, silence } from "../pipeline/weights/encode.ts";
@@ -51,7 +51,7 @@ function convert(
 function isThere(job: EncodeJob, shared: Shared, number: number, bytes: Uint8Array, offset: number): boolean {
   if (shared.states[number] !== CLAIMED) return false;
   readFullySync(job.output, "the unfinished file", bytes, offset);
-  return isOf(shared, number, bytes);
+  return isOf(shared, number, checksum(bytes));
 }
 
 /** A runner with files and room of its own. Errors are `FewbitError`s that name the tensor. */
@@ -71,7 +71,7 @@ export function pieceRunner(job: EncodeJob): PieceRunner {
     const read = (into: Uint8Array): void => source.read(file, into, own.source + piece.first * cut.before);
     const { bytes, noise } = convert(own, piece, read, weights, encoder);
     writeFullySync(job.output, bytes, offset);
-    enter(shared, number, noise, bytes, job.journal);
+    enter(shared, number, noise, checksum(bytes), job.journal);
     return size;
   };
   return {

@@ -26,17 +26,17 @@ export interface EntriesPlace {
   readonly at: number;
 }
 
-/** Enters a piece whose bytes were written, in memory and in the file. */
+/** Enters a piece that was written, in memory and in the file; `sum` is the checksum of its bytes. */
 export function enter(
   shared: Shared,
   piece: number,
   { signal, noise }: Noise,
-  bytes: Uint8Array,
+  sum: number,
   { fd, at }: EntriesPlace,
 ): void {
   shared.numbers[3 * piece] = signal;
   shared.numbers[3 * piece + 1] = noise;
-  shared.words[WORDS * piece + PIECE_SUM] = checksum(bytes);
+  shared.words[WORDS * piece + PIECE_SUM] = sum;
   shared.words[WORDS * piece + ENTRY_SUM] = sumOf(shared, piece);
   writeFullySync(fd, Uint8Array.from(entryOf(shared, piece)), at + piece * ENTRY_BYTES);
 }
@@ -45,9 +45,9 @@ export function enter(
 const isEntered = (shared: Shared, piece: number): boolean =>
   shared.words[WORDS * piece + ENTRY_SUM] === sumOf(shared, piece);
 
-/** Whether these are the bytes that an entry was made for. */
-export const isOf = (shared: Shared, piece: number, bytes: Uint8Array): boolean =>
-  shared.words[WORDS * piece + PIECE_SUM] === checksum(bytes);
+/** Whether an entry was made for bytes of this checksum. */
+export const isOf = (shared: Shared, piece: number, sum: number): boolean =>
+  shared.words[WORDS * piece + PIECE_SUM] === sum;
 
 /** Takes over what the journal of a killed process holds; the threads check it piece by piece. Returns its share. */
 export function resume(job: PieceJob, entries: Uint8Array): number {
