@@ -3,8 +3,8 @@
  * 846 images, after training on 3,660 others without their labels, taught by the float model.
  *
  *   npm run build && node bench/qat-resnet8.js [--data ../shared/data] [--schemes w8a8,w4a8,w4a4,w2a8] [--judge test|calib]
- *       [--epochs N] [--batch N] [--rate R] [--scale-rate F] [--temperature T] [--features WEIGHT] [--augment flip,shift:4]
- *       [--seed 1]
+ *       [--epochs N] [--batch N] [--rate R] [--scale-rate F] [--temperature T] [--features WEIGHT] [--dampening K]
+ *       [--augment flip,shift:4] [--seed 1]
  *
  * Prints one line for each scheme: float, after rounding alone, after training (the fake-quantized model, and the file in its
  * deployed form), how often these two agree, how often the file and the float model do, the divergence of the file's answers
@@ -39,6 +39,7 @@ const { values } = parseArgs({
     batch: { type: "string" },
     "scale-rate": { type: "string" },
     features: { type: "string" },
+    dampening: { type: "string" },
     augment: { type: "string" },
     judge: { type: "string", default: "test" },
     seed: { type: "string", default: "1" },
@@ -119,6 +120,7 @@ async function row(name) {
     ...{ data, augment, batch: setting("batch"), seed: Number(values.seed), features: setting("features") },
     loss: { kind: "distillation", temperature: setting("temperature") },
     epochs: setting("epochs"),
+    ...(values.dampening && { dampening: Number(values.dampening) }),
     ...(values["scale-rate"] && { scaleRate: Number(values["scale-rate"]) }),
     schedule: { kind: "cosine", rate: setting("rate") },
   };

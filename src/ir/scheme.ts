@@ -24,6 +24,8 @@ export interface Scheme {
   readonly reduceRange?: boolean;
   /** Smallest and largest code, where the grid is not what dtype and symmetry say: [-4, 3] is 3 bits, [-1, 1] ternary. */
   readonly codes?: readonly [number, number];
+  /** Odd codes only: as many above zero as below, none at zero; stored as (code - 1) / 2. */
+  readonly odd?: boolean;
 }
 
 /**
@@ -34,6 +36,8 @@ export interface GivenGrid {
   readonly qparams: QParams;
   /** Smallest and largest code in use; the zero points are codes too. */
   readonly codes: readonly [number, number];
+  /** All of the codes in use are odd. */
+  readonly odd?: boolean;
   readonly axis?: number;
 }
 
@@ -44,7 +48,8 @@ export const codesOf = ({ dtype, symmetric, reduceRange, codes }: Scheme): reado
 /** Bits that tell the codes of a grid apart: 3 for eight of them, 2 for ternary ones. */
 export function bitsOf(scheme: Scheme): number {
   const [low, high] = codesOf(scheme);
-  return scheme.codes === undefined ? DTYPES[scheme.dtype].bits : Math.ceil(Math.log2(high - low + 1));
+  const span = scheme.odd ? (high - low) / 2 : high - low;
+  return scheme.codes === undefined ? DTYPES[scheme.dtype].bits : Math.ceil(Math.log2(span + 1));
 }
 
 /** The type of the codes, its limits those of the grid. */

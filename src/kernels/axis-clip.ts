@@ -3,6 +3,7 @@
  * weights on the code of zero; the one with the least squared error clips the largest instead.
  */
 import { MIN_SCALE } from "../numeric/qparams.ts";
+import { roundToOdd } from "../numeric/rounding.ts";
 import { type AxisParams, type AxisShape, axisScales } from "./axis.ts";
 
 /** Smallest and largest code of a symmetric grid, and the code that a channel's largest magnitude has without clipping. */
@@ -10,6 +11,8 @@ export interface ClipGrid {
   readonly low: number;
   readonly high: number;
   readonly max: number;
+  /** Odd codes only. */
+  readonly odd?: boolean;
 }
 
 /** Shares of the covering scale tried first: 1, 0.9, 0.81, ... down to five percent. */
@@ -23,14 +26,20 @@ const ROUND = 1.5 * 2 ** 52;
 const STRETCH = 64;
 
 /** Sum of squared errors on one grid; gives up above `limit`. */
-function squaredError(values: Float32Array, scale: number, { low, high }: ClipGrid, limit: number): number {
+function squaredError(
+  values: Float32Array,
+  scale: number,
+  { low, high, odd = false }: ClipGrid,
+  limit: number,
+): number {
   const perScale = 1 / scale;
   let sum = 0;
   for (let from = 0; from < values.length && sum < limit; from += STRETCH) {
     const to = Math.min(from + STRETCH, values.length);
     for (let i = from; i < to; i++) {
       const value = values[i]!;
-      const code = value * perScale + ROUND - ROUND;
+      const steps = value * perScale;
+      const code = odd ? roundToOdd(steps) : steps + ROUND - ROUND;
       const error = value - (code < low ? low : code > high ? high : code) * scale;
       sum += error * error;
     }

@@ -4,6 +4,7 @@
  */
 import type { QParams, Scheme } from "../ir/scheme.ts";
 import { fail } from "../numeric/errors.ts";
+import { roundToOdd } from "../numeric/rounding.ts";
 
 /** `min`, `max`: the codes a range is spread over. `low`, `high`: what codes are clipped to. */
 export interface Grid {
@@ -12,6 +13,8 @@ export interface Grid {
   readonly low: number;
   readonly high: number;
   readonly symmetric: boolean;
+  /** Odd codes only. */
+  readonly odd?: boolean;
 }
 
 type Span = readonly [number, number];
@@ -26,7 +29,7 @@ const SPANS: Readonly<Record<string, { readonly full: Span; readonly symmetric: 
 export function gridOf(scheme: Scheme): Grid {
   if (scheme.codes !== undefined && scheme.symmetric) {
     const [low, high] = scheme.codes;
-    return { min: -high, max: high, low, high, symmetric: true };
+    return { min: -high, max: high, low, high, symmetric: true, ...(scheme.odd && { odd: true }) };
   }
   const spans = SPANS[scheme.dtype] ?? fail("unsupported", `8-bit weights are int8 or uint8, not ${scheme.dtype}`);
   const [min, max] = scheme.reduceRange ? spans.reduced : scheme.symmetric ? spans.symmetric : spans.full;
@@ -114,14 +117,14 @@ export function channelParams(x: Float32Array, layout: Layout, grid: Grid): QPar
 }
 
 /**
- * Codes in the order of `x`: clip(round(x / scale) + zeroPoint), divided in float32, ties to even. `out` is an Int8Array
+ * Codes in the order of `x`: clip(round(x / scale) + zeroPoint), divided in float32, ties to even, or up where codes are odd. `out` is an Int8Array
  * or a Uint8Array after the grid.
  */
 export function quantize(
   x: Float32Array,
   layout: Layout,
   { scale, zeroPoint }: QParams,
-  { low, high }: Grid,
+  { low, high, odd = false }: Grid,
   out: Int8Array | Uint8Array,
 ): void {
   const { blocks, rows, cols, channels } = layout;
@@ -131,7 +134,8 @@ export function quantize(
     const first = perRow * row + perColumn * cols * Math.floor(row / rows);
     for (let col = 0; col < cols; col++, i++) {
       const c = first + perColumn * col;
-      const code = Math.fround(x[i]! / scale[c]!) + ROUND - ROUND + zeroPoint[c]!;
+      const steps = Math.fround(x[i]! / scale[c]!);
+      const code = (odd ? roundToOdd(steps) : roundEven(steps)) + zeroPoint[c]!;
       out[i] = code < low ? low : code > high ? high : code;
     }
   }

@@ -21,7 +21,7 @@ export const weightKey = ({ axis, scheme, qparams }: NonNullable<NodePlan["weigh
 /** Codes are clipped to the scheme's grid, and nothing else is searched. */
 export function givenGrid(scheme: Scheme): Grid {
   const [low, high] = codesOf(scheme);
-  return { min: low, max: high, low, high, symmetric: scheme.symmetric };
+  return { min: low, max: high, low, high, symmetric: scheme.symmetric, ...(scheme.odd && { odd: true }) };
 }
 
 /** Refuses a scale that is no positive normal float32 and a zero point outside of the grid. */

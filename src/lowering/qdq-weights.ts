@@ -19,6 +19,8 @@ type WeightPlan = NonNullable<NodePlan["weight"]>;
 export interface StaticWeight {
   /** Codes of less than a byte: cast to int8 before anything else, which the engine does when it loads the model. */
   readonly packed: boolean;
+  /** Stored as (code - 1) / 2. */
+  readonly odd: boolean;
   readonly names: readonly string[];
   readonly tensors: readonly Tensor[];
   /** Equal for plans that make the same codes of the same tensor, biases aside. */
@@ -60,12 +62,13 @@ export async function staticWeight(
   const layout = layoutOf(plan);
   const grid = plan.qparams === undefined ? gridOf(plan.scheme) : givenGrid(plan.scheme);
   const params = await paramsOf(tensor, plan, layout, bias, dataScale);
-  const { dtype } = plan.scheme;
+  const { dtype, odd = false } = plan.scheme;
   const { bits } = DTYPES[dtype];
   const count = elementCount(tensor.shape);
   const codes = computedSource(byteLength(dtype, count), async () => {
     const out = new Int8Array(count);
     quantize(await floats(tensor), layout, params, grid, dtype === "uint8" ? new Uint8Array(out.buffer) : out);
+    if (odd) for (let i = 0; i < count; i++) out[i] = out[i]! >> 1;
     return bits === 2 || bits === 4 ? packCodes(out, bits) : new Uint8Array(out.buffer);
   });
   const tensors = [
@@ -75,7 +78,7 @@ export async function staticWeight(
   return {
     names: tensors.map(({ name }) => name),
     tensors,
-    packed: bits < 8,
+    ...{ packed: bits < 8, odd },
     key: weightKey(plan),
     scales: params.scale,
   };

@@ -230,7 +230,7 @@ async function lowerWeight(
   const data = state.values.get(node.inputs[0]!);
   const bias = row.bias === undefined ? undefined : state.graph.tensors.get(node.inputs[row.bias] ?? "");
   const codes = await sharedWeight(state, weight, bias, data?.scale);
-  const names = codes.packed ? unpackedNames(state, front, codes.names) : codes.names;
+  const names = codes.packed ? unpackedNames(state, front, codes) : codes.names;
   inputs[weight.input] = dequantize(state, front, names, weight.tensor, weight.axis);
   if (bias === undefined || data === undefined || !(await biasFits(bias, data.scale, codes.scales))) return;
   const quantized = await staticBias(bias, data.scale, codes.scales, state.fresh);
@@ -270,16 +270,26 @@ async function sharedWeight(
   return made;
 }
 
-/** ONNX TensorProto.DataType INT8. */
-const INT8 = 3;
+/** ONNX TensorProto.DataType. */
+const [INT8, INT32] = [3, 6];
+/** The odd codes in the order of an index of two bits with a sign: 0, 1, -2, -1. */
+const ODD_CODES = Int8Array.of(1, 3, -3, -1);
 
-/** The codes as int8: integer kernels read no smaller types, and constants are cast when the model is loaded. */
-function unpackedNames(state: State, front: Node[], [codes, ...rest]: readonly string[]): readonly string[] {
-  const known = state.unpacked.get(codes!);
+/** The codes as int8: integer kernels read no smaller types, and constants are computed when the model is loaded. */
+function unpackedNames(state: State, front: Node[], { names, odd }: StaticWeight): readonly string[] {
+  const [codes, ...rest] = names as readonly [string, ...string[]];
+  const known = state.unpacked.get(codes);
   if (known !== undefined) return [known, ...rest];
   const name = state.fresh(`${codes}8`);
-  front.push(makeNode("Cast", [codes!], [name], { name: state.fresh(`${codes}/Cast`), attributes: { to: INT8 } }));
-  state.unpacked.set(codes!, name);
+  const cast = odd ? state.fresh(`${codes}32`) : name;
+  const attributes = { to: odd ? INT32 : INT8 };
+  front.push(makeNode("Cast", [codes], [cast], { name: state.fresh(`${codes}/Cast`), attributes }));
+  if (odd) {
+    const table = makeTensor("fewbit/odd-codes", "int8", [ODD_CODES.length], ODD_CODES);
+    state.tensors.set(table.name, table);
+    front.push(makeNode("Gather", [table.name, cast], [name], { name: state.fresh(`${codes}/Gather`) }));
+  }
+  state.unpacked.set(codes, name);
   return [name, ...rest];
 }
 

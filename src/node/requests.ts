@@ -200,6 +200,8 @@ export interface TrainRequest extends EngineRequest {
   readonly blockwise: number;
   /** Weight of the loss at the ends of blocks beside that at the output, 0 for none; only quantization-aware. */
   readonly features: number;
+  /** Pull of weights to the middle of their bins, 0 for none; by default what suits the scheme; only quantization-aware. */
+  readonly dampening?: number;
   readonly keep: readonly KeepRule[];
   /** Scheme of the first and the last layer; rules and `keep` win over it. */
   readonly ends?: string;

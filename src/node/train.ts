@@ -28,7 +28,7 @@ function outputOf({ model, output, scheme }: TrainRequest, container: GraphConta
 }
 
 function modeRow(
-  { mode, scheme, freeze, blockwise, features, ends }: TrainRequest,
+  { mode, scheme, freeze, blockwise, features, ends, dampening = 0 }: TrainRequest,
   container: GraphContainer,
 ): ModeRow {
   const row =
@@ -50,6 +50,8 @@ function modeRow(
     fail("usage", `--mode ${mode} has no values to imitate; leave --features out, or choose --mode qat`);
   if (ends !== undefined && mode !== "qat")
     fail("usage", `--mode ${mode} has one form for all layers; leave --ends out, or choose --mode qat`);
+  if (dampening > 0 && mode !== "qat")
+    fail("usage", `--mode ${mode} has no codes to keep weights in; leave --dampening out, or choose --mode qat`);
   return row;
 }
 

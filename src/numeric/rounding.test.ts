@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { roundHalfAway, roundHalfEven } from "./rounding.ts";
+import { roundHalfAway, roundHalfEven, roundToOdd } from "./rounding.ts";
 
 const cases: readonly [x: number, even: number, away: number][] = [
   [0.5, 0, 1],
@@ -30,4 +30,16 @@ test("ties go to the even integer, or away from zero, and everything else to the
 test("NaN stays NaN", () => {
   expect(roundHalfEven(Number.NaN)).toBeNaN();
   expect(roundHalfAway(Number.NaN)).toBeNaN();
+});
+
+test("to odd: every step of two has one such number in its middle, and its lower bound belongs to it", () => {
+  for (const [x, odd] of [
+    [0, 1],
+    [1.99, 1],
+    [2, 3],
+    [-0.01, -1],
+    [-2, -1],
+    [-2.01, -3],
+  ] as const)
+    expect(roundToOdd(x), `${x}`).toBe(odd);
 });

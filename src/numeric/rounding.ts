@@ -19,3 +19,6 @@ export const roundHalfAway = (x: number): number => {
   const whole = Math.trunc(x);
   return Math.abs(x - whole) >= 0.5 ? whole + Math.sign(x) : whole;
 };
+
+/** The odd number whose step of 2 holds x: 2 floor(x / 2) + 1. */
+export const roundToOdd = (x: number): number => 2 * Math.floor(x / 2) + 1;

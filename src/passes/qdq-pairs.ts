@@ -5,7 +5,7 @@
 import { intAttribute } from "../ir/attributes.ts";
 import type { Node, Tensor } from "../ir/model.ts";
 import type { GivenGrid } from "../ir/scheme.ts";
-import { readAll } from "../ir/source.ts";
+import { computedSource, readAll } from "../ir/source.ts";
 import { decodeFloats, typedView } from "../numeric/convert.ts";
 import { DTYPES, type DType, elementCount } from "../numeric/dtypes.ts";
 import { MIN_SCALE } from "../numeric/qparams.ts";
@@ -13,8 +13,10 @@ import type { FindConstant } from "./values.ts";
 
 /** Scales of one tensor; more are no channels of anything. */
 const MAX_SCALES = 16_777_216;
-/** Nodes between a DequantizeLinear and its codes: a Clip and a Cast. */
+/** Nodes between a DequantizeLinear and its codes: a Clip and a Cast, or a Gather and a Cast. */
 const MAX_STEPS = 3;
+/** Entries of a table of codes. */
+const MAX_TABLE = 256;
 /** Grids of more codes have no integer kernels and stay as they are. */
 const MAX_CODE_BITS = 8;
 
@@ -47,6 +49,7 @@ export async function pairOf(dq: Node, around: Around): Promise<Pair | undefined
     const node = around.producer(at);
     if (node === undefined || node.domain !== "") return undefined;
     if (node.op === "QuantizeLinear") return quantized(dq, node, limits, around);
+    if (node.op === "Gather") return lookedUp(dq, node, limits, around);
     const next = node.op === "Clip" ? await clipLimits(node, around) : node.op === "Cast" ? limits : undefined;
     if (next === undefined) return undefined;
     limits = [Math.max(limits[0], next[0]), Math.min(limits[1], next[1])];
@@ -60,6 +63,27 @@ async function codedConstant(dq: Node, tensor: Tensor, limits: Codes, around: Ar
   if (grid === undefined) return undefined;
   const codes = DTYPES[tensor.dtype].bits > MAX_CODE_BITS ? grid.codes : await codesIn(tensor, grid);
   return { dq, source: tensor.name, constant: { tensor, coded: true }, grid: { ...grid, codes } };
+}
+
+/** The constant behind casts; undefined for anything else. */
+function uncast(name: string, { constant, producer }: Around): Tensor | undefined {
+  const node = producer(name);
+  return node?.op === "Cast" && node.domain === "" ? constant(node.inputs[0] ?? "") : constant(name);
+}
+
+/** Codes out of a table: of 2 bits, odd ones are stored as the numbers of their entries. */
+async function lookedUp(dq: Node, { inputs }: Node, limits: Codes, around: Around): Promise<Pair | undefined> {
+  const [table, indices] = [around.constant(inputs[0] ?? ""), uncast(inputs[1] ?? "", around)];
+  if (table === undefined || indices === undefined || !isInteger(table.dtype) || !isInteger(indices.dtype))
+    return undefined;
+  const [entries] = table.shape;
+  if (table.shape.length !== 1 || entries! > MAX_TABLE || DTYPES[table.dtype].bits !== MAX_CODE_BITS) return undefined;
+  const codes = Array.from(await elements(table));
+  const data = computedSource(elementCount(indices.shape), async () =>
+    Uint8Array.from(await elements(indices), (index) => codes.at(index) ?? 0),
+  );
+  const pair = await codedConstant(dq, { ...indices, dtype: table.dtype, data }, limits, around);
+  return pair && { ...pair, grid: { ...pair.grid, ...(codes.every((code) => code % 2 !== 0) && { odd: true }) } };
 }
 
 /** The codes a constant really uses, zero points included: 4-bit weights are often stored as int8. */

@@ -313,6 +313,17 @@ it("4-bit grids are packed by the scheme that has room for them, with the same o
   expect(difference(await run(model, "none"), await run(made.model, "none"))).toBeLessThan(1e-6);
 });
 
+it("2-bit codes with zero among them stay as they are where the scheme itself takes odd ones", async () => {
+  const { op, act, weight, model } = exporter();
+  const coded = weight("w1", [8, 3, 3, 3], { limits: [-2, 1], coded: true });
+  op("Conv", [act("x", 0.05, { zero: 64 }), coded.name], ["c1"], { attributes: pads });
+  const source = model(act("c1", 0.1, { zero: 128 }));
+  const made = await lowered(source, "w2a8");
+  expect(made.plan.nodes[0]!.weight!.scheme).toMatchObject({ dtype: "int2", codes: [-1, 1] });
+  expect(made.model.graph.nodes.map(({ op: name }) => name)).not.toContain("Gather");
+  expect(difference(await run(source, "none"), await run(made.model, "none"))).toBeLessThan(1e-6);
+});
+
 it("grids of more codes than the scheme has are not used but where values keep 8 bits: others are calibrated, scales searched", async () => {
   const { model } = signed();
   const { plan } = await lowered(model, "w4a4", true);

@@ -1,13 +1,13 @@
 /** Grids that a model came with, in the terms of the scheme it is quantized to now. */
 import type { Tensor } from "../ir/model.ts";
 import type { NodePlan, ValuePlan } from "../ir/plan.ts";
-import type { GivenGrid, Scheme } from "../ir/scheme.ts";
+import { codesOf, type GivenGrid, type Scheme } from "../ir/scheme.ts";
 import { DTYPES } from "../numeric/dtypes.ts";
 
-/** Codes a scheme may use when they are given: all of its type, unless it names fewer itself. */
-function limitsOf({ dtype, codes }: Scheme): readonly [number, number] {
+/** Codes a scheme may use when they are given: all of its type, unless it names fewer itself. Odd ones are its own choice. */
+function limitsOf({ dtype, codes, odd }: Scheme): readonly [number, number] {
   const { min, max } = DTYPES[dtype];
-  return codes ?? [min, max];
+  return codes === undefined || odd ? [min, max] : codes;
 }
 
 /**
@@ -42,14 +42,16 @@ type WeightPlan = NonNullable<NodePlan["weight"]>;
  * granularity, the channels are on another axis, or the scheme has fewer codes.
  */
 export function weightGrid({ grid }: Tensor, plan: WeightPlan): WeightPlan | undefined {
-  const { scheme, shape, axis } = plan;
+  const { shape, axis } = plan;
+  const { odd, ...plain } = plan.scheme;
+  const scheme = grid?.odd ? plan.scheme : plain;
   if (grid === undefined || scheme.granularity.per === "group" || scheme.codebook !== undefined) return undefined;
   if (grid.axis !== undefined && (grid.axis !== axis || scheme.granularity.per === "tensor")) return undefined;
   const { scale, zeroPoint } = grid.qparams;
   if (scale.length !== (grid.axis === undefined ? 1 : shape[axis])) return undefined;
   const shift = DTYPES[scheme.dtype].min < 0 && grid.codes[1] > DTYPES.int8.max ? DTYPES.int8.min : 0;
   const codes = [grid.codes[0] + shift, grid.codes[1] + shift] as const;
-  const [first, last] = limitsOf(scheme);
+  const [first, last] = odd && grid.odd ? codesOf(scheme) : limitsOf(plan.scheme);
   if (codes[0] < first || codes[1] > last) return undefined;
   const zeros = zeroPoint.map((zero) => zero + shift);
   const symmetric = zeros.every((zero) => zero === 0);

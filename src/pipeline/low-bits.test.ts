@@ -9,6 +9,7 @@ import { withTaps } from "../engines/taps.ts";
 import type { Model, NDArray } from "../ir/model.ts";
 import { normalsOf, smallCnn } from "../ir/networks.case.ts";
 import type { Plan } from "../ir/plan.ts";
+import { bitsOf } from "../ir/scheme.ts";
 import { readAll } from "../ir/source.ts";
 import { tempScratch } from "../node/scratch.ts";
 import { DTYPES, elementCount } from "../numeric/dtypes.ts";
@@ -69,7 +70,8 @@ describe.each(LOW.map((scheme) => ({ name: scheme.name, scheme })))("$name", ({ 
       expect(dtype).toBe(grid.dtype);
       expect(data.size).toBe(Math.ceil((count * DTYPES[dtype].bits) / 8));
       const codes = unpackSigned(await readAll(data), DTYPES[grid.dtype].bits as 2 | 4, count);
-      expect([Math.min(...codes), Math.max(...codes)]).toEqual(grid.codes);
+      const stored = grid.odd ? grid.codes!.map((code) => (code - 1) / 2) : grid.codes;
+      expect([Math.min(...codes), Math.max(...codes)]).toEqual(stored);
       expect(model.graph.tensors.has(name)).toBe(false);
     }
   });
@@ -109,6 +111,15 @@ describe.each(LOW.map((scheme) => ({ name: scheme.name, scheme })))("$name", ({ 
       expect(largest(difference) / largest(exact), engine.name).toBeLessThan(0.01);
     }
   });
+});
+
+it("four codes of two bits lie as far above zero as below", async () => {
+  const { weights } = schemeNamed("w2a8").static!;
+  expect([bitsOf(weights), weights.codes]).toEqual([2, [-3, 3]]);
+  const { model } = await made(schemeNamed("w2a8"));
+  const at = model.graph.nodes.find(({ op }) => op === "Gather")!;
+  const codes = (await run(engines[0]!, withTaps(model, [at.outputs[0]!]), "none"))[at.outputs[0]!]!.data as Int8Array;
+  expect([...new Set(codes)].sort((a, b) => a - b)).toEqual([-3, -1, 1, 3]);
 });
 
 it("what products read has few codes; what comes from outside, sums and pools keep 8 bits", async () => {

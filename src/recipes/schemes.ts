@@ -39,12 +39,14 @@ interface LowBits {
   readonly weights: number;
   readonly activations: number;
   readonly codes: readonly [number, number];
+  readonly odd?: boolean;
   readonly dtype: "int4" | "int2";
 }
 
-const four: Pick<LowBits, "weights" | "codes" | "dtype"> = { weights: 4, codes: [-8, 7], dtype: "int4" };
+const four: Pick<LowBits, "weights" | "codes" | "odd" | "dtype"> = { weights: 4, codes: [-8, 7], dtype: "int4" };
 const three: typeof four = { weights: 3, codes: [-4, 3], dtype: "int4" };
-const two: typeof four = { weights: 2, codes: [-2, 1], dtype: "int2" };
+/** Of four codes, one at zero would leave one side with a single other. */
+const two: typeof four = { weights: 2, codes: [-3, 3], odd: true, dtype: "int2" };
 const ternary: typeof four = { weights: 1.58, codes: [-1, 1], dtype: "int2" };
 
 const LOW_BITS: readonly LowBits[] = [
@@ -67,11 +69,15 @@ const unsigned = (bits: number): Scheme => ({
   ...(bits < 8 ? { codes: [0, 2 ** bits - 1] } : {}),
 });
 
-const lowBits = ({ weights, activations, codes, dtype }: LowBits): NamedScheme => ({
+const lowBits = ({ weights, activations, codes, odd, dtype }: LowBits): NamedScheme => ({
   name: `w${weights}a${activations}`,
   summary: `weights ${weights === 1.58 ? "ternary" : `${weights} bit`} per channel, activations ${activations} bit, computed like w8a8: smaller files${weights < 4 || activations < 8 ? ", meant for trained models" : ""}; needs data`,
   bits: weights,
-  static: { activations: unsigned(activations), weights: { ...perAxis(dtype), codes }, algorithm: "mse" },
+  static: {
+    activations: unsigned(activations),
+    weights: { ...perAxis(dtype), codes, ...(odd && { odd }) },
+    algorithm: "mse",
+  },
   steps: [tables, { ...storedInt8, ops: ["Gather", "ConvTranspose"] }],
   opset: LOW_BITS_OPSET[dtype],
 });

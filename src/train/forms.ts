@@ -89,3 +89,9 @@ export function expandLike(context: Writer, value: string, like: string): string
   const shape = context.shape(like);
   return context.emit("Expand", [value, shape ? context.ints(shape) : context.emit("Shape", [like])]);
 }
+
+/** 2 floor(x / 2) + 1: the odd number whose step of 2 holds x. */
+export function roundedToOdd({ emit, scalar }: Writer, x: string): string {
+  const two = scalar(2, "float32");
+  return emit("Add", [emit("Mul", [emit("Floor", [emit("Div", [x, two])]), two]), scalar(1, "float32")]);
+}

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { rateAt, type Schedule } from "./schedule.ts";
+import { fallenAt, rateAt, type Schedule } from "./schedule.ts";
 
 const rates = (schedule: Schedule): readonly number[] =>
   Array.from({ length: schedule.steps }, (_, index) => rateAt(schedule, index + 1));
@@ -33,4 +33,12 @@ test("a floor is what is left at the end", () => {
 test("a run of one step, and one that is all warm-up, have finite rates", () => {
   expect(rates({ kind: "cosine", rate: 1, steps: 1 })).toEqual([1]);
   expect(rates({ kind: "cosine", rate: 1, steps: 2, warmup: 2 })).toEqual([0.5, 1]);
+});
+
+test("how far a rate has fallen: not at all before its height and where it stays, wholly where nothing is left", () => {
+  const fallen = (schedule: Schedule) =>
+    Array.from({ length: schedule.steps }, (_, index) => fallenAt(schedule, index + 1));
+  expect(fallen({ kind: "linear", rate: 2, steps: 6, warmup: 2 })).toEqual([0, 0, 0, 0.25, 0.5, 0.75]);
+  expect(fallen({ kind: "constant", rate: 0.1, steps: 2 })).toEqual([0, 0]);
+  expect(fallenAt({ kind: "linear", rate: 2, steps: 6 }, 7)).toBe(1);
 });

@@ -23,3 +23,7 @@ export function rateAt({ kind, rate, steps, warmup = 0, floor = 0 }: Schedule, s
   const done = Math.min(1, (step - 1 - warmup) / Math.max(1, steps - warmup));
   return rate * (floor + (1 - floor) * SHAPES[kind](done));
 }
+
+/** How far the rate has fallen by a step, counted from 1: from 0 at its full height to 1 where nothing is left of it. */
+export const fallenAt = (schedule: Schedule, step: number): number =>
+  step <= (schedule.warmup ?? 0) ? 0 : 1 - rateAt(schedule, step) / schedule.rate;

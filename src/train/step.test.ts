@@ -8,7 +8,8 @@ import { rng } from "../numeric/rng.ts";
 import { bytesOfModel, testEngine } from "../passes/same-outputs.case.ts";
 import { withLoss } from "./losses.ts";
 import { adam, adamw, type Optimizer, sgd } from "./optimizers.ts";
-import { nextOf, numberInput, RATE, type TrainingStep, trainingStep } from "./step.ts";
+import { FALLEN, nextOf, numberInput, RATE, type TrainingStep, trainingStep } from "./step.ts";
+import type { Writer } from "./writer.ts";
 
 const array = (shape: readonly number[], values: ArrayLike<number>): NDArray => ({
   dtype: "float32",
@@ -103,6 +104,16 @@ test("Adam and AdamW follow their formulas, with decay in and beside the gradien
     const found = weights(await follow(stepOf(optimizer, { group: () => ({ decay }) }), three, 0.1));
     for (const [at, expected] of by(decay, apart).entries()) expect(found[at]).toBeCloseTo(expected, CLOSE);
   }
+});
+
+test("a pull is added behind the step, times how far the rate has fallen", async () => {
+  const pull = (writer: Writer) => writer.emit("Sub", [writer.scalar(5, "float32"), "w"]);
+  const [first] = await follow(
+    stepOf(sgd(), { group: () => ({ pull }) }),
+    [{ ...batch, [FALLEN]: array([], [0.5]) }],
+    0.1,
+  );
+  expect(weights([first!])[0]).toBeCloseTo(2 - 0.1 * 2 + 0.5 * (5 - 2), CLOSE);
 });
 
 test("a gradient longer than the clip is shortened to it, and its norm is reported as it was", async () => {

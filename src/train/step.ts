@@ -22,6 +22,8 @@ export interface ParameterGroup {
   readonly decay?: number;
   /** Smallest value the parameter may take: scales must stay above zero. */
   readonly min?: number;
+  /** Writes what is added after each step, times how far the schedule's rate has fallen: a pull that grows as steps get short. */
+  readonly pull?: (writer: Writer) => string;
 }
 
 /** What to train, and how. */
@@ -56,6 +58,8 @@ export interface TrainingStep {
 export const nextOf = (name: string): string => `next/${name}`;
 /** The input that takes the learning rate. */
 export const RATE = "train/rate";
+/** The input that takes how far the rate has fallen, where a parameter is pulled. */
+export const FALLEN = "train/fallen";
 /** The input that takes a number of the optimizer. */
 export const numberInput = (name: string): string => `train/${name}`;
 
@@ -92,7 +96,10 @@ function updateParameter(site: UpdateSite, group: ParameterGroup, optimizer: Opt
   const factor = typeof group.rate === "number" ? scalar(group.rate, f32) : group.rate;
   const rate = factor === undefined ? site.rate : emit("Mul", [site.rate, factor]);
   const next = optimizer.update({ ...site, rate });
-  const bounded = group.min === undefined ? next.parameter : emit("Max", [next.parameter, scalar(group.min, f32)]);
+  const pulled = group.pull
+    ? emit("Add", [next.parameter, emit("Mul", [group.pull(site.writer), FALLEN])])
+    : next.parameter;
+  const bounded = group.min === undefined ? pulled : emit("Max", [pulled, scalar(group.min, f32)]);
   return [bounded, ...next.slots];
 }
 
@@ -135,10 +142,16 @@ function checkParameters(graph: Graph, parameters: readonly string[], names: rea
 }
 
 /** The differentiated graph with the state, the rate and the optimizer's numbers as inputs. */
-function withInputs(graph: Graph, state: readonly Tensor[], constants: readonly string[], optimizer: Optimizer): Graph {
+function withInputs(
+  graph: Graph,
+  state: readonly Tensor[],
+  constants: readonly string[],
+  { parameters, optimizer, group }: StepOptions,
+): Graph {
   const bare = asInputs(graph, constants);
   const slots = state.slice(constants.length).map(({ name, shape }) => valueInfo(name, f32, shape));
-  const numbers = [RATE, ...Object.keys(optimizer.numbers(1)).map(numberInput)];
+  const pulled = parameters.some((name) => group?.(name).pull !== undefined);
+  const numbers = [RATE, ...(pulled ? [FALLEN] : []), ...Object.keys(optimizer.numbers(1)).map(numberInput)];
   return { ...bare, inputs: [...bare.inputs, ...slots, ...numbers.map((name) => valueInfo(name, f32, []))] };
 }
 
@@ -154,7 +167,7 @@ export function trainingStep(model: Model, options: StepOptions): TrainingStep {
   const state = [...constants.map((name) => initializer(model.graph, name)), ...slots.flat()];
   const forward = withGraph(model, reluBehindPool(model.graph, new Set(follow.values())));
   const { graph } = gradientGraph(forward, loss, parameters);
-  const writing = startWriting(withInputs(graph, state, constants, optimizer), "step");
+  const writing = startWriting(withInputs(graph, state, constants, options), "step");
   const made = updates(writerFor(writing, "training step"), slots, options);
   const next = new Map([...follow, ...made.next]);
   const [norm] = add(writing, "Identity", [made.norm], [writing.fresh("norm")]) as [string];

@@ -265,6 +265,8 @@ describe("bad input", () => {
       [[...base, "--augment", "warp:2"], 2, /expected warp:SHARE, above 0 and at most 1/],
       [[...base, "--features", "1"], 2, /leave --features out, or choose --mode qat/],
       [[...base, "--features", "-1"], 2, /--features/],
+      [[...base, "--dampening", "0.1"], 2, /leave --dampening out, or choose --mode qat/],
+      [[...base, "--dampening", "2"], 2, /--dampening/],
       [[...base, "--freeze", "."], 2, /every parameter is frozen/],
       [[...base, "-o", model], 2, /is a file the model is being read from/],
     ];

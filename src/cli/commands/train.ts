@@ -47,6 +47,7 @@ interface TrainFlags extends EngineFlags, SampleFlags {
   readonly freeze?: RegExp;
   readonly blockwise: number;
   readonly features: number;
+  readonly dampening?: number;
   readonly keep?: readonly KeepRule[];
   readonly ends?: string;
   readonly checkpoint?: string;
@@ -137,6 +138,11 @@ const OPTIONS: readonly OptionRow[] = [
     otherwise: 0,
   },
   {
+    flags: "--dampening <strength>",
+    summary: "pull that keeps weights from going back and forth between two codes (qat); 0.001 for 2 bits and less",
+    parse: decimal(0, 1),
+  },
+  {
     flags: "--keep <rule>",
     summary: "leave nodes unquantized: REGEX, op:NAME or node:NAME; repeatable",
     parse: keepRules,
@@ -184,6 +190,7 @@ function request(model: string, flags: TrainFlags, context: Context): TrainReque
   const optional = present({
     ...{ labels: flags.labels, rate: flags.rate, loss: flags.loss, clip: flags.clip, freeze: flags.freeze },
     ends: optionalName("scheme", flags.ends, known.schemes),
+    dampening: flags.dampening,
     ...{ output: flags.output, scheme, checkpoint: checkpointOf(flags), evaluation: evaluationOf(flags, context) },
   });
   return {

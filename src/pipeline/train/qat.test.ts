@@ -105,6 +105,15 @@ test("features are the float model's own values at the same places: next to noth
   expect(coarse! - alone!).toBeGreaterThan(0.01);
 });
 
+test("dampening sets in as the rate falls: the first steps are the same", async () => {
+  const [free, held] = await Promise.all(
+    [0, 0.1].map((dampening) => qat(host, { ...inputOf("w2a8"), training: training({ epochs: 1, dampening }) })),
+  );
+  expect(held!.losses.subarray(0, 2)).toEqual(free!.losses.subarray(0, 2));
+  expect(held!.losses.at(-1)).not.toBe(free!.losses.at(-1));
+  for (const { staged } of [free!, held!]) await staged[Symbol.asyncDispose]();
+});
+
 test("schemes of weights alone train too", async () => {
   const made = await qat(host, { ...inputOf("w8a8-dynamic"), training: training({ epochs: 1 }) });
   expect(made.fake.agreement).toBeGreaterThan(0.9);

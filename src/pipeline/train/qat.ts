@@ -60,6 +60,12 @@ export interface QatTraining extends Training {
   readonly features?: number;
   /** Factor on the rate of scales and zero points; by default 1, with integer products of weights of 2 bits and less 0.1. */
   readonly scaleRate?: number;
+  /**
+   * Strength of the pull that keeps weights from going back and forth between two codes (Nagel et al., arXiv:2203.11086): the
+   * share of the way to the middle of its bin that a weight goes at each step, growing from 0 as the rate falls. By default 0.001
+   * with integer products of weights of 2 bits and less, and 0 with others.
+   */
+  readonly dampening?: number;
 }
 
 /** How to train on the way. */
@@ -85,7 +91,8 @@ export type QatHost = Host & TrainHost;
 const MIN_OPSET = 17;
 /** A scale that moves takes all codes of its channel along: with few of them that shakes the whole layer. */
 const FEW_BITS = 2;
-const SCALE_RATE = { few: 0.1, more: 1 };
+const FEW = { scaleRate: 0.1, dampening: 1e-3 };
+const MORE: typeof FEW = { scaleRate: 1, dampening: 0 };
 const DISTILLATION: LossSpec = { kind: "distillation" };
 
 /** The recipe with an operator set that can be trained. */
@@ -128,14 +135,14 @@ function towards(model: Model, teaching: Model, spec: LossSpec, phase: Phase, { 
   return { lossy, teacher: teacherOf(teaching, new Map([...(teacher?.targets ?? []), ...lossy.features])) };
 }
 
-const scaleRateFor = ({ nodes }: Plan): number =>
+const defaultsFor = ({ nodes }: Plan): typeof FEW =>
   nodes.some(({ form, weight }) => form === "qdq" && weight !== undefined && bitsOf(weight.scheme) <= FEW_BITS)
-    ? SCALE_RATE.few
-    : SCALE_RATE.more;
+    ? FEW
+    : MORE;
 
 /** The run of one phase, and the fake-quantized model it trains. */
 async function phaseRun({ prepared, plan }: Planned, point: Point, phase: Phase, training: QatTraining) {
-  const { clip, decay, optimizer = adam(), scaleRate = scaleRateFor(plan) } = training;
+  const { clip, decay, optimizer = adam(), scaleRate, dampening } = { ...defaultsFor(plan), ...training };
   const spec = phase.blocks ? DISTILLATION : (training.loss ?? DISTILLATION);
   const fake = insertFakeQuantize(point.model, plan, point.grids, { activations: phase.activations });
   const { lossy, teacher } = towards(await normalizeForTraining(fake.model), prepared, spec, phase, training);
@@ -143,7 +150,7 @@ async function phaseRun({ prepared, plan }: Planned, point: Point, phase: Phase,
   const { model, sizes } = await withSizes(lossy.model, prepared, plan, own);
   const step = trainingStep(model, {
     ...{ loss: lossy.loss, optimizer, parameters: [...own, ...gridParameters(fake)] },
-    group: parameterGroups(fake, { sizes, scaleRate, ...(decay !== undefined && { decay }) }),
+    group: parameterGroups(fake, { sizes, scaleRate, dampening, ...(decay !== undefined && { decay }) }),
     ...(clip !== undefined && { clip }),
   });
   const run: TrainRun = {

@@ -10,8 +10,8 @@ import { elementCount } from "../../numeric/dtypes.ts";
 import { fail } from "../../numeric/errors.ts";
 import type { LossSpec } from "../../train/losses.ts";
 import type { Optimizer } from "../../train/optimizers.ts";
-import { rateAt, type Schedule } from "../../train/schedule.ts";
-import { NOISE, numberInput, RATE, type TrainingStep } from "../../train/step.ts";
+import { fallenAt, rateAt, type Schedule } from "../../train/schedule.ts";
+import { FALLEN, NOISE, numberInput, RATE, type TrainingStep } from "../../train/step.ts";
 import { canUnroll } from "../../train/unroll.ts";
 import type { Host } from "../host.ts";
 import type { MakeInput } from "../make.ts";
@@ -128,9 +128,9 @@ export async function initialState({ state }: TrainingStep): Promise<Feeds> {
 
 const isNoise = ({ name }: ValueInfo): boolean => name.startsWith(NOISE);
 
-/** Numbers of a step that are neither data nor state: the rate and what the optimizer counts. */
+/** Numbers of a step that are neither data nor state: the rate, how far it has fallen, and what the optimizer counts. */
 const numberNames = ({ optimizer }: TrainingStep): readonly string[] => [
-  RATE,
+  ...[RATE, FALLEN],
   ...Object.keys(optimizer.numbers(1)).map(numberInput),
 ];
 
@@ -162,6 +162,9 @@ export function numbersAt(
     ...Object.fromEntries(numbers),
     ...Object.fromEntries(noise),
     [RATE]: scalarOf(rateAt({ ...schedule, steps }, at)),
+    ...(step.model.graph.inputs.some(({ name }) => name === FALLEN) && {
+      [FALLEN]: scalarOf(fallenAt({ ...schedule, steps }, at)),
+    }),
   };
 }
 

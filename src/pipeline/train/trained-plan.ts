@@ -6,9 +6,14 @@ import type { QParams } from "../../ir/scheme.ts";
 import { bytesSource, readAll } from "../../ir/source.ts";
 import { bytesOf, decodeFloats } from "../../numeric/convert.ts";
 import { elementCount } from "../../numeric/dtypes.ts";
-import { roundHalfEven } from "../../numeric/rounding.ts";
+import { roundHalfEven, roundToOdd } from "../../numeric/rounding.ts";
 import { DEFAULT_OBSERVER, type Recipe } from "../../recipes/recipe.ts";
-import { channelScales, WEIGHT_FORMATS, type WeightFormatName } from "../../train/low-precision/formats.ts";
+import {
+  channelScales,
+  WEIGHT_FORMATS,
+  type WeightFormat,
+  type WeightFormatName,
+} from "../../train/low-precision/formats.ts";
 import { parametersOf } from "../../train/qat/parameters.ts";
 import type { Host } from "../host.ts";
 import { type MakeInput, type Planned, planFor } from "../make.ts";
@@ -49,15 +54,16 @@ interface Grid {
 
 /** The grid that training has rounded a weight to. */
 async function gridOf(tensor: Tensor, axis: number, name: WeightFormatName): Promise<Grid> {
-  const format = WEIGHT_FORMATS[name];
+  const format: WeightFormat = WEIGHT_FORMATS[name];
   const { shape } = tensor;
   const values = await valuesOf(tensor);
   const scale = channelScales(values, shape, axis, format);
   const inner = elementCount(shape.slice(axis + 1));
   const [low, high] = format.codes;
+  const round = format.odd ? roundToOdd : roundHalfEven;
   const seen = values.map((value, index) => {
     const step = scale[Math.floor(index / inner) % scale.length]!;
-    return Math.min(Math.max(roundHalfEven(Math.fround(value / step)), low), high) * step;
+    return Math.min(Math.max(round(Math.fround(value / step)), low), high) * step;
   });
   return {
     qparams: { scale, zeroPoint: new Int32Array(scale.length) },

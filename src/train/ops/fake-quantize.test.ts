@@ -4,7 +4,7 @@ import { assertLegal } from "../../ir/check.ts";
 import type { Feeds, Model, NDArray } from "../../ir/model.ts";
 import { elementCount } from "../../numeric/dtypes.ts";
 import { rng } from "../../numeric/rng.ts";
-import { roundHalfEven } from "../../numeric/rounding.ts";
+import { roundHalfEven, roundToOdd } from "../../numeric/rounding.ts";
 import { run } from "../../passes/same-outputs.case.ts";
 import { expand } from "../expand.ts";
 import { gradientGraph } from "../gradient.ts";
@@ -41,7 +41,8 @@ function ownerOf({ shape, grid: { axis, group } }: Case, index: number): number 
 
 /** The formulas of the papers, element by element. */
 function reference(given: Case, x: Float32Array, d: Float32Array, scale: Float32Array, zero?: Float32Array) {
-  const { low, high } = given.grid;
+  const { low, high, odd } = given.grid;
+  const round = odd ? roundToOdd : roundHalfEven;
   const y = new Float32Array(x.length);
   const dx = new Float32Array(x.length);
   const [ds, dz, size] = [0, 0, 0].map(() => new Float64Array(scale.length)) as [
@@ -54,7 +55,7 @@ function reference(given: Case, x: Float32Array, d: Float32Array, scale: Float32
     const c = ownerOf(given, i);
     const [s, z] = [scale[c]!, roundHalfEven(zero?.[c] ?? 0)];
     const steps = Math.fround(x[i]! / s);
-    const code = Math.min(Math.max(roundHalfEven(steps), low - z), high - z);
+    const code = Math.min(Math.max(round(steps), low - z), high - z);
     const inside = steps >= low - z && steps <= high - z;
     y[i] = code * s;
     dx[i] = inside ? d[i]! : 0;
@@ -100,6 +101,7 @@ const shape = [4, 6, 5];
 const signed = (bits: number): FakeGrid => ({ low: -(2 ** (bits - 1)), high: 2 ** (bits - 1) - 1 });
 const unsigned = (bits: number): FakeGrid => ({ low: 0, high: 2 ** bits - 1 });
 const ternary: FakeGrid = { low: -1, high: 1 };
+const odd: FakeGrid = { low: -3, high: 3, odd: true };
 const CASES: readonly Case[] = [
   ...[8, 4, 3, 2].map((bits) => ({ label: `signed ${bits} bits`, grid: signed(bits), shape, scales: [0.31] })),
   ...[8, 4, 3, 2].map((bits) => ({ label: `unsigned ${bits} bits`, grid: unsigned(bits), shape, scales: [0.23] })),
@@ -120,6 +122,8 @@ const CASES: readonly Case[] = [
     zeros: [0, 1, 2.4, 3, 4, 7],
   },
   { label: "ternary channels", grid: { ...ternary, axis: 0 }, shape, scales: thirds(4) },
+  { label: "odd codes", grid: { ...odd, axis: 0 }, shape, scales: thirds(4) },
+  { label: "odd codes in groups", grid: { ...odd, axis: 1, group: 3 }, shape, scales: thirds(4 * 2 * 5) },
   { label: "groups in the middle", grid: { ...signed(4), axis: 1, group: 3 }, shape, scales: thirds(4 * 2 * 5) },
   {
     label: "groups at the end with zero points",

@@ -2,7 +2,8 @@
  * fewbit.FakeQuantize: values as they are after quantizing and dequantizing, for training. Inputs: x, scale and, where the
  * grid has one, a zero point, a float that is rounded. Attributes: `low` and `high`, the smallest and largest code; `axis`,
  * along which each index has a scale of its own (none: one scale for all, a scalar); `group`, how many neighbours along that
- * axis share one (the scale then has the shape of x with fewer entries on the axis). With `learn` 0 the scale gets no gradient.
+ * axis share one (the scale then has the shape of x with fewer entries on the axis); with `odd` 1 codes are odd numbers, the one
+ * above where x lies on a bound. With `learn` 0 the scale gets no gradient.
  *
  * y = (clip(round(x / scale) + round(zero point), low, high) - round(zero point)) * scale, ties to even, as QuantizeLinear.
  */
@@ -10,7 +11,7 @@ import { intAttribute } from "../../ir/attributes.ts";
 import { node as makeNode } from "../../ir/build.ts";
 import type { Node } from "../../ir/model.ts";
 import type { Expansion } from "../expand.ts";
-import { castTo, reshapeTo } from "../forms.ts";
+import { castTo, reshapeLike, reshapeTo, roundedToOdd } from "../forms.ts";
 import type { Writer } from "../writer.ts";
 
 /** The grid of one FakeQuantize. */
@@ -19,6 +20,8 @@ export interface FakeGrid {
   readonly high: number;
   readonly axis?: number;
   readonly group?: number;
+  /** Odd codes only; such a grid has no zero point. */
+  readonly odd?: boolean;
   /** False where the scale is not trained here; true by default. */
   readonly learn?: boolean;
 }
@@ -34,7 +37,7 @@ export const isFakeQuantize = ({ domain, op }: Node): boolean => domain === DOMA
 export const fakeQuantizeNode = (
   inputs: readonly string[],
   output: string,
-  { low, high, axis, group, learn = true }: FakeGrid,
+  { low, high, axis, group, odd = false, learn = true }: FakeGrid,
 ): Node =>
   makeNode(OP, inputs, [output], {
     name: `${output}/${OP}`,
@@ -43,6 +46,7 @@ export const fakeQuantizeNode = (
       ...{ low, high, learn: learn ? 1 : 0 },
       ...(axis !== undefined && { axis }),
       ...(group !== undefined && { group }),
+      ...(odd && { odd: 1 }),
     },
   });
 
@@ -53,6 +57,7 @@ export function fakeGridOf(node: Node): FakeGrid {
     ...{ low: intAttribute(node, "low", 0), high: intAttribute(node, "high", 0) },
     ...(axis >= 0 && { axis }),
     ...(group > 0 && { group }),
+    ...(intAttribute(node, "odd", 0) !== 0 && { odd: true }),
     learn: intAttribute(node, "learn", 1) !== 0,
   };
 }
@@ -100,6 +105,26 @@ export function spreadOf(writer: Writer, node: Node): Spread {
   };
 }
 
+/** What a FakeQuantize reads, limited to what its grid covers; of the same shape. */
+export function limitedToGrid(writer: Writer, node: Node): string {
+  const { emit, scalar } = writer;
+  const [x = "", scale = "", zero = ""] = node.inputs;
+  const { low, high } = fakeGridOf(node);
+  const { spread, over, shared } = spreadOf(writer, node);
+  const rounded = zero === "" ? undefined : emit("Round", [zero]);
+  const bound = (code: number) => {
+    const steps = scalar(code, "float32");
+    return emit("Mul", [scale, rounded === undefined ? steps : emit("Sub", [steps, rounded])]);
+  };
+  if (shared === undefined) return emit("Clip", [x, bound(low), bound(high)]);
+  const limited = emit("Min", [emit("Max", [spread(x), over(bound(low))]), over(bound(high))]);
+  return reshapeLike(writer, limited, x);
+}
+
+/** The way from what a FakeQuantize reads to the middle of its bin, none outside of the grid; of the same shape. */
+export const toMiddle = (writer: Writer, node: Node): string =>
+  writer.emit("Sub", [node.outputs[0]!, limitedToGrid(writer, node)]);
+
 /** Kernels of QuantizeLinear and DequantizeLinear: three times as fast as the four ops of the formula on large tensors. */
 function byKernels(writer: Writer, node: Node, { low, high, axis }: FakeGrid): string {
   const { emit, scalar } = writer;
@@ -115,13 +140,14 @@ function byKernels(writer: Writer, node: Node, { low, high, axis }: FakeGrid): s
   return emit("DequantizeLinear", [limited, scale, zeroCode], attributes);
 }
 
-/** The formula itself: for groups, and for codes of more than eight bits. */
-function byFormula(writer: Writer, node: Node, { low, high }: FakeGrid): string {
+/** The formula itself: for groups, for odd codes, and for codes of more than eight bits. */
+function byFormula(writer: Writer, node: Node, { low, high, odd }: FakeGrid): string {
   const { emit, scalar } = writer;
   const [x = "", scale = "", zero = ""] = node.inputs;
   const { spread, over } = spreadOf(writer, node);
   const width = over(scale);
-  const steps = emit("Round", [emit("Div", [spread(x), width])]);
+  const quotient = emit("Div", [spread(x), width]);
+  const steps = odd ? roundedToOdd(writer, quotient) : emit("Round", [quotient]);
   const bound = (code: number) =>
     zero === "" ? scalar(code, "float32") : over(emit("Sub", [scalar(code, "float32"), emit("Round", [zero])]));
   const codes = emit("Min", [emit("Max", [steps, bound(low)]), bound(high)]);
@@ -133,5 +159,7 @@ function byFormula(writer: Writer, node: Node, { low, high }: FakeGrid): string 
 export const fakeQuantize: Expansion = (node, writer) => {
   const grid = fakeGridOf(node);
   const inByte = grid.low < 0 ? grid.low >= -128 && grid.high <= 127 : grid.high <= 255;
-  return [inByte && grid.group === undefined ? byKernels(writer, node, grid) : byFormula(writer, node, grid)];
+  return [
+    inByte && !grid.odd && grid.group === undefined ? byKernels(writer, node, grid) : byFormula(writer, node, grid),
+  ];
 };

@@ -59,6 +59,7 @@ export function gridNodes(wish: Wish): GridNodes {
       ...{ low: low - shift, high: high - shift },
       ...(axis !== undefined && { axis }),
       ...(group !== undefined && { group }),
+      ...(scheme.odd && { odd: true }),
     },
     inputs: [scale, ...(zero === undefined ? [] : [zero])],
     nodes: learn ? [makeNode("Exp", [stored], [scale], { name: `${scale}/Exp` })] : [],

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { assertLegal } from "../../ir/check.ts";
+import { withGraph } from "../../ir/edit.ts";
 import type { Feeds, Model } from "../../ir/model.ts";
 import { normalsOf, smallCnn, smallMlp } from "../../ir/networks.case.ts";
 import type { Plan } from "../../ir/plan.ts";
@@ -19,7 +20,7 @@ import { expand } from "../expand.ts";
 import { withLoss } from "../losses.ts";
 import { TRAINING_OPS } from "../ops/index.ts";
 import { sgd } from "../optimizers.ts";
-import { nextOf, RATE, trainingStep } from "../step.ts";
+import { FALLEN, nextOf, RATE, trainingStep } from "../step.ts";
 import { insertFakeQuantize } from "./insert.ts";
 import { gridParameters, learnedGrids, parameterGroups, planWith, withLearned } from "./learned.ts";
 import { parametersOf } from "./parameters.ts";
@@ -60,6 +61,9 @@ const tapped = (model: Model, plan: Plan): Model => {
 const outputOf = async (model: Model, feeds: Feeds, optimize: "all" | "none") =>
   (await run(assertLegal(model), feeds, optimize)).y!.data as Float32Array;
 
+const withOutputs = (model: Model, names: readonly string[]): Model =>
+  withGraph(model, { ...model.graph, outputs: names.map((name) => ({ name })) });
+
 /** Places where two outputs differ by more than float32 sums in another order do, as a share. */
 function differing(a: Float32Array, b: Float32Array): number {
   const size = Math.max(...a.map(Math.abs));
@@ -94,11 +98,17 @@ test.for(CASES)(
 );
 
 /** One step of plain descent on the fake-quantized model. */
-async function oneStep(model: Model, plan: Plan, start: Parameters<typeof learnedGrids>[2], rate: number) {
+async function oneStep(
+  model: Model,
+  plan: Plan,
+  start: Parameters<typeof learnedGrids>[2],
+  rate: number,
+  dampening = 0,
+) {
   const fake = insertFakeQuantize(model, plan, start);
   const lossy = withLoss(fake.model, { kind: "mse" });
   const names = [...parametersOf(model.graph), ...gridParameters(fake)];
-  const group = parameterGroups(fake);
+  const group = parameterGroups(fake, { dampening });
   const step = trainingStep(lossy.model, { loss: lossy.loss, parameters: names, optimizer: sgd(), group });
   const before = await Promise.all(
     step.state.map(async ({ name, dtype, shape, data }) => {
@@ -109,9 +119,10 @@ async function oneStep(model: Model, plan: Plan, start: Parameters<typeof learne
   const { shape } = (await run(model, feeds)).y!;
   const target = { dtype: "float32", shape, data: normal(shape) } as const;
   const scalar = { dtype: "float32", shape: [], data: Float32Array.of(rate) } as const;
+  const all = { ...scalar, data: Float32Array.of(1) };
   const outputs = await run(
     assertLegal(step.model),
-    { ...feeds, ...Object.fromEntries(before), target, [RATE]: scalar },
+    { ...feeds, ...Object.fromEntries(before), target, [RATE]: scalar, ...(dampening > 0 && { [FALLEN]: all }) },
     "all",
   );
   const state = Object.fromEntries(names.map((name) => [name, outputs[nextOf(name)]!]));
@@ -154,6 +165,37 @@ test("a step of no length leaves the grids and weights where they were, and the 
     expect(given.nodes.every(({ weight }) => weight === undefined || weight.qparams !== undefined)).toBe(true);
   }
 });
+
+test.for([
+  { label: "channels", model: cnn, scheme: "w2a8" },
+  { label: "groups", model: mlp, scheme: "w4" },
+])(
+  "dampening moves weights towards the middle of their bins, of $label, and none outside of the grid",
+  async (given) => {
+    const { prepared, plan, start } = await planned(given.model, given.scheme);
+    const { before, state } = await oneStep(prepared, plan, start, 0, 0.25);
+    const { model } = insertFakeQuantize(prepared, plan, start);
+    let [moved, still] = [0, 0];
+    for (const { weight } of plan.nodes) {
+      if (weight === undefined) continue;
+      const name = weight.tensor;
+      const middles = (await run(expand(withOutputs(model, [`${name}/fake`]), TRAINING_OPS), samplesOf(prepared, 1)))[
+        `${name}/fake`
+      ]!.data as Float32Array;
+      const [old, found] = [before, state].map((values) => values[name]!.data as Float32Array);
+      for (const [at, middle] of middles.entries()) {
+        if (found![at] === old![at]) still++;
+        else {
+          moved++;
+          // float32 roundings of a difference of numbers below 1
+          expect(found![at]).toBeCloseTo(old![at]! + 0.25 * (middle - old![at]!), 6);
+        }
+      }
+    }
+    expect(moved).toBeGreaterThan(4 * still);
+    expect(still).toBeGreaterThan(0);
+  },
+);
 
 test("with weights alone clamps stay and no value has a grid", async () => {
   const { prepared, plan, start } = await planned(cnn, "w4a4");

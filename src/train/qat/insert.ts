@@ -14,7 +14,7 @@ import type { QParams } from "../../ir/scheme.ts";
 import { elementCount } from "../../numeric/dtypes.ts";
 import { fail } from "../../numeric/errors.ts";
 import type { Affine } from "../../numeric/qparams.ts";
-import { fakeQuantizeNode } from "../ops/fake-quantize.ts";
+import { fakeQuantizeNode, isFakeQuantize } from "../ops/fake-quantize.ts";
 import { knownTypes } from "../types.ts";
 import { type GridNodes, gridNodes, type LearnedGrid, transposed, weightLayout } from "./grids.ts";
 
@@ -41,6 +41,8 @@ export interface FakeQuantized {
   readonly model: Model;
   readonly values: ReadonlyMap<string, LearnedGrid>;
   readonly weights: ReadonlyMap<NodePlan, LearnedGrid>;
+  /** A FakeQuantize of each weight on a grid, by the weight's name. */
+  readonly rounded: ReadonlyMap<string, Node>;
   /** What a planned node computes, before its output is put on a grid. */
   readonly products: ReadonlyMap<NodePlan, string>;
 }
@@ -216,6 +218,13 @@ function lowerAny(state: State, node: Node): void {
 const gridsOf = <K>(made: ReadonlyMap<K, GridNodes>): ReadonlyMap<K, LearnedGrid> =>
   new Map([...made].map(([key, { grid }]) => [key, grid]));
 
+/** By what they round: the FakeQuantize nodes of weights. */
+function roundings(nodes: readonly Node[], entries: Iterable<NodePlan>): ReadonlyMap<string, Node> {
+  const weights = new Set(Array.from(entries, ({ weight }) => weight?.tensor));
+  const found = nodes.filter((node) => isFakeQuantize(node) && weights.has(node.inputs[0]));
+  return new Map(found.map((node) => [node.inputs[0]!, node]));
+}
+
 /** Types of the values of the model, for the rules that need them behind renamed values. */
 function declared(graph: Graph, nodes: readonly Node[]): Graph["values"] {
   const known = knownTypes(graph);
@@ -244,5 +253,6 @@ export function insertFakeQuantize(
   const values = declared(model.graph, nodes);
   const graph = withTensors({ ...model.graph, nodes, values }, [...tensors.values()]);
   const learned = new Map([...valueGrids].filter(([name]) => !isFixed(start, name)));
-  return { model: withGraph(model, graph), values: gridsOf(learned), weights: gridsOf(weightGrids), products };
+  const rounded = roundings(nodes, weightGrids.keys());
+  return { model: withGraph(model, graph), values: gridsOf(learned), weights: gridsOf(weightGrids), rounded, products };
 }

@@ -1,6 +1,6 @@
 /** What a training left behind: the model with its new weights, the plan with the scales and zero points that were learned. */
 import { withGraph, withTensors } from "../../ir/edit.ts";
-import type { Feeds, Model, Tensor } from "../../ir/model.ts";
+import type { Feeds, Model, Node, Tensor } from "../../ir/model.ts";
 import type { NodePlan, Plan, ValuePlan } from "../../ir/plan.ts";
 import { codesOf, type QParams } from "../../ir/scheme.ts";
 import { bytesSource } from "../../ir/source.ts";
@@ -8,7 +8,9 @@ import { bytesOf } from "../../numeric/convert.ts";
 import { fail } from "../../numeric/errors.ts";
 import { MIN_SCALE } from "../../numeric/qparams.ts";
 import { roundHalfEven } from "../../numeric/rounding.ts";
+import { toMiddle } from "../ops/fake-quantize.ts";
 import type { ParameterGroup } from "../step.ts";
+import type { Writer } from "../writer.ts";
 import { type LearnedGrid, transposed } from "./grids.ts";
 import type { FakeQuantized, QatStart } from "./insert.ts";
 
@@ -81,14 +83,16 @@ export interface GroupOptions {
   readonly decay?: number;
   /** Factor on the learning rate of scales, which move by shares of themselves; 1 by default. */
   readonly scaleRate?: number;
+  /** How strongly weights are pulled to the middle of their bins when the rate is at its end; 0 by default. */
+  readonly dampening?: number;
   /** Initializers that hold how large parameters are: theirs is the learning rate times that. */
   readonly sizes?: ReadonlyMap<string, string>;
 }
 
 /** Settings of each parameter of a model with fake quantization. */
 export function parameterGroups(
-  { model, values, weights }: FakeQuantized,
-  { decay = 0, scaleRate = 1, sizes }: GroupOptions = {},
+  { model, values, weights, rounded }: FakeQuantized,
+  { decay = 0, scaleRate = 1, dampening = 0, sizes }: GroupOptions = {},
 ): (parameter: string) => ParameterGroup {
   const groups = new Map<string, ParameterGroup>();
   for (const { scale, zero, scheme } of [...values.values(), ...weights.values()]) {
@@ -98,7 +102,13 @@ export function parameterGroups(
   }
   const { tensors } = model.graph;
   const isMatrix = (name: string): boolean => (tensors.get(name)?.shape.length ?? 0) > 1;
-  return (name) => groups.get(name) ?? { rate: sizes?.get(name) ?? 1, ...(isMatrix(name) && { decay }) };
+  const pullOf = (node: Node) => (writer: Writer) =>
+    writer.emit("Mul", [toMiddle(writer, node), writer.scalar(dampening, "float32")]);
+  const ofWeight = (name: string): ParameterGroup => {
+    const node = dampening > 0 ? rounded.get(name) : undefined;
+    return { rate: sizes?.get(name) ?? 1, ...(isMatrix(name) && { decay }), ...(node && { pull: pullOf(node) }) };
+  };
+  return (name) => groups.get(name) ?? ofWeight(name);
 }
 
 /** Scales and zero points that are trained. */

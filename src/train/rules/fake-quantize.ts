@@ -3,7 +3,7 @@
  * arXiv:1308.3432); learned step sizes (Esser et al., arXiv:1902.08153) and zero points (Bhalgat et al., arXiv:2004.09576).
  */
 import { countRatio, reshapeLike, reshapeTo } from "../forms.ts";
-import { fakeGridOf, type Spread, spreadOf } from "../ops/fake-quantize.ts";
+import { fakeGridOf, limitedToGrid, type Spread, spreadOf } from "../ops/fake-quantize.ts";
 import { incoming, type Rule, type RuleContext, type Rules } from "../rule.ts";
 
 /** Sum of the products of two values over all elements that share a scale, in the shape of `scale`. */
@@ -23,14 +23,6 @@ function damping(context: RuleContext, x: string, scale: string, high: number): 
   return emit("Reciprocal", [emit("Sqrt", [emit("Mul", [count, scalar(Math.max(high, 1), "float32")])])]);
 }
 
-/** x limited to what the grid covers, in the shape of x. */
-function limited(context: RuleContext, { spread, over, shared }: Spread, x: string, low: string, high: string): string {
-  const { emit } = context;
-  if (shared === undefined) return emit("Clip", [x, low, high]);
-  const clipped = emit("Min", [emit("Max", [spread(x), over(low)]), over(high)]);
-  return reshapeLike(context, clipped, x);
-}
-
 /**
  * With m = 1 inside and 0 outside: dx = d * m; dscale = g * sum(d * (y - m * x)) / scale, which is the rounding error
  * inside and the bound's code outside; dzero = -g * scale * sum(d * (1 - m)).
@@ -38,16 +30,10 @@ function limited(context: RuleContext, { spread, over, shared }: Spread, x: stri
 const fakeQuantize: Rule = (node, context) => {
   const { emit, scalar } = context;
   const d = incoming(context);
-  const [x = "", scale = "", zero = ""] = node.inputs;
+  const [x = "", scale = ""] = node.inputs;
   const grid = fakeGridOf(node);
   const layout = spreadOf(context, node);
-  const rounded = zero === "" ? undefined : emit("Round", [zero]);
-  const bound = (code: number) => {
-    const steps = scalar(code, "float32");
-    return emit("Mul", [scale, rounded === undefined ? steps : emit("Sub", [steps, rounded])]);
-  };
-  const clipped = limited(context, layout, x, bound(grid.low), bound(grid.high));
-  const inside = emit("Cast", [emit("Equal", [x, clipped])], { to: FLOAT });
+  const inside = emit("Cast", [emit("Equal", [x, limitedToGrid(context, node)])], { to: FLOAT });
   const dx = emit("Mul", [d, inside]);
   if (!grid.learn) return [dx];
   const factor = damping(context, x, scale, grid.high);
