@@ -73,12 +73,15 @@ export interface LowPrecisionMade extends Made {
 /** Reductions take their axes as an input from here on. */
 const MIN_OPSET = 18;
 
-/** The grid that the scheme's weights lie on. */
+/** In place of four odd codes, which lose more here: weights that begin at random need a zero. */
+const FOUR_CODES: WeightFormatName = "int2";
+
+/** The grid that the scheme's weights lie on, or what is trained in its place. */
 function formatOf({ scheme }: Recipe): WeightFormatName {
   const activations = scheme.static?.activations;
   const weights: Scheme | undefined =
     scheme.static?.weights ?? scheme.steps.find(({ form }) => form === "dynamic")?.scheme;
-  const format = weights && formatWith(codesOf(weights));
+  const format = weights?.odd ? FOUR_CODES : weights && formatWith(codesOf(weights));
   if (format === undefined || (activations !== undefined && activations.codes !== undefined))
     return fail(
       "usage",

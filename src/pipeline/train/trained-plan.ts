@@ -2,18 +2,13 @@
 import { withGraph, withTensors } from "../../ir/edit.ts";
 import type { Model, Tensor } from "../../ir/model.ts";
 import type { NodePlan } from "../../ir/plan.ts";
-import type { QParams } from "../../ir/scheme.ts";
+import type { QParams, Scheme } from "../../ir/scheme.ts";
 import { bytesSource, readAll } from "../../ir/source.ts";
 import { bytesOf, decodeFloats } from "../../numeric/convert.ts";
 import { elementCount } from "../../numeric/dtypes.ts";
-import { roundHalfEven, roundToOdd } from "../../numeric/rounding.ts";
+import { roundHalfEven } from "../../numeric/rounding.ts";
 import { DEFAULT_OBSERVER, type Recipe } from "../../recipes/recipe.ts";
-import {
-  channelScales,
-  WEIGHT_FORMATS,
-  type WeightFormat,
-  type WeightFormatName,
-} from "../../train/low-precision/formats.ts";
+import { channelScales, WEIGHT_FORMATS, type WeightFormatName } from "../../train/low-precision/formats.ts";
 import { parametersOf } from "../../train/qat/parameters.ts";
 import type { Host } from "../host.ts";
 import { type MakeInput, type Planned, planFor } from "../make.ts";
@@ -54,22 +49,25 @@ interface Grid {
 
 /** The grid that training has rounded a weight to. */
 async function gridOf(tensor: Tensor, axis: number, name: WeightFormatName): Promise<Grid> {
-  const format: WeightFormat = WEIGHT_FORMATS[name];
+  const format = WEIGHT_FORMATS[name];
   const { shape } = tensor;
   const values = await valuesOf(tensor);
   const scale = channelScales(values, shape, axis, format);
   const inner = elementCount(shape.slice(axis + 1));
   const [low, high] = format.codes;
-  const round = format.odd ? roundToOdd : roundHalfEven;
   const seen = values.map((value, index) => {
     const step = scale[Math.floor(index / inner) % scale.length]!;
-    return Math.min(Math.max(round(Math.fround(value / step)), low), high) * step;
+    return Math.min(Math.max(roundHalfEven(Math.fround(value / step)), low), high) * step;
   });
   return {
     qparams: { scale, zeroPoint: new Int32Array(scale.length) },
     seen: { ...tensor, data: bytesSource(bytesOf(seen)) },
   };
 }
+
+/** The scheme with the codes of the training, which knows no odd ones. */
+const schemeOf = ({ odd, ...scheme }: Scheme, format: WeightFormatName): Scheme =>
+  odd ? { ...scheme, codes: WEIGHT_FORMATS[format].codes } : scheme;
 
 /** Weights as the products saw them, and their grids in the plan. */
 async function onGrids(
@@ -89,7 +87,8 @@ async function onGrids(
     }
     const grid = await gridOf(tensor, weight.axis, format);
     seen.set(tensor.name, grid.seen);
-    nodes.push({ ...entry, weight: { ...weight, qparams: grid.qparams } });
+    const scheme = schemeOf(weight.scheme, format);
+    nodes.push({ ...entry, weight: { ...weight, scheme, qparams: grid.qparams } });
   }
   return { prepared: withGraph(prepared, withTensors(graph, [...seen.values()])), plan: { ...plan, nodes } };
 }

@@ -2,7 +2,7 @@
 
 import { intAttribute, stringAttribute } from "../../ir/attributes.ts";
 import type { Node } from "../../ir/model.ts";
-import { castTo, roundedToOdd } from "../forms.ts";
+import { castTo } from "../forms.ts";
 import type { Writer } from "../writer.ts";
 import { MIN_CHANNEL_SCALE, WEIGHT_FORMATS, type WeightFormat, type WeightFormatName } from "./formats.ts";
 
@@ -47,12 +47,11 @@ export function channelScale(writer: Writer, weight: string, format: WeightForma
   ]);
 }
 
-/** int8 codes of a weight, of its shape, and their scales along `axis`: codes = clip(round(weight / scale)), to odd numbers where the format says so. */
+/** int8 codes of a weight, of its shape, and their scales along `axis`: codes = clip(round(weight / scale)). */
 export function weightCodes(writer: Writer, weight: string, format: WeightFormat, axis: number): Codes {
   const { emit, scalar } = writer;
   const scale = channelScale(writer, weight, format, axis);
-  const quotient = emit("Div", [weight, along(writer, scale, axis, writer.rank(weight))]);
-  const steps = format.odd ? roundedToOdd(writer, quotient) : quotient;
+  const steps = emit("Div", [weight, along(writer, scale, axis, writer.rank(weight))]);
   const code = (value: number) => castTo(writer, scalar(value, "float32"), "int8");
   // One scale for the whole tensor: the engine's kernel for scales along an axis is a hundred times slower.
   const rounded = emit("QuantizeLinear", [steps, scalar(1, "float32"), code(0)]);

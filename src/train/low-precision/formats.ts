@@ -5,8 +5,6 @@ import type { DType } from "../../numeric/dtypes.ts";
 export interface WeightFormat {
   /** Smallest and largest code. */
   readonly codes: readonly [number, number];
-  /** Odd codes only. */
-  readonly odd?: boolean;
   /** Type the codes are stored in. */
   readonly dtype: DType & ("int8" | "int4" | "int2");
   /** The scale is this magnitude of a channel, ... */
@@ -23,7 +21,7 @@ export const WEIGHT_FORMATS = {
   int8: { codes: [-127, 127], dtype: "int8", statistic: "max", factor: 1 / 127 },
   int4: { codes: [-8, 7], dtype: "int4", statistic: "mean", factor: MEAN_TO_STEP.int4 },
   int3: { codes: [-4, 3], dtype: "int4", statistic: "mean", factor: MEAN_TO_STEP.int3 },
-  int2: { codes: [-3, 3], odd: true, dtype: "int2", statistic: "mean", factor: MEAN_TO_STEP.int2 / 2 },
+  int2: { codes: [-2, 1], dtype: "int2", statistic: "mean", factor: MEAN_TO_STEP.int2 },
   /** BitNet b1.58 (Ma et al., arXiv:2402.17764), with a scale for each channel instead of one for all. */
   ternary: { codes: [-1, 1], dtype: "int2", statistic: "mean", factor: 1 },
 } as const satisfies Readonly<Record<string, WeightFormat>>;
