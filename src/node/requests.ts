@@ -202,6 +202,8 @@ export interface TrainRequest extends EngineRequest {
   readonly features: number;
   /** Pull of weights to the middle of their bins, 0 for none; by default what suits the scheme; only quantization-aware. */
   readonly dampening?: number;
+  /** File with rules, as for `quantize`; only quantization-aware. */
+  readonly recipe?: string;
   readonly keep: readonly KeepRule[];
   /** Scheme of the first and the last layer; rules and `keep` win over it. */
   readonly ends?: string;

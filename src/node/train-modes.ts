@@ -145,6 +145,7 @@ async function trainOnTheWay(
     ...{ model: source.path, schemes: [request.scheme!], keep: request.keep, command: request.command },
     ...{ threads: request.threads, force: false, embeddings: false, output: job.output },
     ...(request.ends !== undefined && { ends: request.ends }),
+    ...(request.recipe !== undefined && { recipe: request.recipe }),
     ...(request.engine && source.model.container === "onnx" ? { engine: request.engine } : {}),
   };
   const given = { calibration: samples.samples, evaluation: evaluation.evaluation };

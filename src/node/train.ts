@@ -27,10 +27,17 @@ function outputOf({ model, output, scheme }: TrainRequest, container: GraphConta
   return output ?? join(dirname(model), `${name}${EXTENSIONS[container]}`);
 }
 
-function modeRow(
-  { mode, scheme, freeze, blockwise, features, ends, dampening = 0 }: TrainRequest,
-  container: GraphContainer,
-): ModeRow {
+/** Settings that only quantization-aware training has, and what other modes do instead. */
+const ONLY_AWARE: readonly { flag: string; asked: (request: TrainRequest) => boolean; instead: string }[] = [
+  { flag: "--blockwise", asked: ({ blockwise }) => blockwise > 0, instead: "trains the network as a whole" },
+  { flag: "--features", asked: ({ features }) => features > 0, instead: "has no values to imitate" },
+  { flag: "--dampening", asked: ({ dampening = 0 }) => dampening > 0, instead: "has no codes to keep weights in" },
+  { flag: "--ends", asked: ({ ends }) => ends !== undefined, instead: "has one form for all layers" },
+  { flag: "--recipe", asked: ({ recipe }) => recipe !== undefined, instead: "has one scheme for all nodes" },
+];
+
+function modeRow(request: TrainRequest, container: GraphContainer): ModeRow {
+  const { mode, scheme, freeze } = request;
   const row =
     TRAIN_MODES[mode] ?? fail("usage", `unknown mode "${mode}"; known: ${Object.keys(TRAIN_MODES).join(", ")}`);
   if (!row.containers.includes(container))
@@ -44,14 +51,9 @@ function modeRow(
     fail("usage", `--mode ${mode} keeps the model's form; leave -s ${scheme} out, or choose --mode qat`);
   if (freeze !== undefined && mode !== "float")
     fail("usage", `--mode ${mode} trains all weights; leave --freeze out, or keep nodes in float with --keep`);
-  if (blockwise > 0 && mode !== "qat")
-    fail("usage", `--mode ${mode} trains the network as a whole; leave --blockwise out, or choose --mode qat`);
-  if (features > 0 && mode !== "qat")
-    fail("usage", `--mode ${mode} has no values to imitate; leave --features out, or choose --mode qat`);
-  if (ends !== undefined && mode !== "qat")
-    fail("usage", `--mode ${mode} has one form for all layers; leave --ends out, or choose --mode qat`);
-  if (dampening > 0 && mode !== "qat")
-    fail("usage", `--mode ${mode} has no codes to keep weights in; leave --dampening out, or choose --mode qat`);
+  const other = mode === "qat" ? undefined : ONLY_AWARE.find(({ asked }) => asked(request));
+  if (other !== undefined)
+    fail("usage", `--mode ${mode} ${other.instead}; leave ${other.flag} out, or choose --mode qat`);
   return row;
 }
 

@@ -5,7 +5,9 @@ import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it, onTestFinished } from "vitest";
+import { readOnnx } from "../../src/containers/onnx/index.ts";
 import { floatTensor, node, onnxModel, valueInfo } from "../../src/ir/build.ts";
+import { bytesSource } from "../../src/ir/source.ts";
 import { smallModel, spiral } from "../../src/pipeline/train/small.case.ts";
 import {
   checksum,
@@ -92,6 +94,20 @@ describe("training", () => {
     expect(json.training).toMatchObject({ mode, steps: 4, loss: `0.5 cross-entropy + 0.5 distillation${features}` });
     expect(json.integerShare).toBeGreaterThan(0);
     expect(json.findings.map(({ code }: Json) => code)).toContain("seen-samples");
+  });
+
+  it("gives nodes that a recipe names another scheme", async () => {
+    const folder = await workspace();
+    const model = await saved(folder, cnn());
+    const data = await savedArray(folder, "x.npy", samples([64, 3, 16, 16]));
+    const recipe = join(folder, "recipe.json");
+    await writeFile(recipe, JSON.stringify({ rules: [{ match: { node: ["head"] }, scheme: "w8a8" }] }));
+    const out = join(folder, "out.onnx");
+    await trained(["train", model, "--data", data, "-s", "w2a8", "--epochs", "1", "--recipe", recipe, "-o", out]);
+    const { graph } = await readOnnx(bytesSource(await readFile(out)));
+    const dtypes = [...graph.tensors.values()].filter(({ shape }) => shape.length > 1).map(({ dtype }) => dtype);
+    expect(dtypes.filter((dtype) => dtype === "int8")).toHaveLength(1);
+    expect(dtypes).toContain("int2");
   });
 
   it("towards values learns a line", async () => {
@@ -267,6 +283,7 @@ describe("bad input", () => {
       [[...base, "--features", "-1"], 2, /--features/],
       [[...base, "--dampening", "0.1"], 2, /leave --dampening out, or choose --mode qat/],
       [[...base, "--dampening", "2"], 2, /--dampening/],
+      [[...base, "--recipe", "r.json"], 2, /leave --recipe out, or choose --mode qat/],
       [[...base, "--freeze", "."], 2, /every parameter is frozen/],
       [[...base, "-o", model], 2, /is a file the model is being read from/],
     ];

@@ -48,6 +48,7 @@ interface TrainFlags extends EngineFlags, SampleFlags {
   readonly blockwise: number;
   readonly features: number;
   readonly dampening?: number;
+  readonly recipe?: string;
   readonly keep?: readonly KeepRule[];
   readonly ends?: string;
   readonly checkpoint?: string;
@@ -142,6 +143,7 @@ const OPTIONS: readonly OptionRow[] = [
     summary: "pull that keeps weights from going back and forth between two codes (qat); 0.001 for 2 bits and less",
     parse: decimal(0, 1),
   },
+  { flags: "--recipe <file>", summary: "ordered rules in JSON: which nodes get another scheme (qat)" },
   {
     flags: "--keep <rule>",
     summary: "leave nodes unquantized: REGEX, op:NAME or node:NAME; repeatable",
@@ -190,7 +192,7 @@ function request(model: string, flags: TrainFlags, context: Context): TrainReque
   const optional = present({
     ...{ labels: flags.labels, rate: flags.rate, loss: flags.loss, clip: flags.clip, freeze: flags.freeze },
     ends: optionalName("scheme", flags.ends, known.schemes),
-    dampening: flags.dampening,
+    ...{ dampening: flags.dampening, recipe: flags.recipe },
     ...{ output: flags.output, scheme, checkpoint: checkpointOf(flags), evaluation: evaluationOf(flags, context) },
   });
   return {
