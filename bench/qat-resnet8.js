@@ -4,13 +4,13 @@
  *
  *   npm run build && node bench/qat-resnet8.js [--data ../shared/data] [--schemes w8a8,w4a8,w4a4,w2a8] [--judge test|calib]
  *       [--epochs N] [--batch N] [--rate R] [--scale-rate F] [--temperature T] [--features WEIGHT] [--dampening K]
- *       [--augment flip,shift:4] [--int8 conv0,fc0] [--seed 1]
+ *       [--augment flip,shift:4] [--ends w8a8] [--seed 1]
  *
  * Prints one line for each scheme: float, after rounding alone, after training (the fake-quantized model, and the file in its
  * deployed form), how often these two agree, how often the file and the float model do, the divergence of the file's answers
  * from the float model's in nats, and the time. A standard error of 846 images at 87 % is 1.2 points; differences
  * between models on the same images are known better than that. Settings are chosen with `--judge calib`: on 1,000 other images,
- * which nothing learns from. `--int8` names nodes whose weights get 8 bits.
+ * which nothing learns from. `--ends` is another scheme for the first and the last layer.
  */
 import { readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
@@ -41,7 +41,7 @@ const { values } = parseArgs({
     features: { type: "string" },
     dampening: { type: "string" },
     augment: { type: "string" },
-    int8: { type: "string" },
+    ends: { type: "string" },
     judge: { type: "string", default: "test" },
     seed: { type: "string", default: "1" },
     threads: { type: "string", default: "1" },
@@ -111,7 +111,7 @@ function apart(original, found) {
 }
 
 async function row(name) {
-  const rules = values.int8 ? [{ match: { node: values.int8.split(",") }, scheme: "w8a8" }] : [];
+  const rules = values.ends ? [{ match: { ends: true }, scheme: values.ends }] : [];
   const recipe = { ...plainRecipe(schemeNamed(name)), rules };
   const plain = await make(host, { ...common, recipe }, noHooks);
   await plain.staged[Symbol.asyncDispose]();
