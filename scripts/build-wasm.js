@@ -38,7 +38,7 @@ async function compile() {
       "abort=",
       "--outFile",
       "program.wasm",
-    ].concat(["--initialMemory", `${PAGES}`, "--memoryBase", "8192", "--disableWarning"]),
+    ].concat(["--importMemory", "--initialMemory", `${PAGES}`, "--memoryBase", "8192", "--disableWarning"]),
     { readFile, writeFile: (_, contents) => (binary = contents), listFiles: () => [] },
   );
   if (error !== null || binary === undefined)

@@ -18,12 +18,16 @@ export const TABLES_AT = BYTES_AT + MAX_BYTES;
 /** What is used of the runtime's global object, which the compiler's libraries for Node do not declare. */
 declare const WebAssembly: {
   readonly Module: new (bytes: Uint8Array<ArrayBuffer>) => object;
-  readonly Instance: new (module: object) => { readonly exports: Program };
+  readonly Memory: new (size: { readonly initial: number }) => object;
+  readonly Instance: new (
+    module: object,
+    imports: { readonly env: { readonly memory: object } },
+  ) => { readonly exports: Program };
 };
 
 /** Exports of `assembly/index.ts`; `weights` is 0 where there are none. */
 export interface Program {
-  readonly memory: { readonly buffer: ArrayBuffer; grow(pages: number): number };
+  readonly memory: { readonly buffer: ArrayBuffer };
   encodeHalf(src: number, dst: number, count: number): number;
   encodeBfloat(src: number, dst: number, count: number): number;
   decodeBytes(src: number, dst: number, blocks: number): void;
@@ -100,10 +104,15 @@ function compile(): object {
   return compiled;
 }
 
-/** A machine of its own, with room for so many bytes behind `TABLES_AT`. */
+const PAGE_BYTES = 65536;
+
+/**
+ * A machine of its own, with room for so many bytes behind `TABLES_AT`. Its memory is made as large as it will be: after
+ * one has grown, V8 looks at every array twice, in all of the thread.
+ */
 export function startMachine(tableBytes = 0): Machine {
-  const program = new WebAssembly.Instance(compile()).exports;
-  if (tableBytes > 0) program.memory.grow(Math.ceil(tableBytes / 65536));
+  const memory = new WebAssembly.Memory({ initial: Math.ceil((TABLES_AT + tableBytes) / PAGE_BYTES) });
+  const program = new WebAssembly.Instance(compile(), { env: { memory } }).exports;
   const { buffer } = program.memory;
   return {
     program,
