@@ -186,16 +186,17 @@ test("a folder is quantized to GGUF in one go, as its converted file would be, a
 
 const MIXTRAL = "Mixtral-8x1K-Instruct-v0.1";
 
+// llama.cpp has no AMX kernels for q5_0: those for q4_0 and q8_0 answer NaN for experts as small as these
 test.each([MIXTRAL, "Qwen1.5-MoE-A2.7B", "Qwen3-30B-A3B"])(
   "experts of %s go into stacks and are quantized there, and llama.cpp runs them where it is installed",
   async (name) => {
     const folder = await folderOf(name);
-    const output = join(folder, "..", "q4_0.gguf");
-    const common = { schemes: ["q4_0"], keep: [], force: false, embeddings: false, threads: 1, command: "test" };
+    const output = join(folder, "..", "q5_0.gguf");
+    const common = { schemes: ["q5_0"], keep: [], force: false, embeddings: false, threads: 1, command: "test" };
     const report = await quantize({ ...common, model: folder, output }, noHooks);
     if (report.kind !== "quantize-weights") throw new Error(report.kind);
     const wide = name === MIXTRAL ? "ffn_down_exps" : "ffn_gate_exps";
-    expect(report.tensors.find((row) => row.name === `blk.0.${wide}.weight`)).toMatchObject({ to: "q4_0" });
+    expect(report.tensors.find((row) => row.name === `blk.0.${wide}.weight`)).toMatchObject({ to: "q5_0" });
     expect(report.tensors.find((row) => row.name === "blk.0.ffn_gate_inp.weight")).toMatchObject({ to: "float32" });
     if (llamaMissing === undefined) expect(report.run?.quality?.perplexity?.before.value).toBeGreaterThan(1);
   },
