@@ -117,8 +117,8 @@ export function channelParams(x: Float32Array, layout: Layout, grid: Grid): QPar
 }
 
 /**
- * Codes in the order of `x`: clip(round(x / scale) + zeroPoint), divided in float32, ties to even, or up where codes are odd. `out` is an Int8Array
- * or a Uint8Array after the grid.
+ * Codes in the order of `x`: clip(round(x / scale) + zeroPoint), divided in float32, ties to even, or up where codes are odd.
+ * `out` is an Int8Array or a Uint8Array after the grid.
  */
 export function quantize(
   x: Float32Array,
