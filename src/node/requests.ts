@@ -202,6 +202,8 @@ export interface TrainRequest extends EngineRequest {
   readonly features: number;
   /** Pull of weights to the middle of their bins, 0 for none; by default what suits the scheme; only quantization-aware. */
   readonly dampening?: number;
+  /** Weights begin as floats and become codes as the rate falls; only quantization-aware. */
+  readonly gradual: boolean;
   /** File with rules, as for `quantize`; only quantization-aware. */
   readonly recipe?: string;
   readonly keep: readonly KeepRule[];

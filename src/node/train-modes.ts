@@ -167,8 +167,8 @@ const AWARE: Readonly<Record<GraphContainer, typeof qatTflite>> = {
 };
 
 function trainAware(job: TrainJob): Promise<QuantizeReport> {
-  const { blockwise, features, dampening } = job.request;
-  const training = { ...job.training, blockwise, features, ...(dampening !== undefined && { dampening }) };
+  const { blockwise, features, dampening, gradual } = job.request;
+  const training = { ...job.training, blockwise, features, gradual, ...(dampening !== undefined && { dampening }) };
   const train = AWARE[job.source.model.container];
   return trainOnTheWay(job, (host, input, hooks) =>
     apart(job.host, (trainer) => train(host, trainer, { ...input, training }, hooks, job.options)),

@@ -32,6 +32,7 @@ const ONLY_AWARE: readonly { flag: string; asked: (request: TrainRequest) => boo
   { flag: "--blockwise", asked: ({ blockwise }) => blockwise > 0, instead: "trains the network as a whole" },
   { flag: "--features", asked: ({ features }) => features > 0, instead: "has no values to imitate" },
   { flag: "--dampening", asked: ({ dampening = 0 }) => dampening > 0, instead: "has no codes to keep weights in" },
+  { flag: "--gradual", asked: ({ gradual }) => gradual, instead: "has no codes that weights could become" },
   { flag: "--ends", asked: ({ ends }) => ends !== undefined, instead: "has one form for all layers" },
   { flag: "--recipe", asked: ({ recipe }) => recipe !== undefined, instead: "has one scheme for all nodes" },
 ];

@@ -35,10 +35,17 @@ test("a run of one step, and one that is all warm-up, have finite rates", () => 
   expect(rates({ kind: "cosine", rate: 1, steps: 2, warmup: 2 })).toEqual([0.5, 1]);
 });
 
-test("how far a rate has fallen: not at all before its height and where it stays, wholly where nothing is left", () => {
+test("how far a rate has fallen: not at all before its height, wholly at the end whatever its floor", () => {
   const fallen = (schedule: Schedule) =>
     Array.from({ length: schedule.steps }, (_, index) => fallenAt(schedule, index + 1));
   expect(fallen({ kind: "linear", rate: 2, steps: 6, warmup: 2 })).toEqual([0, 0, 0, 0.25, 0.5, 0.75]);
-  expect(fallen({ kind: "constant", rate: 0.1, steps: 2 })).toEqual([0, 0]);
   expect(fallenAt({ kind: "linear", rate: 2, steps: 6 }, 7)).toBe(1);
+  expect(fallenAt({ kind: "cosine", rate: 2, steps: 6, floor: 0.5 }, 7)).toBe(1);
+});
+
+test("what goes by a falling rate goes along a cosine where the rate stays", () => {
+  const fallen = (kind: Schedule["kind"]) =>
+    Array.from({ length: 8 }, (_, index) => fallenAt({ kind, rate: 0.1, steps: 7, warmup: 2 }, index + 1));
+  expect(fallen("constant")).toEqual(fallen("cosine"));
+  expect(fallen("constant").at(-1)).toBe(1);
 });

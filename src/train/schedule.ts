@@ -20,10 +20,18 @@ const SHAPES: Readonly<Record<Schedule["kind"], (done: number) => number>> = {
 /** The rate of a step, counted from 1. */
 export function rateAt({ kind, rate, steps, warmup = 0, floor = 0 }: Schedule, step: number): number {
   if (step <= warmup) return (rate * step) / warmup;
-  const done = Math.min(1, (step - 1 - warmup) / Math.max(1, steps - warmup));
-  return rate * (floor + (1 - floor) * SHAPES[kind](done));
+  return rate * (floor + (1 - floor) * SHAPES[kind](doneAt({ steps, warmup }, step)));
 }
 
-/** How far the rate has fallen by a step, counted from 1: from 0 at its full height to 1 where nothing is left of it. */
-export const fallenAt = (schedule: Schedule, step: number): number =>
-  step <= (schedule.warmup ?? 0) ? 0 : 1 - rateAt(schedule, step) / schedule.rate;
+/** Share of the steps behind the warm-up that are over. */
+const doneAt = ({ steps, warmup }: { steps: number; warmup: number }, step: number): number =>
+  Math.min(1, (step - 1 - warmup) / Math.max(1, steps - warmup));
+
+/**
+ * How far the rate has fallen by a step, counted from 1: from 0 at its full height to 1 at the end, whatever its floor. What
+ * goes by it does so along a cosine where the rate stays as it is.
+ */
+export function fallenAt({ kind, steps, warmup = 0 }: Schedule, step: number): number {
+  const falling = kind === "constant" ? "cosine" : kind;
+  return step <= warmup ? 0 : 1 - SHAPES[falling](doneAt({ steps, warmup }, step));
+}

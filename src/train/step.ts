@@ -58,7 +58,7 @@ export interface TrainingStep {
 export const nextOf = (name: string): string => `next/${name}`;
 /** The input that takes the learning rate. */
 export const RATE = "train/rate";
-/** The input that takes how far the rate has fallen, where a parameter is pulled. */
+/** The input that takes how far the rate has fallen, where a parameter is pulled or the model itself reads it. */
 export const FALLEN = "train/fallen";
 /** The input that takes a number of the optimizer. */
 export const numberInput = (name: string): string => `train/${name}`;
@@ -150,7 +150,8 @@ function withInputs(
 ): Graph {
   const bare = asInputs(graph, constants);
   const slots = state.slice(constants.length).map(({ name, shape }) => valueInfo(name, f32, shape));
-  const pulled = parameters.some((name) => group?.(name).pull !== undefined);
+  const isFed = graph.inputs.some(({ name }) => name === FALLEN);
+  const pulled = !isFed && parameters.some((name) => group?.(name).pull !== undefined);
   const numbers = [RATE, ...(pulled ? [FALLEN] : []), ...Object.keys(optimizer.numbers(1)).map(numberInput)];
   return { ...bare, inputs: [...bare.inputs, ...slots, ...numbers.map((name) => valueInfo(name, f32, []))] };
 }

@@ -48,6 +48,7 @@ interface TrainFlags extends EngineFlags, SampleFlags {
   readonly blockwise: number;
   readonly features: number;
   readonly dampening?: number;
+  readonly gradual?: boolean;
   readonly recipe?: string;
   readonly keep?: readonly KeepRule[];
   readonly ends?: string;
@@ -143,6 +144,7 @@ const OPTIONS: readonly OptionRow[] = [
     summary: "pull that keeps weights from going back and forth between two codes (qat); 0.001 for 2 bits and less",
     parse: decimal(0, 1),
   },
+  { flags: "--gradual", summary: "weights begin as floats and become codes as the rate falls; for 2 bits (qat)" },
   { flags: "--recipe <file>", summary: "ordered rules in JSON: which nodes get another scheme (qat)" },
   {
     flags: "--keep <rule>",
@@ -203,6 +205,7 @@ function request(model: string, flags: TrainFlags, context: Context): TrainReque
     optimizer: knownName("optimizer", flags.optimizer, known.optimizers),
     distill: flags.distill === true ? HALF : (flags.distill ?? 0),
     augment: flags.augment ?? [],
+    gradual: flags.gradual ?? false,
     keep: flags.keep ?? [],
   };
 }

@@ -114,6 +114,15 @@ test("dampening sets in as the rate falls: the first steps are the same", async 
   for (const { staged } of [free!, held!]) await staged[Symbol.asyncDispose]();
 });
 
+test("weights that become codes little by little lose less in the first steps, and the file has their codes at the end", async () => {
+  const [sudden, gradual] = await Promise.all(
+    [false, true].map((gradual) => qat(host, { ...inputOf("w2a8"), training: training({ epochs: 2, gradual }) })),
+  );
+  expect(gradual!.losses[0]).toBeLessThan(sudden!.losses[0]! / 2);
+  expect(gradual!.fake.agreement).toBeGreaterThan(0.99);
+  for (const { staged } of [sudden!, gradual!]) await staged[Symbol.asyncDispose]();
+});
+
 test("schemes of weights alone train too", async () => {
   const made = await qat(host, { ...inputOf("w8a8-dynamic"), training: training({ epochs: 1 }) });
   expect(made.fake.agreement).toBeGreaterThan(0.9);

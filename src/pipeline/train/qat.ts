@@ -66,6 +66,11 @@ export interface QatTraining extends Training {
    * with integer products of weights of 2 bits and less, and 0 with others.
    */
   readonly dampening?: number;
+  /**
+   * Weights begin as floats and become what their codes stand for as the rate falls, in the first part where there are several;
+   * for coarse grids and long runs. False by default.
+   */
+  readonly gradual?: boolean;
 }
 
 /** How to train on the way. */
@@ -106,6 +111,7 @@ interface Phase {
   readonly activations: boolean;
   /** True where every block has a loss of its own. */
   readonly blocks: boolean;
+  readonly gradual: boolean;
   readonly epochs: number;
 }
 
@@ -144,7 +150,8 @@ const defaultsFor = ({ nodes }: Plan): typeof FEW =>
 async function phaseRun({ prepared, plan }: Planned, point: Point, phase: Phase, training: QatTraining) {
   const { clip, decay, optimizer = adam(), scaleRate, dampening } = { ...defaultsFor(plan), ...training };
   const spec = phase.blocks ? DISTILLATION : (training.loss ?? DISTILLATION);
-  const fake = insertFakeQuantize(point.model, plan, point.grids, { activations: phase.activations });
+  const { activations, gradual } = phase;
+  const fake = insertFakeQuantize(point.model, plan, point.grids, { activations, gradual });
   const { lossy, teacher } = towards(await normalizeForTraining(fake.model), prepared, spec, phase, training);
   const own = parametersOf(prepared.graph);
   const { model, sizes } = await withSizes(lossy.model, prepared, plan, own);
@@ -168,15 +175,16 @@ async function recalibrated(host: TrainHost, point: Point, plan: Plan, samples: 
   return { ...point, grids: { ...point.grids, values } };
 }
 
-function phasesOf({ epochs, weightsFirst = 0, blockwise = 0 }: QatTraining, plan: Plan): readonly Phase[] {
+function phasesOf(training: QatTraining, plan: Plan): readonly Phase[] {
+  const { epochs, weightsFirst = 0, blockwise = 0, gradual = false } = training;
   const first = plan.values.length === 0 ? 0 : Math.round(epochs * weightsFirst);
   const alone = Math.min(epochs - first, Math.round(epochs * blockwise));
-  const all: readonly Phase[] = [
+  const all = [
     { activations: false, blocks: false, epochs: first },
     { activations: true, blocks: true, epochs: alone },
     { activations: true, blocks: false, epochs: epochs - first - alone },
   ];
-  return all.filter((phase) => phase.epochs > 0);
+  return all.filter((phase) => phase.epochs > 0).map((phase, index) => ({ ...phase, gradual: gradual && index === 0 }));
 }
 
 /** What is known before training. */

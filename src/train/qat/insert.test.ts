@@ -197,6 +197,36 @@ test.for([
   },
 );
 
+test("weights that become codes little by little are floats at first, then between, and on their grid at the end", async () => {
+  const { prepared, plan, start } = await planned(cnn, "w2a8");
+  const names = plan.nodes.flatMap(({ weight }) => (weight ? [`${weight.tensor}/fake`] : []));
+  const weightsAt = async (options: { gradual: boolean; fallen?: number }) => {
+    const { model } = insertFakeQuantize(prepared, plan, start, options);
+    const { fallen } = options;
+    const fed = fallen !== undefined && {
+      [FALLEN]: { dtype: "float32", shape: [], data: Float32Array.of(fallen) } as const,
+    };
+    const made = await run(expand(withOutputs(model, names), TRAINING_OPS), { ...samplesOf(prepared, 1), ...fed });
+    return names.flatMap((name) => [...(made[name]!.data as Float32Array)]);
+  };
+  const codes = await weightsAt({ gradual: false });
+  const tensors = plan.nodes.flatMap(({ weight }) => (weight ? [prepared.graph.tensors.get(weight.tensor)!] : []));
+  const floats = (
+    await Promise.all(tensors.map(async ({ data, dtype }) => [...decodeFloats(await readAll(data), dtype)]))
+  ).flat();
+  expect(await weightsAt({ gradual: true, fallen: 0 })).toEqual(floats);
+  const [between, end] = [
+    await weightsAt({ gradual: true, fallen: 0.25 }),
+    await weightsAt({ gradual: true, fallen: 1 }),
+  ];
+  for (const [at, code] of codes.entries()) {
+    // float32 roundings of sums of numbers below 2
+    expect(end[at]).toBeCloseTo(code, 6);
+    expect(between[at]).toBeCloseTo((floats[at]! + code) / 2, 6);
+  }
+  expect(codes).not.toEqual(floats);
+});
+
 test("with weights alone clamps stay and no value has a grid", async () => {
   const { prepared, plan, start } = await planned(cnn, "w4a4");
   const ops = (activations: boolean) =>

@@ -15,6 +15,7 @@ import { elementCount } from "../../numeric/dtypes.ts";
 import { fail } from "../../numeric/errors.ts";
 import type { Affine } from "../../numeric/qparams.ts";
 import { fakeQuantizeNode, isFakeQuantize } from "../ops/fake-quantize.ts";
+import { FALLEN } from "../step.ts";
 import { knownTypes } from "../types.ts";
 import { type GridNodes, gridNodes, type LearnedGrid, transposed, weightLayout } from "./grids.ts";
 
@@ -34,6 +35,8 @@ export interface InsertOptions {
   readonly activations?: boolean;
   /** False: scales are constants, exactly those given. */
   readonly learn?: boolean;
+  /** Weights begin as floats and become what their codes stand for as the rate falls. False by default. */
+  readonly gradual?: boolean;
 }
 
 /** A model with fake quantization, and where its grids are. */
@@ -53,6 +56,8 @@ interface State {
   readonly start: QatStart;
   readonly learn: boolean;
   readonly activations: boolean;
+  /** How much of a weight's rounding is in effect, a scalar from 0 to 1; undefined where all of it is from the start. */
+  readonly share: string | undefined;
   readonly plans: ReadonlyMap<Node, NodePlan>;
   readonly values: ReadonlyMap<string, ValuePlan>;
   /** Output of a removed clamp by the value that takes its place. */
@@ -77,13 +82,16 @@ function initialState(model: Model, plan: Plan, start: QatStart, options: Insert
     .map((entry) => [graph.nodes[entry.index]!, entry] as const);
   const activations = options.activations ?? true;
   const removed = activations ? entries.filter(([, entry]) => isRemoved(entry)) : [];
+  const fresh = freshNames(graph);
+  const share = options.gradual ? fresh("rounded-share") : undefined;
   return {
-    ...{ graph, start, activations, fresh: freshNames(graph), learn: options.learn ?? true },
+    ...{ graph, start, activations, fresh, learn: options.learn ?? true, share },
     plans: new Map(entries),
     values: new Map(activations ? plan.values.map((value) => [value.value, value]) : []),
     unclamped: new Map(removed.map(([node]) => [node.inputs[0]!, node.outputs[0]!])),
     ...{ quantized: new Map(), valueGrids: new Map(), weightGrids: new Map(), weightOutputs: new Map() },
-    ...{ products: new Map(), nodes: [], tensors: new Map() },
+    ...{ products: new Map(), tensors: new Map() },
+    nodes: share === undefined ? [] : [makeNode("Sqrt", [FALLEN], [share], { name: `${share}/Sqrt` })],
   };
 }
 
@@ -133,6 +141,18 @@ function weightStart(state: State, entry: NodePlan): QParams {
   return { scale: transposed(given.scale, rows), zeroPoint: transposed(given.zeroPoint, rows) };
 }
 
+/** from + share * (rounded - from): alpha-blending (Liu and Mattina, arXiv:1903.01061), the way back straight through. */
+function roundInPart(state: State, share: string, from: string, to: string, grid: GridNodes): void {
+  const { fresh, nodes } = state;
+  const [rounded, error, part] = [fresh(`${from}/rounded`), fresh(`${from}/error`), fresh(`${from}/part`)];
+  fakeQuantized(state, from, rounded, grid);
+  nodes.push(
+    makeNode("Sub", [rounded, from], [error], { name: `${error}/Sub` }),
+    makeNode("Mul", [error, share], [part], { name: `${part}/Mul` }),
+    makeNode("Add", [from, part], [to], { name: `${to}/Add` }),
+  );
+}
+
 /** A weight on its grid; nodes that agree on all of it share one. Undefined where it stays as it is. */
 function quantizeWeight(state: State, entry: NodePlan) {
   const weight = entry.weight!;
@@ -148,7 +168,8 @@ function quantizeWeight(state: State, entry: NodePlan) {
   const settings = { base, scheme, start: weightStart(state, entry), offsets: false };
   const grid = place(state, gridNodes({ ...settings, ...layout, learn: state.learn, fresh: state.fresh }));
   const output = state.fresh(`${base}/fake`);
-  fakeQuantized(state, base, output, grid);
+  if (state.share === undefined) fakeQuantized(state, base, output, grid);
+  else roundInPart(state, state.share, base, output, grid);
   const made = { output, grid };
   state.weightOutputs.set(key, made);
   state.weightGrids.set(entry, grid);
@@ -251,7 +272,8 @@ export function insertFakeQuantize(
   for (const node of model.graph.nodes) lowerAny(state, node);
   const { nodes, tensors, valueGrids, weightGrids, products } = state;
   const values = declared(model.graph, nodes);
-  const graph = withTensors({ ...model.graph, nodes, values }, [...tensors.values()]);
+  const inputs = [...model.graph.inputs, ...(state.share === undefined ? [] : [valueInfo(FALLEN, "float32", [])])];
+  const graph = withTensors({ ...model.graph, inputs, nodes, values }, [...tensors.values()]);
   const learned = new Map([...valueGrids].filter(([name]) => !isFixed(start, name)));
   const rounded = roundings(nodes, weightGrids.keys());
   return { model: withGraph(model, graph), values: gridsOf(learned), weights: gridsOf(weightGrids), rounded, products };
