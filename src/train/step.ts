@@ -11,6 +11,7 @@ import { expand } from "./expand.ts";
 import { gradientGraph } from "./gradient.ts";
 import { TRAINING_OPS } from "./ops/index.ts";
 import type { Optimizer, UpdateSite } from "./optimizers.ts";
+import { poolsAsMaxima } from "./pools-as-maxima.ts";
 import { reluBehindPool } from "./relu-behind-pool.ts";
 import { add, startWriting, type Writer, writerFor, written } from "./writer.ts";
 
@@ -166,7 +167,8 @@ export function trainingStep(model: Model, options: StepOptions): TrainingStep {
   checkParameters(model.graph, parameters, constants);
   const slots = parameters.map((name) => slotTensors(model.graph, name, optimizer));
   const state = [...constants.map((name) => initializer(model.graph, name)), ...slots.flat()];
-  const forward = withGraph(model, reluBehindPool(model.graph, new Set(follow.values())));
+  const kept = new Set(follow.values());
+  const forward = withGraph(model, poolsAsMaxima(reluBehindPool(model.graph, kept), parameters, kept));
   const { graph } = gradientGraph(forward, loss, parameters);
   const writing = startWriting(withInputs(graph, state, constants, options), "step");
   const made = updates(writerFor(writing, "training step"), slots, options);

@@ -40,8 +40,8 @@ const fromInfo = ({ name, dtype, shape }: ValueInfo): Known => ({
 });
 
 /** fewbit's own ops that give values of the type and shape of what they take. */
-const keepsType = ({ domain, op }: Node): boolean =>
-  domain === "fewbit" && (op === "FakeQuantize" || op === "StopGradient");
+const KEEPS_TYPE = new Set(["FakeQuantize", "StopGradient", "FirstMax"]);
+const keepsType = ({ domain, op }: Node): boolean => domain === "fewbit" && KEEPS_TYPE.has(op);
 
 /** As many open lengths as an output has axes, where at least that follows. */
 function openDims(node: Node, index: number, inputs: readonly Known[]): Dims | undefined {

@@ -4,6 +4,7 @@
  */
 import type { Expansions } from "../expand.ts";
 import { fakeQuantize } from "./fake-quantize.ts";
+import { firstMax } from "./first-max.ts";
 import { int8Conv } from "./int8-conv.ts";
 import { int8MatMul } from "./int8-matmul.ts";
 import { stopGradient } from "./stop-gradient.ts";
@@ -12,6 +13,7 @@ import { stopGradient } from "./stop-gradient.ts";
 export const TRAINING_OPS: Expansions = {
   "fewbit.FakeQuantize": fakeQuantize,
   "fewbit.StopGradient": stopGradient,
+  "fewbit.FirstMax": firstMax,
   "fewbit.Int8MatMul": int8MatMul,
   "fewbit.Int8Conv": int8Conv,
 };

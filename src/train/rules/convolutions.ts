@@ -1,6 +1,7 @@
 /** Convolution and transposed convolution over any number of positions axes. `d` is the gradient of the output. */
 import { intsAttribute, stringAttribute } from "../../ir/attributes.ts";
 import type { Node } from "../../ir/model.ts";
+import { elementCount as product } from "../../numeric/dtypes.ts";
 import { incoming, type Rule, type RuleContext, type Rules } from "../rule.ts";
 import {
   fixedPositions,
@@ -119,6 +120,20 @@ function columnGradient(
   return emit("Reshape", [emit("Transpose", [apart], { perm: [1, 4, 2, 0, 3] }), ints(shape)]);
 }
 
+/** Kernels that see at most this many elements: whole columns are small beside `d`. */
+const FEW_SEEN = 75;
+
+/** The product of `d` with whole columns, summed over the samples. */
+function wholeColumnGradient(context: RuleContext, x: string, d: string, shape: readonly number[], windows: Windows) {
+  const { emit, ints } = context;
+  const slices = tapSlices(context, x, d, windows).map((slice) => emit("Unsqueeze", [slice, ints([2])]));
+  const columns = slices.length === 1 ? slices[0]! : emit("Concat", slices, { axis: 2 });
+  const [rows, seen] = [shape[0]!, product(shape.slice(1))];
+  const right = emit("Transpose", [emit("Reshape", [columns, ints([0, seen, -1])])], { perm: [0, 2, 1] });
+  const all = emit("MatMul", [emit("Reshape", [d, ints([0, rows, -1])]), right]);
+  return emit("Reshape", [emit("ReduceSum", [all, ints([0])], { keepdims: 0 }), ints(shape)]);
+}
+
 /** Gradient of the weight of a convolution from `x` to what `d` is the gradient of. */
 function weightGradient(
   context: RuleContext,
@@ -132,6 +147,7 @@ function weightGradient(
   const depthwise = single ? depthwiseGradient(context, x, d, shape, windows) : undefined;
   if (depthwise !== undefined) return depthwise;
   if (single && group === shape[0]) return tapGradient(context, x, d, shape, windows);
+  if (group === 1 && product(shape.slice(1)) <= FEW_SEEN) return wholeColumnGradient(context, x, d, shape, windows);
   return columnGradient(context, x, d, shape, windows, group);
 }
 

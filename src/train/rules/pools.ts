@@ -4,17 +4,12 @@ import type { Node } from "../../ir/model.ts";
 import { castTo, countRatio, expandLike, reshapeLike } from "../forms.ts";
 import { incoming, type Rule, type RuleContext, type Rules } from "../rule.ts";
 import { scatter } from "./movement.ts";
-import { spreadTiles, tiledShape } from "./tiles.ts";
 import { positions, spreadWindows, type Windows, windowsOf } from "./windows.ts";
 
-/** The first of the largest elements takes all; where windows overlap, the engine says which one that was. */
+/** The first of the largest elements takes all; the engine says which one that was. */
 const maxPool: Rule = (node, context) => {
   if (intAttribute(node, "storage_order", 0) !== 0) context.refuse("storage_order 1 has no rule");
-  const [x, y] = [node.inputs[0]!, node.outputs[0]!];
-  const kernel = intsAttribute(node, "kernel_shape") ?? context.refuse("it has no kernel_shape");
-  const shape = tiledShape(context, node, kernel);
-  if (shape) return [spreadTiles(context, x, y, incoming(context), shape, kernel)];
-  return [scatter(context, incoming(context), context.output(1), x)];
+  return [scatter(context, incoming(context), context.output(1), node.inputs[0]!)];
 };
 
 /** [N, C, ...] as [N * C, 1, ...]: every channel alone. */

@@ -28,6 +28,16 @@ const extreme: Rule = (node, context) => {
   );
 };
 
+/** The first one takes all where it is as large as the other. */
+const firstMax: Rule = (node, context) => {
+  const { emit } = context;
+  const d = incoming(context);
+  const [a = ""] = node.inputs;
+  const mask = castTo(context, emit("Equal", [a, node.outputs[0]!]), context.dtype(a));
+  const first = emit("Mul", [mask, d]);
+  return [first, context.wants(1) ? emit("Sub", [d, first]) : undefined];
+};
+
 const where: Rule = (node, context) => {
   const d = incoming(context);
   const [condition = "", a = "", b = ""] = node.inputs;
@@ -46,5 +56,6 @@ export const variadicRules: Rules = {
   Mean: shared(averaged),
   Max: extreme,
   Min: extreme,
+  "fewbit.FirstMax": firstMax,
   Where: where,
 };

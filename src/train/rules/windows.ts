@@ -1,7 +1,6 @@
 /** How windows move over positions, what they see and how it is spread back: shared by convolutions and pools. */
 import { intAttribute, intsAttribute, stringAttribute } from "../../ir/attributes.ts";
 import type { Node } from "../../ir/model.ts";
-import type { RuleContext } from "../rule.ts";
 import { fixedShape } from "../shapes/lengths.ts";
 import type { Writer } from "../writer.ts";
 
@@ -32,7 +31,7 @@ export function halves(totals: readonly number[], largerFirst: boolean) {
 }
 
 /** Pads that make as many windows as ceil(length / stride). */
-function samePads(node: Node, context: RuleContext, step: Omit<Windows, "begins" | "ends">) {
+function samePads(node: Node, context: Writer, step: Omit<Windows, "begins" | "ends">) {
   const lengths = fixedPositions(context, node.inputs[0]!);
   const totals = reachOf(step).map((reach, axis) => {
     const stride = step.strides[axis]!;
@@ -46,7 +45,7 @@ function samePads(node: Node, context: RuleContext, step: Omit<Windows, "begins"
 }
 
 /** Strides, dilations and pads of a node whose windows are `kernel` long. */
-export function windowsOf(node: Node, kernel: readonly number[], context: RuleContext): Windows {
+export function windowsOf(node: Node, kernel: readonly number[], context: Writer): Windows {
   if (kernel.reduce((taps, length) => taps * length, 1) > MAX_TAPS)
     context.refuse(`a kernel of [${kernel}] has more than ${MAX_TAPS} taps`);
   const each = (name: string, value: number) => intsAttribute(node, name) ?? kernel.map(() => value);
@@ -105,7 +104,7 @@ export function spreadWindows(
 }
 
 /** All index vectors below `lengths`, last axis fastest. */
-const taps = (lengths: readonly number[]): readonly (readonly number[])[] =>
+export const taps = (lengths: readonly number[]): readonly (readonly number[])[] =>
   lengths.reduce<readonly (readonly number[])[]>(
     (found, length) => found.flatMap((start) => Array.from({ length }, (_, index) => [...start, index])),
     [[]],
