@@ -120,18 +120,50 @@ function columnGradient(
   return emit("Reshape", [emit("Transpose", [apart], { perm: [1, 4, 2, 0, 3] }), ints(shape)]);
 }
 
-/** Kernels that see at most this many elements: whole columns are small beside `d`. */
+/**
+ * Columns of one sample of at most this many elements stay near enough to be worth it. Larger ones cost more to write and to
+ * read than the rows of kernels save.
+ */
+const MAX_COLUMNS = 100_000;
+
+/** Whether whole columns are laid out; with open lengths only where a kernel sees few elements. */
+function columnsPay(context: RuleContext, d: string, shape: readonly number[], group: number): boolean {
+  const [seen, lengths] = [product(shape.slice(1)), fixedPositions(context, d)];
+  if (product(shape.slice(2)) === 1) return false;
+  return lengths === undefined ? seen <= FEW_SEEN : seen * group * product(lengths) <= MAX_COLUMNS;
+}
 const FEW_SEEN = 75;
 
-/** The product of `d` with whole columns, summed over the samples. */
-function wholeColumnGradient(context: RuleContext, x: string, d: string, shape: readonly number[], windows: Windows) {
+/**
+ * What each tap sees of each channel: [N, C * taps, ...positions of `d`]. A convolution with kernels of a single one copies
+ * it, on all threads and several times as fast as slices do.
+ */
+function columns({ emit, ints, scalar, dtype }: RuleContext, x: string, channels: number, windows: Windows): string {
+  const { kernel, strides, dilations, begins, ends } = windows;
+  const taps = product(kernel);
+  const eye = emit("EyeLike", [emit("Expand", [scalar(0, dtype(x)), ints([taps, taps])])]);
+  const all = emit("Expand", [emit("Reshape", [eye, ints([1, taps, ...kernel])]), ints([channels, taps, ...kernel])]);
+  const attributes = { group: channels, strides, dilations, pads: [...begins, ...ends] };
+  return emit("Conv", [x, emit("Reshape", [all, ints([channels * taps, 1, ...kernel])])], attributes);
+}
+
+/** The product of whole columns with `d`, summed over the samples; the side with more rows stands left. */
+function wholeColumnGradient(
+  context: RuleContext,
+  x: string,
+  d: string,
+  shape: readonly number[],
+  windows: Windows,
+  group: number,
+): string {
   const { emit, ints } = context;
-  const slices = tapSlices(context, x, d, windows).map((slice) => emit("Unsqueeze", [slice, ints([2])]));
-  const columns = slices.length === 1 ? slices[0]! : emit("Concat", slices, { axis: 2 });
-  const [rows, seen] = [shape[0]!, product(shape.slice(1))];
-  const right = emit("Transpose", [emit("Reshape", [columns, ints([0, seen, -1])])], { perm: [0, 2, 1] });
-  const all = emit("MatMul", [emit("Reshape", [d, ints([0, rows, -1])]), right]);
-  return emit("Reshape", [emit("ReduceSum", [all, ints([0])], { keepdims: 0 }), ints(shape)]);
+  const [outputs, seen] = [shape[0]! / group, product(shape.slice(1))];
+  const rows = (value: string, count: number) => emit("Reshape", [value, ints([0, group, count, -1])]);
+  const flipped = (value: string, perm: readonly number[]) => emit("Transpose", [value], { perm });
+  const [left, right] = [rows(d, outputs), rows(columns(context, x, shape[1]! * group, windows), seen)];
+  const [a, b] = outputs > seen ? [left, right] : [right, left];
+  const sum = emit("ReduceSum", [emit("MatMul", [a, flipped(b, [0, 1, 3, 2])]), ints([0])], { keepdims: 0 });
+  return emit("Reshape", [outputs > seen ? sum : flipped(sum, [0, 2, 1]), ints(shape)]);
 }
 
 /** Gradient of the weight of a convolution from `x` to what `d` is the gradient of. */
@@ -147,7 +179,7 @@ function weightGradient(
   const depthwise = single ? depthwiseGradient(context, x, d, shape, windows) : undefined;
   if (depthwise !== undefined) return depthwise;
   if (single && group === shape[0]) return tapGradient(context, x, d, shape, windows);
-  if (group === 1 && product(shape.slice(1)) <= FEW_SEEN) return wholeColumnGradient(context, x, d, shape, windows);
+  if (columnsPay(context, d, shape, group)) return wholeColumnGradient(context, x, d, shape, windows, group);
   return columnGradient(context, x, d, shape, windows, group);
 }
 
