@@ -11,6 +11,24 @@ const onFixed = (checked: GradCase): GradCase => ({
   inputs: { ...checked.inputs, x: { ...checked.inputs.x!, fixed: true } },
 });
 
+/** With twice as many outputs as inputs the rows of the kernel are convolved apart. */
+const widening: readonly GradCase[] = [
+  conv([2, 2, 5, 6], [4, 2, 3, 3], { pads: [1, 1, 1, 1] }),
+  conv([1, 2, 6, 5], [5, 2, 3, 2], { dilations: [2, 3], pads: [1, 2, 2, 1] }),
+  conv([1, 1, 5, 4], [2, 1, 2, 1]),
+  conv([2, 2, 9], [4, 2, 4], { pads: [2, 1] }),
+  conv([1, 1, 3, 4, 3], [2, 1, 2, 3, 2], { pads: [0, 1, 1, 1, 1, 0] }),
+];
+
+/** Kernels that see more than 75 elements: with open lengths their rows are multiplied apart. */
+const seeingMuch: readonly GradCase[] = [
+  conv([1, 9, 4, 4], [2, 9, 3, 3], { pads: [1, 1, 1, 1] }),
+  conv([1, 9, 6, 5], [2, 9, 3, 3], { strides: [2, 1], dilations: [1, 2], pads: [1, 0, 0, 1] }),
+  conv([1, 18, 4, 4], [4, 9, 3, 3], { group: 2 }),
+  conv([1, 20, 7], [2, 20, 4], { strides: [2], pads: [1, 2] }),
+  conv([1, 3, 3, 4, 3], [2, 3, 3, 3, 3], { pads: [0, 1, 1, 1, 1, 0] }),
+];
+
 const convs: readonly GradCase[] = [
   conv([2, 3, 5, 5], [4, 3, 3, 3]),
   conv([2, 3, 5, 6], [4, 3, 3, 3], { pads: [1, 1, 1, 1] }, false),
@@ -29,6 +47,8 @@ const convs: readonly GradCase[] = [
   conv([2, 3, 9], [4, 3, 4], { strides: [2], pads: [1, 0] }),
   conv([1, 2, 4, 3, 4], [2, 2, 2, 2, 2], { pads: [0, 1, 0, 1, 0, 1] }),
   conv([1, 2, 5, 5], [3, 2, 2, 2], { auto_pad: "VALID" }),
+  ...widening,
+  ...seeingMuch,
   ...["SAME_UPPER", "SAME_LOWER"].flatMap((auto_pad) => [
     conv([1, 2, 5, 6], [3, 2, 2, 4], { auto_pad }),
     conv([1, 2, 5, 6], [4, 1, 3, 2], { auto_pad, group: 2, strides: [1, 1] }),

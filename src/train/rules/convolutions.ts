@@ -27,6 +27,32 @@ function turned({ emit, ints }: RuleContext, weight: string, shape: readonly num
   return emit("Slice", [flat, each(-1), each(-Number.MAX_SAFE_INTEGER), ints(axes.map((axis) => axis + 2)), each(-1)]);
 }
 
+/** Where kernels have this many times as many outputs as inputs, few inputs at that, laying out what they see is what costs. */
+const WIDENING = 2;
+const FEW_INPUTS = 32;
+
+const widens = ([outputs, inputs, rows]: readonly number[]): boolean =>
+  outputs! >= WIDENING * inputs! && inputs! <= FEW_INPUTS && rows! > 1;
+
+/** The convolution of `d` with a turned kernel, each of its rows apart, moved to where it belongs and added up. */
+function rowByRow(
+  { emit, ints }: RuleContext,
+  d: string,
+  kernel: string,
+  shape: readonly number[],
+  windows: { readonly dilations: readonly number[]; readonly pads: readonly number[] },
+) {
+  const [outputs, inputs, rows, ...rest] = shape as readonly [number, number, number, ...number[]];
+  const apart = emit("Transpose", [kernel], { perm: [2, 0, 1, ...rest.map((_, axis) => axis + 3)] });
+  const all = emit("Conv", [d, emit("Reshape", [apart, ints([rows * inputs, outputs, 1, ...rest])])], windows);
+  const slices = Array.from({ length: rows }, (_, row) => {
+    const [before, after] = [row, rows - 1 - row].map((count) => count * windows.dilations[0]!) as [number, number];
+    const ends = ints([(row + 1) * inputs, after === 0 ? Number.MAX_SAFE_INTEGER : -after]);
+    return emit("Slice", [all, ints([row * inputs, before]), ends, ints([1, 2])]);
+  });
+  return emit("Sum", slices);
+}
+
 /**
  * Gradient of the input. With strides of 1 a convolution with the turned kernel, which the engine runs faster than the
  * transposed one that serves all other cases.
@@ -45,7 +71,9 @@ function inputGradient(
   const pads = [...begins, ...ends].map((pad, at) => reach[at]! - pad);
   if (strides.some((stride) => stride !== 1) || pads.some((pad) => pad < 0))
     return spreadWindows(context, d, weight, x, windows, group);
-  return context.emit("Conv", [d, turned(context, weight, shape, group)], { dilations, pads, group });
+  const kernel = turned(context, weight, shape, group);
+  if (group === 1 && widens(shape)) return rowByRow(context, d, kernel, shape, { dilations, pads });
+  return context.emit("Conv", [d, kernel], { dilations, pads, group });
 }
 
 /**
