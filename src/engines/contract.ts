@@ -22,6 +22,8 @@ export interface OpenOptions {
   readonly threads?: number;
   /** Graph optimizations of the engine: `all` by default, `none` for debugging. */
   readonly optimize?: "all" | "none";
+  /** For run after run: threads that have nothing to do stay awake for a moment, since waking them takes as long as small operators. */
+  readonly spin?: boolean;
   /** Collect a profile; read it with `Session.profile`. Code "unsupported" where the engine has none. */
   readonly profile?: boolean;
 }

@@ -73,7 +73,7 @@ async function openProfiled(ort: Ort, place: ModelPlace, options: OrtOptions, sc
 
 async function open(ort: Ort, place: ModelPlace, wish: OpenOptions, scratch?: Scratch): Promise<Session> {
   const threads = wish.threads ?? 1;
-  const options = sessionOptions(threads, wish.optimize);
+  const options = sessionOptions(threads, wish.optimize, wish.spin);
   const parts = { ort, where: where(place), threads };
   if (!wish.profile) {
     const session = await create(ort, place, options).catch((cause) => ortFail(where(place), cause));

@@ -137,7 +137,7 @@ function endAtOnce(): void {
 /** Starts the thread with one of the engines; the model files it opens must stay where they are until they are closed. */
 export function startTrainWorker(main: Engine, threads: number): TrainWorker {
   const name = main.name as OrtEngineName;
-  const options = { ...sessionOptions(threads), executionProviders: [PROVIDERS[name]] };
+  const options = { ...sessionOptions(threads, "all", true), executionProviders: [PROVIDERS[name]] };
   const worker = new Worker(TRAIN_WORKER_SCRIPT, {
     eval: true,
     // the engine's telemetry is switched off by a variable that a copy of the environment would lack

@@ -69,7 +69,7 @@ const feedsOf = (form: Unrolled, batches: readonly Batch[]): Feeds =>
 async function openLoop({ host }: Running, form: Unrolled): Promise<Loop & AsyncDisposable> {
   const staged = await host.stage(form.model, "step.onnx", "scratch");
   try {
-    const options = { threads: host.threads };
+    const options = { threads: host.threads, spin: true };
     const loop = host.loop
       ? await host.loop(staged.place, form.next, options)
       : sessionLoop(await host.engine.open(staged.place, options), form.next);
