@@ -13,7 +13,7 @@ import { TRAINING_OPS } from "./ops/index.ts";
 import type { Optimizer, UpdateSite } from "./optimizers.ts";
 import { poolsAsMaxima } from "./pools-as-maxima.ts";
 import { reluBehindPool } from "./relu-behind-pool.ts";
-import { add, startWriting, type Writer, writerFor, written } from "./writer.ts";
+import { add, startWriting, type Writer, type Writing, writerFor, written } from "./writer.ts";
 
 /** How one parameter differs from the others. */
 export interface ParameterGroup {
@@ -157,6 +157,22 @@ function withInputs(
   return { ...bare, inputs: [...bare.inputs, ...slots, ...numbers.map((name) => valueInfo(name, f32, []))] };
 }
 
+/** Gives values their names as outputs: to those made here in place of their own, which saves a copy of each; else by a copy. */
+function finish(writing: Writing, named: readonly (readonly [string, string])[]): Writing {
+  const made = new Set(writing.added.flatMap(({ outputs }) => outputs));
+  const names = new Map<string, string>();
+  for (const [value, output] of named)
+    if (made.has(value) && !names.has(value)) names.set(value, output);
+    else add(writing, "Identity", [value], [output]);
+  const renamed = (list: readonly string[]) => list.map((name) => names.get(name) ?? name);
+  const added = writing.added.map((node) => ({
+    ...node,
+    inputs: renamed(node.inputs),
+    outputs: renamed(node.outputs),
+  }));
+  return { ...writing, added };
+}
+
 /**
  * Makes the step of a model whose loss is one of its outputs; the other outputs are left out. Training ops of fewbit's
  * own (fake quantization, integer products) are expanded to plain ones.
@@ -174,11 +190,14 @@ export function trainingStep(model: Model, options: StepOptions): TrainingStep {
   const made = updates(writerFor(writing, "training step"), slots, options);
   const next = new Map([...follow, ...made.next]);
   const [norm] = add(writing, "Identity", [made.norm], [writing.fresh("norm")]) as [string];
-  for (const { name } of state) add(writing, "Identity", [next.get(name)!], [nextOf(name)]);
+  const finished = finish(
+    writing,
+    state.map(({ name }) => [next.get(name)!, nextOf(name)] as const),
+  );
   const outputs = [
     ...[loss, norm].map((name) => valueInfo(name, f32, [])),
     ...state.map(({ name, shape }) => valueInfo(nextOf(name), f32, shape)),
   ];
-  const whole = withGraph(model, { ...written(writing), outputs });
+  const whole = withGraph(model, { ...written(finished), outputs });
   return { model: expand(whole, TRAINING_OPS), loss, norm, state, parameters, optimizer };
 }
