@@ -153,6 +153,7 @@ function columnGradient(
  * read than the rows of kernels save.
  */
 const MAX_COLUMNS = 100_000;
+const FEW_SEEN = 75;
 
 /** Whether whole columns are laid out; with open lengths only where a kernel sees few elements. */
 function columnsPay(context: RuleContext, d: string, shape: readonly number[], group: number): boolean {
@@ -160,7 +161,6 @@ function columnsPay(context: RuleContext, d: string, shape: readonly number[], g
   if (product(shape.slice(2)) === 1) return false;
   return lengths === undefined ? seen <= FEW_SEEN : seen * group * product(lengths) <= MAX_COLUMNS;
 }
-const FEW_SEEN = 75;
 
 /**
  * What each tap sees of each channel: [N, C * taps, ...positions of `d`]. A convolution with kernels of a single one copies
