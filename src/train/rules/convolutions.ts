@@ -150,16 +150,16 @@ function columnGradient(
 
 /**
  * Columns of one sample of at most this many elements stay near enough to be worth it. Larger ones cost more to write and to
- * read than the rows of kernels save.
+ * read than the rows of kernels save, unless a sample has few rows of them, as behind an image.
  */
 const MAX_COLUMNS = 100_000;
-const FEW_SEEN = 75;
+const FEW_ROWS = 75;
 
-/** Whether whole columns are laid out; with open lengths only where a kernel sees few elements. */
+/** Whether whole columns are laid out. */
 function columnsPay(context: RuleContext, d: string, shape: readonly number[], group: number): boolean {
-  const [seen, lengths] = [product(shape.slice(1)), fixedPositions(context, d)];
   if (product(shape.slice(2)) === 1) return false;
-  return lengths === undefined ? seen <= FEW_SEEN : seen * group * product(lengths) <= MAX_COLUMNS;
+  const [rows, lengths] = [product(shape.slice(1)) * group, fixedPositions(context, d)];
+  return rows <= FEW_ROWS || (lengths !== undefined && rows * product(lengths) <= MAX_COLUMNS);
 }
 
 /**
