@@ -65,6 +65,8 @@ test.each([
   { name: "strides", attributes: { strides: [2, 1], pads: [1, 0, 0, 1] }, shape: [2, 2, 12, 4], weight: [3, 2, 3, 2] },
   { name: "dilations", attributes: { dilations: [2, 1] }, shape: [1, 1, 8, 5], weight: [2, 1, 3, 2] },
   { name: "groups", attributes: { group: 2, pads: [0, 1, 0, 1] }, shape: [2, 4, 6, 4], weight: [6, 2, 3, 3] },
+  { name: "many outputs", attributes: { pads: [1, 1, 1, 1] }, shape: [2, 1, 8, 8], weight: [12, 1, 3, 3] },
+  { name: "many strides", attributes: { strides: [2, 1] }, shape: [2, 1, 9, 6], weight: [32, 1, 3, 3] },
   { name: "auto_pad", attributes: { auto_pad: "SAME_UPPER" }, shape: [1, 1, 4, 6], weight: [2, 1, 3, 3] },
 ])("a convolution behind an image with $name makes the places of the windows apart", async (one) => {
   const conv = node("Conv", ["x", "w", "b"], ["c"], { attributes: one.attributes });
