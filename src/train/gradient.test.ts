@@ -64,6 +64,14 @@ test("exactly at a bound of Clip the gradient belongs to the bound, at 0 Relu ha
   expect([...bound["grad/x"]!.data, ...bound["grad/low"]!.data]).toEqual([0, 0, 0, 1, 1, 1, 3]);
 });
 
+test.for(["Relu", "Clip"])("what %s cuts off gets no gradient, even where that behind it is infinite", async (op) => {
+  const bounds = op === "Clip" ? ["zero"] : [];
+  const nodes = [node(op, ["x", ...bounds], ["a"]), node("Sqrt", ["a"], ["b"]), sum("b")];
+  const trained = gradientGraph(model(nodes, [floatTensor("zero", [], [0])]), "loss", ["x"]);
+  const outputs = await run(trained, { x: array([2, 3], [-1, 4, -2, 16, 1, -3]) });
+  expect([...outputs["grad/x"]!.data]).toEqual([0, 0.25, 0, 0.125, 0.5, 0]);
+});
+
 test("lengths of 0 and a batch of none give gradients of the same shape", async () => {
   const before = onnxModel({
     inputs: [valueInfo("x", "float32", ["batch", 3])],

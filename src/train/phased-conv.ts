@@ -1,7 +1,7 @@
 /**
  * A convolution in front of max pooling whose windows lie side by side, as one for each place of the windows, with strides as
- * long as they are, or as one whose outputs are all places: what pooling would have to sort out is made apart. The gradient of its input would be one with strides,
- * which engines are slow at, so it pays where nobody needs that, as behind an image.
+ * long as they are, or as one whose outputs are all places: what pooling would have to sort out is made apart. The gradient of
+ * its input would be one with strides, which engines are slow at, so it pays where nobody needs that, as behind an image.
  */
 import type { Node } from "../ir/model.ts";
 import { elementCount as product } from "../numeric/dtypes.ts";
