@@ -1,11 +1,13 @@
 /**
  * fewbit.FakeQuantize: values as they are after quantizing and dequantizing, for training. Inputs: x, scale and, where the
- * grid has one, a zero point, a float that is rounded. Attributes: `low` and `high`, the smallest and largest code; `axis`,
+ * grid has one, a zero point, a float that is rounded; a scalar share, where only that part of the rounding is in effect
+ * (alpha-blending: Liu and Mattina, arXiv:1903.01061; here the way back is straight through for all of it). Attributes: `low` and `high`, the smallest and largest code; `axis`,
  * along which each index has a scale of its own (none: one scale for all, a scalar); `group`, how many neighbours along that
  * axis share one (the scale then has the shape of x with fewer entries on the axis); with `odd` 1 codes are odd numbers, the one
  * above where x lies on a bound. With `learn` 0 the scale gets no gradient.
  *
  * y = (clip(round(x / scale) + round(zero point), low, high) - round(zero point)) * scale, ties to even, as QuantizeLinear.
+ * With a share: c + share * (y - c), c being x limited to the grid.
  */
 import { intAttribute } from "../../ir/attributes.ts";
 import { node as makeNode } from "../../ir/build.ts";
@@ -33,7 +35,7 @@ const OP = "FakeQuantize";
 /** Whether a node puts values on a grid. */
 export const isFakeQuantize = ({ domain, op }: Node): boolean => domain === DOMAIN && op === OP;
 
-/** A FakeQuantize; `inputs` are x, scale and, for grids with one, the zero point. */
+/** A FakeQuantize; `inputs` are x, scale and, where there are such, a zero point and a share. */
 export const fakeQuantizeNode = (
   inputs: readonly string[],
   output: string,
@@ -155,11 +157,19 @@ function byFormula(writer: Writer, node: Node, { low, high, odd }: FakeGrid): st
   return spread === unchanged ? y : reshapeTo(writer, y, emit("Shape", [x]));
 }
 
+/** `rounded` as far as the share says. */
+function inPart(writer: Writer, node: Node, rounded: string, share: string): string {
+  const { emit } = writer;
+  const limited = limitedToGrid(writer, node);
+  return emit("Add", [limited, emit("Mul", [emit("Sub", [rounded, limited]), share])]);
+}
+
 /** FakeQuantize in plain ops. */
 export const fakeQuantize: Expansion = (node, writer) => {
   const grid = fakeGridOf(node);
   const inByte = grid.low < 0 ? grid.low >= -128 && grid.high <= 127 : grid.high <= 255;
-  return [
-    inByte && !grid.odd && grid.group === undefined ? byKernels(writer, node, grid) : byFormula(writer, node, grid),
-  ];
+  const write = inByte && !grid.odd && grid.group === undefined ? byKernels : byFormula;
+  const rounded = write(writer, node, grid);
+  const share = node.inputs[3];
+  return [share === undefined ? rounded : inPart(writer, node, rounded, share)];
 };

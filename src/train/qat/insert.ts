@@ -120,8 +120,10 @@ function valueGrid(state: State, name: string): GridNodes {
   return place(state, made);
 }
 
-function fakeQuantized(state: State, from: string, to: string, { inputs, fake }: GridNodes): void {
-  state.nodes.push(fakeQuantizeNode([from, ...inputs], to, fake));
+function fakeQuantized(state: State, from: string, to: string, { inputs, fake }: GridNodes, share?: string): void {
+  const [scale, zero = ""] = inputs as readonly [string, string?];
+  const optional = share !== undefined ? [zero, share] : zero !== "" ? [zero] : [];
+  state.nodes.push(fakeQuantizeNode([from, scale, ...optional], to, fake));
 }
 
 /** Behind a value that float nodes or callers make: integer nodes read its codes, everybody else the value itself. */
@@ -141,18 +143,6 @@ function weightStart(state: State, entry: NodePlan): QParams {
   return { scale: transposed(given.scale, rows), zeroPoint: transposed(given.zeroPoint, rows) };
 }
 
-/** from + share * (rounded - from): alpha-blending (Liu and Mattina, arXiv:1903.01061), the way back straight through. */
-function roundInPart(state: State, share: string, from: string, to: string, grid: GridNodes): void {
-  const { fresh, nodes } = state;
-  const [rounded, error, part] = [fresh(`${from}/rounded`), fresh(`${from}/error`), fresh(`${from}/part`)];
-  fakeQuantized(state, from, rounded, grid);
-  nodes.push(
-    makeNode("Sub", [rounded, from], [error], { name: `${error}/Sub` }),
-    makeNode("Mul", [error, share], [part], { name: `${part}/Mul` }),
-    makeNode("Add", [from, part], [to], { name: `${to}/Add` }),
-  );
-}
-
 /** A weight on its grid; nodes that agree on all of it share one. Undefined where it stays as it is. */
 function quantizeWeight(state: State, entry: NodePlan) {
   const weight = entry.weight!;
@@ -168,8 +158,7 @@ function quantizeWeight(state: State, entry: NodePlan) {
   const settings = { base, scheme, start: weightStart(state, entry), offsets: false };
   const grid = place(state, gridNodes({ ...settings, ...layout, learn: state.learn, fresh: state.fresh }));
   const output = state.fresh(`${base}/fake`);
-  if (state.share === undefined) fakeQuantized(state, base, output, grid);
-  else roundInPart(state, state.share, base, output, grid);
+  fakeQuantized(state, base, output, grid, state.share);
   const made = { output, grid };
   state.weightOutputs.set(key, made);
   state.weightGrids.set(entry, grid);
