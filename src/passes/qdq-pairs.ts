@@ -8,6 +8,7 @@ import type { GivenGrid } from "../ir/scheme.ts";
 import { computedSource, readAll } from "../ir/source.ts";
 import { decodeFloats, typedView } from "../numeric/convert.ts";
 import { DTYPES, type DType, elementCount } from "../numeric/dtypes.ts";
+import { fail } from "../numeric/errors.ts";
 import { MIN_SCALE } from "../numeric/qparams.ts";
 import type { FindConstant } from "./values.ts";
 
@@ -79,8 +80,11 @@ async function lookedUp(dq: Node, { inputs }: Node, limits: Codes, around: Aroun
   const [entries] = table.shape;
   if (table.shape.length !== 1 || entries! > MAX_TABLE || DTYPES[table.dtype].bits !== MAX_CODE_BITS) return undefined;
   const codes = Array.from(await elements(table));
+  const codeAt = (index: number): number =>
+    codes.at(index) ??
+    fail("graph", `initializer "${indices.name}": index ${index} into the ${entries} codes of "${table.name}"`);
   const data = computedSource(elementCount(indices.shape), async () =>
-    Uint8Array.from(await elements(indices), (index) => codes.at(index) ?? 0),
+    Uint8Array.from(await elements(indices), codeAt),
   );
   const pair = await codedConstant(dq, { ...indices, dtype: table.dtype, data }, limits, around);
   return pair && { ...pair, grid: { ...pair.grid, ...(codes.every((code) => code % 2 !== 0) && { odd: true }) } };

@@ -6,11 +6,12 @@ import { inMemory } from "../engines/models.case.ts";
 import { openOrtNode } from "../engines/ort-node.ts";
 import { openOrtWeb } from "../engines/ort-web.ts";
 import { withTaps } from "../engines/taps.ts";
+import { withGraph, withTensors } from "../ir/edit.ts";
 import type { Model, NDArray } from "../ir/model.ts";
 import { normalsOf, smallCnn } from "../ir/networks.case.ts";
 import type { Plan } from "../ir/plan.ts";
 import { bitsOf } from "../ir/scheme.ts";
-import { readAll } from "../ir/source.ts";
+import { bytesSource, readAll } from "../ir/source.ts";
 import { tempScratch } from "../node/scratch.ts";
 import { DTYPES, elementCount } from "../numeric/dtypes.ts";
 import { unpackSigned } from "../numeric/packing.ts";
@@ -20,7 +21,7 @@ import { tune } from "../recipes/tune.ts";
 import { calibrate } from "./calibrate.ts";
 import { observedValues } from "./make.ts";
 import { planModel } from "./plan.ts";
-import { prepare } from "./prepare.ts";
+import { prepare, takeGrids } from "./prepare.ts";
 import { quantize } from "./quantize.ts";
 import { memoryDataset } from "./samples.ts";
 
@@ -120,6 +121,16 @@ it("four codes of two bits lie as far above zero as below", async () => {
   const at = model.graph.nodes.find(({ op }) => op === "Gather")!;
   const codes = (await run(engines[0]!, withTaps(model, [at.outputs[0]!]), "none"))[at.outputs[0]!]!.data as Int8Array;
   expect([...new Set(codes)].sort((a, b) => a - b)).toEqual([-3, -1, 1, 3]);
+});
+
+it("a table of codes that is shorter than the indices into it is refused", async () => {
+  const { model } = await made(schemeNamed("w2a8"));
+  const [table = ""] = model.graph.nodes.find(({ op }) => op === "Gather")!.inputs;
+  const short = { ...model.graph.tensors.get(table)!, shape: [1], data: bytesSource(Uint8Array.of(1)) };
+  const damaged = withGraph(model, withTensors(model.graph, [short]));
+  expect(await takeGrids(model)).not.toBe(model);
+  const refused = /initializer ".*": index (-2|1) into the 1 codes of ".*"/;
+  await expect(takeGrids(damaged)).rejects.toThrow(refused);
 });
 
 it("what products read has few codes; what comes from outside, sums and pools keep 8 bits", async () => {

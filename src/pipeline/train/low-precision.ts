@@ -35,6 +35,7 @@ import {
   type Training,
   type TrainOptions,
   type TrainRun,
+  type WithTraining,
 } from "./run.ts";
 import { teacherFor } from "./teacher.ts";
 import { train } from "./train.ts";
@@ -50,13 +51,8 @@ export interface LowPrecisionTraining extends Training {
   readonly freeze?: (parameter: string) => boolean;
 }
 
-/** How to train on the way. */
-interface WithTraining {
-  readonly training: LowPrecisionTraining;
-}
-
 /** What `make` needs, and how to train on the way. */
-export type LowPrecisionInput = MakeInput & WithTraining;
+export type LowPrecisionInput = MakeInput & WithTraining<LowPrecisionTraining>;
 
 type Products = Pick<IntegerProducts, "integer" | "kept">;
 
@@ -111,7 +107,10 @@ function keptBy(recipe: Recipe, model: Model): ReadonlySet<string> {
 }
 
 /** Integer products wherever the recipe wants them but in the last one. */
-function integerProducts(model: Model, { recipe, training }: LearnInput & WithTraining): IntegerProducts {
+function integerProducts(
+  model: Model,
+  { recipe, training }: LearnInput & WithTraining<LowPrecisionTraining>,
+): IntegerProducts {
   const { backward = true, stochastic = true } = training;
   const parameters = parametersOf(model.graph).filter((name) => !training.freeze?.(name));
   const settings = { parameters, format: formatOf(recipe), backward, stochastic };
@@ -119,7 +118,7 @@ function integerProducts(model: Model, { recipe, training }: LearnInput & WithTr
 }
 
 /** The run, and what it trains. */
-async function runOf(base: Model, input: LearnInput & WithTraining) {
+async function runOf(base: Model, input: LearnInput & WithTraining<LowPrecisionTraining>) {
   const { training } = input;
   const form = await trainingForm(base);
   const { model, ...products } = integerProducts(await normalizeForTraining(form.model), input);
@@ -183,7 +182,7 @@ async function deploy(host: Host, input: LowPrecisionInput, trained: Model, prod
 /** The first step: trains in integers. Products whose weights are trained are integers but for the last one and those that are slower so. */
 export async function learnLowPrecision(
   host: TrainHost,
-  input: LearnInput & WithTraining,
+  input: LearnInput & WithTraining<LowPrecisionTraining>,
   hooks: Hooks = noHooks,
   options: TrainOptions = {},
 ): Promise<Learned<LowPrecisionMade>> {

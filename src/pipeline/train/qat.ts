@@ -37,6 +37,7 @@ import {
   type Training,
   type TrainOptions,
   type TrainRun,
+  type WithTraining,
 } from "./run.ts";
 import { blockTeacher, teacherFor, teacherOf } from "./teacher.ts";
 import { train } from "./train.ts";
@@ -73,13 +74,8 @@ export interface QatTraining extends Training {
   readonly gradual?: boolean;
 }
 
-/** How to train on the way. */
-interface WithTraining {
-  readonly training: QatTraining;
-}
-
 /** What `make` needs, and how to train on the way. */
-export type QatInput = MakeInput & WithTraining;
+export type QatInput = MakeInput & WithTraining<QatTraining>;
 
 /** A trained and deployed model. */
 export interface QatMade extends Made {
@@ -269,7 +265,7 @@ export async function learn(
  */
 export async function learnQat(
   host: TrainHost,
-  input: LearnInput & WithTraining,
+  input: LearnInput & WithTraining<QatTraining>,
   hooks: Hooks = noHooks,
   options: TrainOptions = {},
 ): Promise<Learned<QatMade>> {

@@ -52,6 +52,11 @@ export interface Training extends Shown {
   readonly output?: string;
 }
 
+/** How to train on the way. */
+export interface WithTraining<T extends Training> {
+  readonly training: T;
+}
+
 /** One training run: everything its result depends on. */
 export interface TrainRun extends Shown {
   readonly step: TrainingStep;
