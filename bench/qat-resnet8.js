@@ -4,7 +4,7 @@
  *
  *   npm run build && node bench/qat-resnet8.js [--data ../shared/data] [--schemes w8a8,w4a8,w4a4,w2a8] [--judge test|calib]
  *       [--epochs N] [--batch N] [--rate R] [--scale-rate F] [--temperature T] [--features WEIGHT] [--dampening K]
- *       [--augment flip,shift:4] [--ends w8a8] [--seed 1]
+ *       [--gradual] [--augment flip,shift:4] [--ends w8a8] [--seed 1]
  *
  * Prints one line for each scheme: float, after rounding alone, after training (the fake-quantized model, and the file in its
  * deployed form), how often these two agree, how often the file and the float model do, the divergence of the file's answers
@@ -40,6 +40,7 @@ const { values } = parseArgs({
     "scale-rate": { type: "string" },
     features: { type: "string" },
     dampening: { type: "string" },
+    gradual: { type: "boolean" },
     augment: { type: "string" },
     ends: { type: "string" },
     judge: { type: "string", default: "test" },
@@ -55,7 +56,7 @@ const SETTINGS = {
   w8a8: { epochs: 2, rate: 0.001, batch: 32 },
   w4a8: { epochs: 7, rate: 0.003, batch: 32 },
   w4a4: { epochs: 14, rate: 0.003, ...IMITATING },
-  w2a8: { epochs: 130, rate: 0.01, ...IMITATING },
+  w2a8: { epochs: 130, rate: 0.01, dampening: 0.0003, gradual: true, ...IMITATING },
 };
 const CALIBRATION = 512;
 
@@ -122,7 +123,8 @@ async function row(name) {
     ...{ data, augment, batch: setting("batch"), seed: Number(values.seed), features: setting("features") },
     loss: { kind: "distillation", temperature: setting("temperature") },
     epochs: setting("epochs"),
-    ...(values.dampening && { dampening: Number(values.dampening) }),
+    gradual: values.gradual ?? settings.gradual ?? false,
+    ...((values.dampening ?? settings.dampening) !== undefined && { dampening: setting("dampening") }),
     ...(values["scale-rate"] && { scaleRate: Number(values["scale-rate"]) }),
     schedule: { kind: "cosine", rate: setting("rate") },
   };
