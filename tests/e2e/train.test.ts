@@ -282,6 +282,7 @@ describe("bad input", () => {
       [[...base, "--features", "1"], 2, /leave --features out, or choose --mode qat/],
       [[...base, "--features", "-1"], 2, /--features/],
       [[...base, "--dampening", "0.1"], 2, /leave --dampening out, or choose --mode qat/],
+      [[...base, "--gradual"], 2, /has no codes that weights could become; leave --gradual out, or choose --mode qat/],
       [[...base, "--dampening", "2"], 2, /--dampening/],
       [[...base, "--recipe", "r.json"], 2, /leave --recipe out, or choose --mode qat/],
       [[...base, "--freeze", "."], 2, /every parameter is frozen/],
