@@ -1,10 +1,12 @@
 /**
  * fewbit.FakeQuantize: values as they are after quantizing and dequantizing, for training. Inputs: x, scale and, where the
  * grid has one, a zero point, a float that is rounded; a scalar share, where only that part of the rounding is in effect
- * (alpha-blending: Liu and Mattina, arXiv:1903.01061; here the way back is straight through for all of it). Attributes: `low` and `high`, the smallest and largest code; `axis`,
- * along which each index has a scale of its own (none: one scale for all, a scalar); `group`, how many neighbours along that
- * axis share one (the scale then has the shape of x with fewer entries on the axis); with `odd` 1 codes are odd numbers, the one
- * above where x lies on a bound. With `learn` 0 the scale gets no gradient.
+ * (alpha-blending: Liu and Mattina, arXiv:1903.01061; here the way back is straight through for all of it).
+ *
+ * Attributes: `low` and `high`, the smallest and largest code; `axis`, along which each index has a scale of its own (none: one
+ * scale for all, a scalar); `group`, how many neighbours along that axis share one (the scale then has the shape of x with fewer
+ * entries on the axis); with `odd` 1 codes are odd numbers, the one above where x lies on a bound. With `learn` 0 the scale gets
+ * no gradient.
  *
  * y = (clip(round(x / scale) + round(zero point), low, high) - round(zero point)) * scale, ties to even, as QuantizeLinear.
  * With a share: c + share * (y - c), c being x limited to the grid.
