@@ -72,6 +72,21 @@ test.for(["Relu", "Clip"])("what %s cuts off gets no gradient, even where that b
   expect([...outputs["grad/x"]!.data]).toEqual([0, 0.25, 0, 0.125, 0.5, 0]);
 });
 
+test.for([
+  { side: 3, laidOut: true },
+  { side: 64, laidOut: false },
+])("a kernel of $side x $side is laid out by a convolution: $laidOut", ({ side, laidOut }) => {
+  const shape = [2, 1, side, side];
+  const image = onnxModel({
+    inputs: [valueInfo("x", "float32", [4, 1, 64, 64])],
+    outputs: [scalarLoss],
+    nodes: [node("Conv", ["x", "w"], ["y"]), sum("y")],
+    tensors: [floatTensor("w", shape, new Float32Array(2 * side * side))],
+  });
+  const ops = gradientGraph(image, "loss", ["w"]).graph.nodes.map(({ op }) => op);
+  expect(ops.includes("EyeLike")).toBe(laidOut);
+});
+
 test("lengths of 0 and a batch of none give gradients of the same shape", async () => {
   const before = onnxModel({
     inputs: [valueInfo("x", "float32", ["batch", 3])],

@@ -154,10 +154,13 @@ function columnGradient(
  */
 const MAX_COLUMNS = 100_000;
 const FEW_ROWS = 75;
+/** Taps that are laid out: the convolution that does it has as many ones and zeros as their square for each channel. */
+const FEW_TAPS = 75;
 
 /** Whether whole columns are laid out. */
 function columnsPay(context: RuleContext, d: string, shape: readonly number[], group: number): boolean {
-  if (product(shape.slice(2)) === 1) return false;
+  const taps = product(shape.slice(2));
+  if (taps === 1 || taps > FEW_TAPS) return false;
   const [rows, lengths] = [product(shape.slice(1)) * group, fixedPositions(context, d)];
   return rows <= FEW_ROWS || (lengths !== undefined && rows * product(lengths) <= MAX_COLUMNS);
 }
