@@ -49,7 +49,7 @@ const { values } = parseArgs({
   },
 });
 
-const COMMON = { batch: 16, temperature: 2, features: 0, augment: "flip,shift:4" };
+const COMMON = { batch: 16, temperature: 2, features: 0, gradual: false, augment: "flip,shift:4" };
 const IMITATING = { features: 30, augment: "flip,shift:4,warp:0.2,color:0.3" };
 /** Coarser grids are farther from where they start. */
 const SETTINGS = {
@@ -123,7 +123,7 @@ async function row(name) {
     ...{ data, augment, batch: setting("batch"), seed: Number(values.seed), features: setting("features") },
     loss: { kind: "distillation", temperature: setting("temperature") },
     epochs: setting("epochs"),
-    gradual: values.gradual ?? settings.gradual ?? false,
+    gradual: values.gradual ?? settings.gradual,
     ...((values.dampening ?? settings.dampening) !== undefined && { dampening: setting("dampening") }),
     ...(values["scale-rate"] && { scaleRate: Number(values["scale-rate"]) }),
     schedule: { kind: "cosine", rate: setting("rate") },
