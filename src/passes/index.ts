@@ -1,5 +1,6 @@
 /** All passes, and the order they run in before a model is quantized. */
 import type { GraphContainer } from "../ir/model.ts";
+import { averageLast } from "./average-last.ts";
 import { constantNodes } from "./constant-nodes.ts";
 import { decodeConstants } from "./decode-constants.ts";
 import { dedupeTensors } from "./dedupe-tensors.ts";
@@ -40,6 +41,9 @@ export const GRIDS: readonly Pass[] = [dropUnused, constantNodes, dropIdentity, 
 /** For graphs that will run in integers from end to end; weight-only forms want MatMul as it is. */
 export const STATIC: readonly Pass[] = [fuseMatMulAdd, widenBias, poolToConv, splitClips, dropUnused];
 
+/** Behind `STATIC`, where values have fewer codes than 8 bits. */
+export const FEW_CODES: readonly Pass[] = [averageLast, dropUnused];
+
 /** The passes of one container, in the order of their groups. */
 export interface Passes {
   /** Before the operator set is raised. */
@@ -49,12 +53,20 @@ export interface Passes {
   readonly general: readonly Pass[];
   /** For graphs that will run in integers from end to end. */
   readonly static: readonly Pass[];
+  /** Behind those, where values have fewer codes than 8 bits. */
+  readonly fewCodes: readonly Pass[];
 }
 
 /** All passes by container. TFLite models come out of their converter with batch norms folded and constants computed. */
 export const PASSES: Readonly<Record<GraphContainer, Passes>> = {
-  onnx: { first: FIRST, grids: GRIDS, general: GENERAL, static: STATIC },
-  tflite: { first: [], grids: [stripFakeQuant], general: [dropUnused, decodeConstants], static: [poolToMean] },
+  onnx: { first: FIRST, grids: GRIDS, general: GENERAL, static: STATIC, fewCodes: FEW_CODES },
+  tflite: {
+    first: [],
+    grids: [stripFakeQuant],
+    general: [dropUnused, decodeConstants],
+    static: [poolToMean],
+    fewCodes: [],
+  },
 };
 
 export { type Bounds, removableActivation } from "./clamps.ts";

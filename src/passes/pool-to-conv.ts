@@ -4,11 +4,11 @@
  */
 import { intAttribute, intsAttribute, stringAttribute } from "../ir/attributes.ts";
 import { floatTensor } from "../ir/build.ts";
-import { freshNames, producers, withGraph, withTensors } from "../ir/edit.ts";
+import { freshNames, withGraph, withTensors } from "../ir/edit.ts";
 import type { Graph, Node, Tensor } from "../ir/model.ts";
 import { elementCount } from "../numeric/dtypes.ts";
+import { imageShapes } from "./image-shape.ts";
 import type { Pass, PassContext } from "./pass.ts";
-import { constantsIn, declared } from "./values.ts";
 
 /** Windows up to this many elements; larger ones are mostly global pools, which are fast. */
 const MAX_WINDOW = 25;
@@ -22,12 +22,12 @@ export const poolToConv: Pass = {
 };
 
 function rewrite(graph: Graph, context: PassContext): Graph {
-  const channels = channelsOf(graph, context);
+  const shapeOf = imageShapes(graph, context);
   const fresh = freshNames(graph);
   const tensors = new Map<string, Tensor>();
   const nodes = graph.nodes.map((node) => {
     const window = smallWindow(node);
-    const count = window && channels(node.inputs[0]!);
+    const count = window && shapeOf(node.inputs[0]!)?.channels;
     if (!window || !count || count * elementCount(window) > MAX_WEIGHTS) return node;
     const weight = fresh(`${node.outputs[0]}_window`);
     tensors.set(weight, uniform(weight, count, window));
@@ -60,38 +60,5 @@ function convolution(node: Node, weight: string, count: number): Node {
     op: "Conv",
     inputs: [node.inputs[0]!, weight],
     attributes: { ...attributes, group: { type: "int", value: count } },
-  };
-}
-
-/** Nodes between a pool and the convolution that tells its channels. */
-const MAX_STEPS = 16;
-
-/** Ops that keep the number of channels. */
-const PER_CHANNEL = new Set([
-  "Relu",
-  "Clip",
-  "BatchNormalization",
-  "MaxPool",
-  "AveragePool",
-  "Sigmoid",
-  "LeakyRelu",
-  "HardSwish",
-]);
-
-/** Channels of an image-like value: declared, seen in a run, or those of the convolution it comes from. */
-function channelsOf(graph: Graph, { types }: PassContext): (name: string) => number | undefined {
-  const info = declared(graph);
-  const makers = producers(graph);
-  const constant = constantsIn(graph);
-  return (name) => {
-    for (let at = name, steps = 0; steps < MAX_STEPS; steps++) {
-      const known = info(at)?.shape?.[1] ?? types?.get(at)?.shape[1];
-      const maker = makers.get(at);
-      if (typeof known === "number") return known;
-      if (maker?.op === "Conv") return constant(maker.inputs[1]!)?.shape[0];
-      if (maker === undefined || !PER_CHANNEL.has(maker.op)) return undefined;
-      at = maker.inputs[0]!;
-    }
-    return undefined;
   };
 }

@@ -6,6 +6,7 @@ import type { Dataset } from "../containers/data.ts";
 import { withTaps } from "../engines/taps.ts";
 import type { Feeds, Model, NDArray } from "../ir/model.ts";
 import type { Plan } from "../ir/plan.ts";
+import { bitsOf } from "../ir/scheme.ts";
 import type { Stats } from "../ir/stats.ts";
 import { fail } from "../numeric/errors.ts";
 import { type ValueType, weightConstants } from "../passes/index.ts";
@@ -81,21 +82,31 @@ export async function planFor(model: Model, recipe: Recipe, host: Lender, data?:
   };
 }
 
+const AVERAGES: ReadonlySet<string> = new Set(["AveragePool", "GlobalAveragePool"]);
+/** Values of as many bits show no roundings to speak of. */
+const FULL_BITS = 8;
+
 /** What the schemes of a recipe need, those of its rules included. */
-function needsOf({ container }: Model, { scheme, rules }: Recipe): Pick<PrepareOptions, "static" | "opset" | "grids"> {
+function needsOf({ container }: Model, { scheme, rules }: Recipe): Omit<PrepareOptions, "typesOf"> {
   const ruled = rules.filter((rule) => rule.scheme !== "keep").map((rule) => schemeNamed(rule.scheme, container));
-  const opset = Math.max(...[scheme, ...ruled].map((needed) => needed.opset ?? 0));
-  const grids = scheme.float16 === undefined;
-  return { grids, static: [scheme, ...ruled].some((needed) => needed.static), ...(opset === 0 ? {} : { opset }) };
+  const all = [scheme, ...ruled];
+  const opset = Math.max(...all.map((needed) => needed.opset ?? 0));
+  const grids = all.flatMap((needed) => needed.static?.activations ?? []);
+  return {
+    grids: scheme.float16 === undefined,
+    static: grids.length > 0,
+    fewCodes: grids.some((activations) => bitsOf(activations) < FULL_BITS),
+    ...(opset === 0 ? {} : { opset }),
+  };
 }
 
 /**
- * Types of what MatMul and AveragePool read: a product of matrices takes another form than one of stacks, and a pool
- * becomes a convolution of as many channels.
+ * Types of what MatMul and average pools read: a product of matrices takes another form than one of stacks, and a pool
+ * becomes a convolution of as many channels, or changes places with the product behind it.
  */
 async function productTypes(model: Model, host: Lender, data: Dataset): Promise<ReadonlyMap<string, ValueType>> {
   const asking = model.graph.nodes.filter(
-    ({ op, inputs }) => op === "AveragePool" || (op === "MatMul" && model.graph.tensors.has(inputs[1]!)),
+    ({ op, inputs }) => AVERAGES.has(op) || (op === "MatMul" && model.graph.tensors.has(inputs[1]!)),
   );
   const names = asking.map(({ inputs }) => inputs[0]!);
   return valueTypes(model, names, async (tapped) => {

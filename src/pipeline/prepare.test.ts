@@ -85,3 +85,22 @@ test("a model with nothing to do comes back as the same object with an empty log
   expect(model).toBe(clean);
   expect(log).toEqual([]);
 });
+
+test("with few codes for values averages come last, and the log says which ops changed", async () => {
+  const classifier = onnxModel({
+    inputs: [valueInfo("x", "float32", [1, 2, 4, 4])],
+    outputs: [valueInfo("y")],
+    nodes: [
+      node("GlobalAveragePool", ["x"], ["p"]),
+      node("Flatten", ["p"], ["f"]),
+      node("MatMul", ["f", "w"], ["m"]),
+      node("Add", ["m", "b"], ["y"]),
+    ],
+    tensors: [floatTensor("w", [2, 3], [1, 2, 3, 4, 5, 6]), floatTensor("b", [3], [7, 8, 9])],
+  });
+  const typesOf = async () => new Map([["f", { dtype: "float32", shape: [1, 2] } as const]]);
+  expect(opsOf((await prepare(classifier, context, { static: true, typesOf })).model).at(-1)).toBe("Gemm");
+  const { model, log } = await prepare(classifier, context, { static: true, fewCodes: true, typesOf });
+  expect(opsOf(model)).toEqual(["Conv", "GlobalAveragePool", "Flatten"]);
+  expect(log.at(-1)).toEqual({ pass: "average-last", change: "Gemm 1 -> 0, Conv 0 -> 1" });
+});

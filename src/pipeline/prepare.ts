@@ -7,6 +7,8 @@ import { PASSES, type Pass, type PassContext, raiseOpset, type ValueType } from 
 export interface PrepareOptions {
   /** The graph will run in integers from end to end (w8a8): rewrites for that too. */
   readonly static?: boolean;
+  /** With fewer codes for values than 8 bits have: rewrites that let roundings even out. */
+  readonly fewCodes?: boolean;
   /** Operator set the scheme needs at least (13 for per-channel Q/DQ, 21 for 4-bit or blocked DequantizeLinear). */
   readonly opset?: number;
   /** Take Q/DQ pairs out and keep their grids for the plan. */
@@ -37,7 +39,8 @@ export async function prepare(model: Model, context: PassContext, options: Prepa
   const general = await runPasses(model, context, [...passes.first, ...raise, ...grids, ...passes.general]);
   if (!options.static) return general;
   const types = await options.typesOf?.(general.model);
-  const fixed = await runPasses(general.model, types === undefined ? context : { ...context, types }, passes.static);
+  const all = options.fewCodes ? [...passes.static, ...passes.fewCodes] : passes.static;
+  const fixed = await runPasses(general.model, types === undefined ? context : { ...context, types }, all);
   return { model: fixed.model, log: [...general.log, ...fixed.log] };
 }
 
@@ -64,18 +67,35 @@ async function runPasses(model: Model, context: PassContext, passes: readonly Pa
   return { model: current, log };
 }
 
-const counts = (model: Model): Readonly<Record<string, number>> => {
+type Counts = ReadonlyMap<string, number>;
+
+function sizes(model: Model): Counts {
   const all = [...graphs(model.graph)];
-  return {
-    nodes: all.reduce((sum, { graph }) => sum + graph.nodes.length, 0),
-    initializers: all.reduce((sum, { graph }) => sum + graph.tensors.size, 0),
-    inputs: model.graph.inputs.length,
-    opset: model.opsets[""] ?? 0,
-  };
-};
+  return new Map([
+    ["nodes", all.reduce((sum, { graph }) => sum + graph.nodes.length, 0)],
+    ["initializers", all.reduce((sum, { graph }) => sum + graph.tensors.size, 0)],
+    ["inputs", model.graph.inputs.length],
+    ["opset", model.opsets[""] ?? 0],
+  ]);
+}
+
+/** How many nodes there are of each op. */
+function ops(model: Model): Counts {
+  const found = new Map<string, number>();
+  for (const { graph } of graphs(model.graph))
+    for (const { op } of graph.nodes) found.set(op, (found.get(op) ?? 0) + 1);
+  return found;
+}
+
+function differences(old: Counts, now: Counts): readonly string[] {
+  const names = [...new Set([...old.keys(), ...now.keys()])];
+  return names.flatMap((name) => {
+    const [was, is] = [old.get(name) ?? 0, now.get(name) ?? 0];
+    return was === is ? [] : [`${name} ${was} -> ${is}`];
+  });
+}
 
 function changeOf(before: Model, after: Model): string {
-  const [old, now] = [counts(before), counts(after)];
-  const changed = Object.keys(now).filter((key) => old[key] !== now[key]);
-  return changed.length === 0 ? "names only" : changed.map((key) => `${key} ${old[key]} -> ${now[key]}`).join(", ");
+  const found = [sizes, ops].map((count) => differences(count(before), count(after)));
+  return found.find((changes) => changes.length > 0)?.join(", ") ?? "names only";
 }
