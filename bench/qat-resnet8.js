@@ -4,7 +4,7 @@
  *
  *   npm run build && node bench/qat-resnet8.js [--data ../shared/data] [--schemes w8a8,w4a8,w4a4,w2a8] [--judge test|calib]
  *       [--epochs N] [--batch N] [--rate R] [--scale-rate F] [--temperature T] [--features WEIGHT] [--dampening K]
- *       [--gradual] [--augment flip,shift:4] [--ends w8a8] [--seed 1]
+ *       [--gradual] [--augment flip,shift:4] [--views N] [--ends w8a8] [--seed 1]
  *
  * Prints one line for each scheme: float, after rounding alone, after training (the fake-quantized model, and the file in its
  * deployed form), how often these two agree, how often the file and the float model do, the divergence of the file's answers
@@ -42,6 +42,7 @@ const { values } = parseArgs({
     dampening: { type: "string" },
     gradual: { type: "boolean" },
     augment: { type: "string" },
+    views: { type: "string" },
     ends: { type: "string" },
     judge: { type: "string", default: "test" },
     seed: { type: "string", default: "1" },
@@ -49,7 +50,7 @@ const { values } = parseArgs({
   },
 });
 
-const COMMON = { batch: 16, temperature: 2, features: 0, gradual: false, augment: "flip,shift:4" };
+const COMMON = { batch: 16, temperature: 2, features: 0, gradual: false, augment: "flip,shift:4", views: 1 };
 const IMITATING = { features: 30, augment: "flip,shift:4,warp:0.2,color:0.3" };
 /** Coarser grids are farther from where they start. */
 const SETTINGS = {
@@ -121,6 +122,7 @@ async function row(name) {
   const augment = inOrder((values.augment ?? settings.augment).split(",").map(augmentNamed));
   const training = {
     ...{ data, augment, batch: setting("batch"), seed: Number(values.seed), features: setting("features") },
+    views: setting("views"),
     loss: { kind: "distillation", temperature: setting("temperature") },
     epochs: setting("epochs"),
     gradual: values.gradual ?? settings.gradual,

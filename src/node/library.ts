@@ -163,7 +163,7 @@ const TRAINING = {
   ...{ threads: 1, epochs: 5, batch: 32, optimizer: "adam", warmup: 0.05 },
   schedule: "cosine",
   ...{ smoothing: 0, distill: 0, decay: 0, blockwise: 0, features: 0, gradual: false },
-  ...{ augment: [], keep: [], command: "train()" },
+  ...{ augment: [], views: 1, keep: [], command: "train()" },
 } as const;
 
 /**

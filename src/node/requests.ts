@@ -191,6 +191,8 @@ export interface TrainRequest extends EngineRequest {
   readonly distill: number;
   /** "flip", "shift:4", "warp:0.2". */
   readonly augment: readonly string[];
+  /** Draws of `augment` for each sample whose mean answer the original gives; 1 for the sample as the model sees it. */
+  readonly views: number;
   readonly decay: number;
   /** Largest Euclidean norm of all gradients together. */
   readonly clip?: number;

@@ -9,6 +9,7 @@ import { augmentNamed } from "../pipeline/train/augment-names.ts";
 import type { FloatTraining } from "../pipeline/train/float.ts";
 import { stepCount } from "../pipeline/train/run.ts";
 import { schemeNamed } from "../recipes/schemes.ts";
+import { lossParts } from "../train/losses.ts";
 import { OPTIMIZERS } from "../train/optimizers.ts";
 import { makeFolders, removeEmptyFolders } from "./folders.ts";
 import { nodeHost } from "./host.ts";
@@ -64,11 +65,16 @@ function settingsOf(
   row: ModeRow,
   container: GraphContainer,
 ): FloatTraining {
-  const { epochs, batch, optimizer, schedule, warmup, augment, clip, decay, freeze, scheme } = request;
+  const { epochs, batch, optimizer, schedule, warmup, augment, views, clip, decay, freeze, scheme } = request;
   const rate = request.rate ?? row.rate(scheme === undefined ? 32 : schemeNamed(scheme, container).bits);
   const steps = stepCount({ data, epochs, batch });
+  if (views > 1 && lossParts(loss).every(({ loss: { kind } }) => kind !== "distillation"))
+    fail(
+      "usage",
+      "--views is about the original's answers, which labels alone leave unasked; add --distill, or leave it out",
+    );
   return {
-    ...{ data, loss, epochs, batch, decay, seed: request.data.seed },
+    ...{ data, loss, epochs, batch, decay, views, seed: request.data.seed },
     schedule: { kind: schedule, rate, warmup: Math.round(warmup * steps) },
     optimizer: (OPTIMIZERS[optimizer] ?? fail("usage", `unknown optimizer "${optimizer}"`))(),
     ...(augment.length > 0 && { augment: inOrder(augment.map(augmentNamed)) }),

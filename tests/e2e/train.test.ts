@@ -279,6 +279,8 @@ describe("bad input", () => {
       [[...base, "--augment", "rotate"], 2, /unknown augmentation "rotate"/],
       [[...base, "--augment", "flip"], 2, /augmentation flip: the model takes no images/],
       [[...base, "--augment", "warp:2"], 2, /expected warp:SHARE, above 0 and at most 1/],
+      [[...base, "--views", "2"], 2, /labels alone leave unasked; add --distill, or leave it out/],
+      [[...base, "--views", "2", "--distill"], 2, /2 views of samples that nothing changes are alike/],
       [[...base, "--features", "1"], 2, /leave --features out, or choose --mode qat/],
       [[...base, "--features", "-1"], 2, /--features/],
       [[...base, "--dampening", "0.1"], 2, /leave --dampening out, or choose --mode qat/],

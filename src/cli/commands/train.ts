@@ -42,6 +42,7 @@ interface TrainFlags extends EngineFlags, SampleFlags {
   readonly smoothing: number;
   readonly distill?: number | true;
   readonly augment?: readonly string[];
+  readonly views: number;
   readonly decay: number;
   readonly clip?: number;
   readonly freeze?: RegExp;
@@ -67,6 +68,7 @@ const HALF = 0.5;
 const MAX_WEIGHT = 1e6;
 const MAX_EPOCHS = 1e6;
 const MAX_BATCH = 1e6;
+const MAX_VIEWS = 1000;
 /** A week. */
 const MAX_SECONDS = 604_800;
 
@@ -123,6 +125,12 @@ const OPTIONS: readonly OptionRow[] = [
     summary:
       "change samples at every step: flip, shift[:PIXELS], cutout[:PIXELS], warp[:SHARE], color[:SHARE], without labels mixup[:SHARE]",
     parse: names,
+  },
+  {
+    flags: "--views <n>",
+    summary: "learn the mean of the original's answers for so many draws of --augment of each sample",
+    parse: integer(1, MAX_VIEWS),
+    otherwise: 1,
   },
   { flags: "--decay <number>", summary: "weight decay", parse: decimal(0, 1e3), otherwise: 0 },
   { flags: "--clip <norm>", summary: "largest norm of all gradients together", parse: decimal(0, 1e9) },
@@ -190,7 +198,7 @@ function request(model: string, flags: TrainFlags, context: Context): TrainReque
   const data = flags.data ?? fail("usage", "training needs samples to learn from; name them with --data");
   const scheme = flags.scheme === undefined ? undefined : knownName("scheme", flags.scheme, known.schemes);
   const mode = knownName("mode", flags.mode ?? (scheme === undefined ? "float" : "qat"), known.modes) as TrainMode;
-  const { epochs, batch, schedule, warmup, smoothing, decay, blockwise, features } = flags;
+  const { epochs, batch, schedule, warmup, smoothing, views, decay, blockwise, features } = flags;
   const optional = present({
     ...{ labels: flags.labels, rate: flags.rate, loss: flags.loss, clip: flags.clip, freeze: flags.freeze },
     ends: optionalName("scheme", flags.ends, known.schemes),
@@ -200,7 +208,7 @@ function request(model: string, flags: TrainFlags, context: Context): TrainReque
   return {
     ...engineRequest(flags, services),
     ...optional,
-    ...{ model, command, mode, epochs, batch, schedule, warmup, smoothing, decay, blockwise, features },
+    ...{ model, command, mode, epochs, batch, schedule, warmup, smoothing, views, decay, blockwise, features },
     data: dataRequest(data, flags),
     optimizer: knownName("optimizer", flags.optimizer, known.optimizers),
     distill: flags.distill === true ? HALF : (flags.distill ?? 0),

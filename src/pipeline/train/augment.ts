@@ -7,6 +7,8 @@ import type { Rng } from "../../numeric/rng.ts";
 export interface Augment {
   /** Name and settings: two of the same text do the same, which is what a checkpoint goes by. */
   readonly label: string;
+  /** Samples come out mixed with others of their batch. */
+  readonly blends?: boolean;
   /** The batch as the model and its teacher will see it; must not change the arrays it is given. */
   apply(feeds: Feeds, random: Rng): Feeds | Promise<Feeds>;
 }
@@ -32,6 +34,7 @@ function blended(array: NDArray, partners: readonly number[], weights: readonly 
  */
 export const mixup = (share = 0.5): Augment => ({
   label: `mixup:${share}`,
+  blends: true,
   apply(feeds, { uniform, integer }) {
     const right = ["labels", "target"].find((name) => Object.hasOwn(feeds, name));
     if (right !== undefined)
@@ -51,6 +54,7 @@ export const mixup = (share = 0.5): Augment => ({
 /** One after the other. */
 export const inOrder = (augments: readonly Augment[]): Augment => ({
   label: augments.map(({ label }) => label).join(","),
+  blends: augments.some(({ blends }) => blends),
   async apply(feeds, random) {
     let current = feeds;
     for (const { apply } of augments) current = await apply(current, random);

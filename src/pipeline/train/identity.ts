@@ -50,7 +50,7 @@ export async function identityOf(
   initial: Feeds,
   unroll: number,
 ): Promise<RunIdentity> {
-  const { step, data, epochs, batch, schedule, seed, augment, teacher } = run;
+  const { step, data, epochs, batch, schedule, seed, augment, views = 1, teacher } = run;
   const { kind, rate, warmup = 0, floor = 0 } = schedule;
   return {
     "step graph": await digestOfModel(step.model),
@@ -59,7 +59,7 @@ export async function identityOf(
     teacher: teacher ? await digestOfModel(teacher.model) : "none",
     optimizer: step.optimizer.label,
     schedule: `${kind} rate=${rate} warmup=${warmup} floor=${floor}`,
-    augmentation: augment?.label ?? "none",
+    augmentation: `${augment?.label ?? "none"}${views > 1 ? `, ${views} views` : ""}`,
     epochs: String(epochs),
     batch: String(batch),
     seed: String(seed),

@@ -38,8 +38,8 @@ const NOISE = 2;
 export const epochOrder = (length: number, seed: number, epoch: number): readonly number[] =>
   rng(seed * 1_000_003 + epoch).shuffle(Array.from({ length }, (_, index) => index));
 
-/** The generator for what is done to the batch of a step, counted from 1. */
-export const augmentRandom = (seed: number, step: number): Rng => rng(seedOf(seed, AUGMENT, step));
+/** The generator for what is done to the batch of a step, counted from 1, in its view of that number, counted from 0. */
+export const augmentRandom = (seed: number, step: number, view = 0): Rng => rng(seedOf(seed, AUGMENT - view, step));
 
 /** Fresh uniform numbers of a step for the input of a name. */
 export function noiseOf(seed: number, step: number, name: string, count: number): Float32Array {

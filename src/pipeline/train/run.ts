@@ -36,6 +36,11 @@ interface Shown {
   readonly seed: number;
   /** Changes each batch before the model and its teacher see it. */
   readonly augment?: Augment;
+  /**
+   * How often `augment` draws anew for the teacher: the mean of its answers for so many views of a sample is learned, the first of
+   * which is the one that the model sees (Radosavovic et al., arXiv:1712.04440). 1 by default; more need `augment`.
+   */
+  readonly views?: number;
 }
 
 /** How a model is trained, whatever it becomes. */
@@ -100,9 +105,10 @@ export interface TrainOptions {
 }
 
 /** The part of a training that its run takes as it is. */
-export const shownIn = ({ data, epochs, batch, schedule, seed, augment }: Training): Shown => ({
+export const shownIn = ({ data, epochs, batch, schedule, seed, augment, views }: Training): Shown => ({
   ...{ data, epochs, batch, schedule, seed },
   ...(augment && { augment }),
+  ...(views !== undefined && { views }),
 });
 
 /** How the run makes batches. */
@@ -173,8 +179,8 @@ export function numbersAt(
   };
 }
 
-/** Throws where the run makes no sense: fewer samples than a batch, another batch than the model takes. */
-export function checkRun({ step, data, epochs, batch }: TrainRun): void {
+/** Throws where the run makes no sense: fewer samples than a batch, another batch than the model takes, views all alike. */
+export function checkRun({ step, data, epochs, batch, augment, views = 1 }: TrainRun): void {
   const fixed = fixedOf(step);
   if (fixed !== undefined && batch !== fixed)
     fail(
@@ -184,6 +190,15 @@ export function checkRun({ step, data, epochs, batch }: TrainRun): void {
   if (data.length < batch)
     fail("data", `training: ${data.length} samples, fewer than a batch of ${batch}; use more, or a smaller batch`);
   if (!(epochs >= 1 && batch >= 1)) fail("usage", "training: at least one epoch and one sample a batch are needed");
+  if (!(Number.isInteger(views) && views >= 1))
+    fail("usage", `training: ${views} views; a whole number from 1 is needed`);
+  if (views > 1 && augment === undefined)
+    fail("usage", `training: ${views} views of samples that nothing changes are alike; name an augmentation`);
+  if (views > 1 && augment?.blends)
+    fail(
+      "usage",
+      `training: augmentation ${augment.label} makes another blend for each view; leave mixup or views out`,
+    );
 }
 
 /** State of more elements than this takes longer to compute with than to hand over. */

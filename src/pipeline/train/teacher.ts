@@ -1,7 +1,7 @@
 /** A teacher: a model whose outputs are what another one is trained towards, computed for each batch as it is seen. */
 
 import { withTaps } from "../../engines/taps.ts";
-import type { Feeds, Model } from "../../ir/model.ts";
+import type { Feeds, Model, NDArray } from "../../ir/model.ts";
 import { fail } from "../../numeric/errors.ts";
 import type { Blocks } from "../../train/blocks.ts";
 import { type LossSpec, type Lossy, lossParts, predictionOf, trainedOutput } from "../../train/losses.ts";
@@ -12,12 +12,14 @@ export interface Teacher {
   readonly model: Model;
   /** Output of the teacher -> input of the step. */
   readonly targets: ReadonlyMap<string, string>;
+  /** The output among them whose mean over all views of a sample is learned; others are those of the first view. */
+  readonly answer?: string;
 }
 
 /** A teacher that is open. */
 export interface TeacherSession extends AsyncDisposable {
-  /** Targets for a batch, by input of the step. */
-  targets(batch: Feeds): Promise<Feeds>;
+  /** Targets for a batch, by input of the step; `views` are the same samples, first as the model sees them. */
+  targets(views: readonly Feeds[]): Promise<Feeds>;
 }
 
 /** A teacher that says what `model` computes for each value: value -> input of the step. */
@@ -32,15 +34,21 @@ export function teacherFor(model: Model, spec: LossSpec, { targets }: Lossy, out
   const index = lossParts(spec).findIndex(({ loss }) => loss.kind === "distillation");
   if (index < 0) return undefined;
   const value = predictionOf(model.graph, trainedOutput(model, output).name, lossParts(spec)[index]!.loss);
-  return teacherOf(model, new Map([[value, targets[index]!.name]]));
+  return { ...teacherOf(model, new Map([[value, targets[index]!.name]])), answer: value };
 }
 
 /** The teacher for a loss over blocks: what `model` says at the end of each. */
 export const blockTeacher = (model: Model, { values, targets }: Blocks): Teacher =>
   teacherOf(model, new Map(values.map((value, index) => [value, targets[index]!.name])));
 
+function meanOf(arrays: readonly NDArray[]): NDArray {
+  const sum = new Float64Array(arrays[0]!.data.length);
+  for (const { data } of arrays) for (let i = 0; i < sum.length; i++) sum[i]! += (data as Float32Array)[i]!;
+  return { ...arrays[0]!, data: Float32Array.from(sum, (value) => value / arrays.length) };
+}
+
 /** Opens a teacher; its inputs must be among what a batch holds. */
-export async function openTeacher(host: TrainHost, { model, targets }: Teacher): Promise<TeacherSession> {
+export async function openTeacher(host: TrainHost, { model, targets, answer }: Teacher): Promise<TeacherSession> {
   const staged = await host.stage(model, "teacher.onnx", "scratch");
   const dispose = () => staged[Symbol.asyncDispose]();
   const session = await (host.background ?? host.engine)
@@ -50,13 +58,21 @@ export async function openTeacher(host: TrainHost, { model, targets }: Teacher):
       throw error;
     });
   const inputs = session.inputs.map(({ name }) => name);
+  const says = (batch: Feeds, outputs: readonly string[]) => {
+    const feeds = inputs.map((name) => {
+      const array = batch[name] ?? fail("data", `training: the teacher takes "${name}", which the data lacks`);
+      return [name, array] as const;
+    });
+    return session.run(Object.fromEntries(feeds), outputs);
+  };
   return {
-    async targets(batch) {
-      const feeds = inputs.map((name) => {
-        const array = batch[name] ?? fail("data", `training: the teacher takes "${name}", which the data lacks`);
-        return [name, array] as const;
-      });
-      const found = await session.run(Object.fromEntries(feeds), [...targets.keys()]);
+    async targets([seen, ...others]) {
+      const found = { ...(await says(seen!, [...targets.keys()])) };
+      if (answer !== undefined && others.length > 0) {
+        const answers = [found[answer]!];
+        for (const view of others) answers.push((await says(view, [answer]))[answer]!);
+        found[answer] = meanOf(answers);
+      }
       return Object.fromEntries([...targets].map(([output, input]) => [input, found[output]!]));
     },
     async [Symbol.asyncDispose]() {

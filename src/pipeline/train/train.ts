@@ -45,12 +45,21 @@ interface Batch {
   readonly samples: number;
 }
 
+/** The samples of a step as the model sees them, then as its teacher sees them besides. */
+async function viewsAt({ data, augment, seed, teacher, views = 1 }: TrainRun, indices: readonly number[], at: number) {
+  const rows = await data.rows(indices);
+  if (augment === undefined) return [rows];
+  const found: Feeds[] = [];
+  for (let view = 0; view < (teacher?.answer === undefined ? 1 : views); view++)
+    found.push(await augment.apply(rows, augmentRandom(seed, at, view)));
+  return found;
+}
+
 async function batchAt({ run, steps, teacher, rowsOf }: Running, at: number): Promise<Batch> {
   const indices = rowsOf(at);
-  const rows = await run.data.rows(indices);
-  const seen = run.augment ? await run.augment.apply(rows, augmentRandom(run.seed, at)) : rows;
-  const targets = teacher ? await teacher.targets(seen) : {};
-  return { feeds: { ...seen, ...targets, ...numbersAt(run, steps, at) }, samples: indices.length };
+  const views = await viewsAt(run, indices, at);
+  const targets = teacher ? await teacher.targets(views) : {};
+  return { feeds: { ...views[0]!, ...targets, ...numbersAt(run, steps, at) }, samples: indices.length };
 }
 
 async function batchesAt(running: Running, first: number, count: number): Promise<readonly Batch[]> {
