@@ -56,7 +56,7 @@ const IMITATING = { features: 30, augment: "flip,shift:4,warp:0.2,color:0.3" };
 const SETTINGS = {
   w8a8: { epochs: 2, rate: 0.001, batch: 32 },
   w4a8: { epochs: 7, rate: 0.003, batch: 32 },
-  w4a4: { epochs: 14, rate: 0.003, ...IMITATING },
+  w4a4: { epochs: 16, rate: 0.002, augment: "flip,shift:2", views: 6 },
   w2a8: { epochs: 130, rate: 0.01, dampening: 0.0003, gradual: true, ...IMITATING },
 };
 const CALIBRATION = 512;

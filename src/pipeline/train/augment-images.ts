@@ -70,6 +70,8 @@ const ofImages = (label: string, change: ImageChange): Augment => ({
   },
 });
 
+const between = (value: number, low: number, high: number): number => Math.min(Math.max(value, low), high);
+
 /** Mirrors half of the images left to right. */
 export const flip = (): Augment =>
   ofImages("flip", (from, to, start, image, { uniform }) => {
@@ -78,14 +80,14 @@ export const flip = (): Augment =>
     copyFrom(from, to, start, image, (row, column) => row * image.byRow + columnOf(column) * image.byColumn);
   });
 
-/** Moves each image by up to `pixels` in both directions; what comes in from outside is 0. */
+/** Moves each image by up to `pixels` in both directions; outside of the image its border goes on. */
 export const shift = (pixels = 4): Augment =>
   ofImages(`shift:${pixels}`, (from, to, start, image, { integer }) => {
     const [down, right] = [integer(-pixels, pixels), integer(-pixels, pixels)];
     const { height, width, byRow, byColumn } = image;
     copyFrom(from, to, start, image, (row, column) => {
-      const [y, x] = [row - down, column - right];
-      return y >= 0 && y < height && x >= 0 && x < width ? y * byRow + x * byColumn : -1;
+      const [y, x] = [between(row - down, 0, height - 1), between(column - right, 0, width - 1)];
+      return y * byRow + x * byColumn;
     });
   });
 
@@ -102,8 +104,6 @@ export const cutout = (pixels = 8): Augment =>
 
 /** A number between -1 and 1. */
 const aroundZero = ({ uniform }: Rng): number => 2 * uniform() - 1;
-
-const between = (value: number, low: number, high: number): number => Math.min(Math.max(value, low), high);
 
 /** Two neighbours on an axis of `length` pixels, what lies outside being its last pixel, and the share of the second. */
 function neighbours(position: number, length: number): readonly [number, number, number] {
