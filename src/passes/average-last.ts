@@ -18,6 +18,9 @@ export const averageLast: Pass = {
   apply: (model, context) => withGraph(model, rewrite(model.graph, context)),
 };
 
+/** Batch, channels and at least one axis of places. */
+const MIN_RANK = 3;
+
 /** A pool, what makes a matrix of it, and the product that reads that. */
 interface Site {
   readonly pool: Node;
@@ -61,8 +64,9 @@ function sitesOf(graph: Graph, context: PassContext): readonly Site[] {
     const bias = constant(product.inputs[2] ?? "");
     if (product.inputs[2] && (bias?.shape.length !== 1 || bias.shape[0] !== columns)) return [];
     const image = shapeOf(pool.inputs[0]!);
+    if (image === undefined || image.rank < MIN_RANK) return [];
     // as many columns as channels: one average for each
-    return image !== undefined && image.channels === rows ? [{ pool, flatten, product, weight, image }] : [];
+    return image.channels === rows ? [{ pool, flatten, product, weight, image }] : [];
   });
 }
 

@@ -33,7 +33,8 @@ export function imageShapes(graph: Graph, { types }: PassContext): (name: string
   return (name) => {
     let summed = false;
     for (let at = name, steps = 0; steps < MAX_STEPS; steps++) {
-      const known = info(at)?.shape ?? types?.get(at)?.shape;
+      // a summand may be declared with fewer axes than the sum has
+      const known = summed ? undefined : (info(at)?.shape ?? types?.get(at)?.shape);
       const maker = makers.get(at);
       const kernel = maker?.op === "Conv" ? constant(maker.inputs[1]!)?.shape : undefined;
       const channels = typeof known?.[1] === "number" ? known[1] : kernel?.[0];
