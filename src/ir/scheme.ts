@@ -52,6 +52,12 @@ export function bitsOf(scheme: Scheme): number {
   return scheme.codes === undefined ? DTYPES[scheme.dtype].bits : Math.ceil(Math.log2(span + 1));
 }
 
+/** Codes of so many bits and more lie close enough together: rounding to them moves no layer visibly. */
+const ENOUGH_BITS = 8;
+
+/** Whether roundings to this grid show, so that it pays to correct for them. */
+export const isCoarse = (scheme: Scheme): boolean => bitsOf(scheme) < ENOUGH_BITS;
+
 /** The type of the codes, its limits those of the grid. */
 export function gridRow(scheme: Scheme): DTypeRow {
   const row = DTYPES[scheme.dtype];

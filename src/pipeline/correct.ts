@@ -2,25 +2,22 @@
 import type { Dataset } from "../containers/data.ts";
 import type { Model } from "../ir/model.ts";
 import type { Plan } from "../ir/plan.ts";
-import { bitsOf } from "../ir/scheme.ts";
+import { isCoarse } from "../ir/scheme.ts";
 import type { Stats } from "../ir/stats.ts";
 import type { Host } from "./host.ts";
 import { matchMoments } from "./match.ts";
 import type { Hooks } from "./progress.ts";
 import { startingGrids } from "./starting-grids.ts";
 
-/** Codes of so many bits and more are left alone: rounding to them moves no layer visibly. */
-const ENOUGH_BITS = 8;
-
 /** The part of a plan that computes in integers. Weight-only forms need no samples, and their weights are never all looked at. */
 const inIntegers = (plan: Plan): Plan => ({ ...plan, nodes: plan.nodes.filter(({ form }) => form === "qdq") });
 
 /** Few codes, of weights or of values, on grids that were searched; those that a model brought along were trained. */
-function isCoarse({ nodes, values }: Plan): boolean {
+function needsMatching({ nodes, values }: Plan): boolean {
   const weights = nodes.flatMap(({ weight }) => (weight === undefined ? [] : [weight]));
   const schemes = [...weights, ...values].map(({ scheme }) => scheme);
   const given = weights.some(({ qparams }) => qparams !== undefined);
-  return weights.length > 0 && !given && schemes.some((scheme) => bitsOf(scheme) < ENOUGH_BITS);
+  return weights.length > 0 && !given && schemes.some(isCoarse);
 }
 
 /** The model whose weights are to be quantized, and the plan with the scales that belong to them. */
@@ -40,7 +37,7 @@ export async function correct(
   hooks: Hooks,
 ): Promise<Corrected> {
   const integers = inIntegers(plan);
-  if (!isCoarse(integers)) return { model, plan };
+  if (!needsMatching(integers)) return { model, plan };
   if (samples === undefined) return { model, plan: withNote(plan, "match: layers stay as they are without samples") };
   const start = { model, grids: await startingGrids(model, integers, stats) };
   const { point, layers, reason } = await matchMoments(host, start, integers, samples, hooks);

@@ -6,7 +6,7 @@ import type { Dataset } from "../containers/data.ts";
 import { withTaps } from "../engines/taps.ts";
 import type { Feeds, Model, NDArray } from "../ir/model.ts";
 import type { Plan } from "../ir/plan.ts";
-import { bitsOf } from "../ir/scheme.ts";
+import { isCoarse } from "../ir/scheme.ts";
 import type { Stats } from "../ir/stats.ts";
 import { fail } from "../numeric/errors.ts";
 import { type ValueType, weightConstants } from "../passes/index.ts";
@@ -83,8 +83,6 @@ export async function planFor(model: Model, recipe: Recipe, host: Lender, data?:
 }
 
 const AVERAGES: ReadonlySet<string> = new Set(["AveragePool", "GlobalAveragePool"]);
-/** Values of as many bits show no roundings to speak of. */
-const FULL_BITS = 8;
 
 /** What the schemes of a recipe need, those of its rules included. */
 function needsOf({ container }: Model, { scheme, rules }: Recipe): Omit<PrepareOptions, "typesOf"> {
@@ -95,7 +93,7 @@ function needsOf({ container }: Model, { scheme, rules }: Recipe): Omit<PrepareO
   return {
     grids: scheme.float16 === undefined,
     static: grids.length > 0,
-    fewCodes: grids.some((activations) => bitsOf(activations) < FULL_BITS),
+    fewCodes: grids.some(isCoarse),
     ...(opset === 0 ? {} : { opset }),
   };
 }

@@ -134,8 +134,8 @@ function towards(model: Model, teaching: Model, spec: LossSpec, phase: Phase, { 
   const teacher = teacherFor(teaching, spec, plain, output);
   if (features === 0) return { lossy: plain, teacher };
   const lossy = withFeatureLoss(plain, imitatedEnds(model, ends, output), features);
-  const all = teacherOf(teaching, new Map([...(teacher?.targets ?? []), ...lossy.features]));
-  return { lossy, teacher: { ...all, ...(teacher?.answer !== undefined && { answer: teacher.answer }) } };
+  const targets = new Map([...(teacher?.targets ?? []), ...lossy.features]);
+  return { lossy, teacher: teacherOf(teaching, targets, teacher?.answer) };
 }
 
 const defaultsFor = ({ nodes }: Plan): typeof FEW =>

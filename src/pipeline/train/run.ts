@@ -179,8 +179,23 @@ export function numbersAt(
   };
 }
 
+/** Throws where views would all be alike, or not of the same samples. */
+function checkViews({ augment, views = 1 }: Shown): void {
+  if (!(Number.isInteger(views) && views >= 1))
+    fail("usage", `training: ${views} views; a whole number from 1 is needed`);
+  if (views === 1) return;
+  if (augment === undefined)
+    fail("usage", `training: ${views} views of samples that nothing changes are alike; name an augmentation`);
+  if (augment.blends)
+    fail(
+      "usage",
+      `training: augmentation ${augment.label} makes another blend for each view; leave mixup or views out`,
+    );
+}
+
 /** Throws where the run makes no sense: fewer samples than a batch, another batch than the model takes, views all alike. */
-export function checkRun({ step, data, epochs, batch, augment, views = 1 }: TrainRun): void {
+export function checkRun(run: TrainRun): void {
+  const { step, data, epochs, batch } = run;
   const fixed = fixedOf(step);
   if (fixed !== undefined && batch !== fixed)
     fail(
@@ -190,15 +205,7 @@ export function checkRun({ step, data, epochs, batch, augment, views = 1 }: Trai
   if (data.length < batch)
     fail("data", `training: ${data.length} samples, fewer than a batch of ${batch}; use more, or a smaller batch`);
   if (!(epochs >= 1 && batch >= 1)) fail("usage", "training: at least one epoch and one sample a batch are needed");
-  if (!(Number.isInteger(views) && views >= 1))
-    fail("usage", `training: ${views} views; a whole number from 1 is needed`);
-  if (views > 1 && augment === undefined)
-    fail("usage", `training: ${views} views of samples that nothing changes are alike; name an augmentation`);
-  if (views > 1 && augment?.blends)
-    fail(
-      "usage",
-      `training: augmentation ${augment.label} makes another blend for each view; leave mixup or views out`,
-    );
+  checkViews(run);
 }
 
 /** State of more elements than this takes longer to compute with than to hand over. */

@@ -28,7 +28,7 @@ test("a teacher's answer is the mean over all views, other values are those of t
     ["y", "target"],
     ["double", "feature"],
   ]);
-  await using asked = await openTeacher(host, { ...teacherOf(square, targets), answer: "y" });
+  await using asked = await openTeacher(host, teacherOf(square, targets, "y"));
   const views = [batch(1, 2), batch(3, 4), batch(0, 1)];
   expect(numbers(await asked.targets(views))).toEqual({ target: [40 / 3, 28].map(Math.fround), feature: [2, 4] });
   expect(numbers(await asked.targets(views.slice(0, 1)))).toEqual({ target: [4, 16], feature: [2, 4] });

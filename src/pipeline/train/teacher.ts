@@ -22,11 +22,12 @@ export interface TeacherSession extends AsyncDisposable {
   targets(views: readonly Feeds[]): Promise<Feeds>;
 }
 
-/** A teacher that says what `model` computes for each value: value -> input of the step. */
-export function teacherOf(model: Model, targets: ReadonlyMap<string, string>): Teacher {
+/** A teacher that says what `model` computes for each value: value -> input of the step; `answer` is one of the values. */
+export function teacherOf(model: Model, targets: ReadonlyMap<string, string>, answer?: string): Teacher {
   const tapped = withTaps(model, [...targets.keys()]);
   const outputs = tapped.graph.outputs.filter(({ name }) => targets.has(name));
-  return { model: { ...tapped, graph: { ...tapped.graph, outputs } }, targets };
+  const asked = { ...tapped, graph: { ...tapped.graph, outputs } };
+  return { model: asked, targets, ...(answer !== undefined && { answer }) };
 }
 
 /** The teacher for the distillation in a loss: what `model` says at the output that is trained. Undefined where none is. */
@@ -34,7 +35,7 @@ export function teacherFor(model: Model, spec: LossSpec, { targets }: Lossy, out
   const index = lossParts(spec).findIndex(({ loss }) => loss.kind === "distillation");
   if (index < 0) return undefined;
   const value = predictionOf(model.graph, trainedOutput(model, output).name, lossParts(spec)[index]!.loss);
-  return { ...teacherOf(model, new Map([[value, targets[index]!.name]])), answer: value };
+  return teacherOf(model, new Map([[value, targets[index]!.name]]), value);
 }
 
 /** The teacher for a loss over blocks: what `model` says at the end of each. */
