@@ -53,6 +53,8 @@ export interface OpRow {
   readonly outputs: Slots;
   /** What the op does in a static graph; may depend on attributes. */
   static(node: Node): Static;
+  /** In chains: constants of one number may stand beside values, for such are exact on a grid of their own. */
+  readonly numbers?: true;
   /** Range of the output that is known from the op alone. */
   readonly range?: readonly [number, number];
   /** Grid that the output must have, by the type of its codes. */
@@ -71,7 +73,7 @@ export interface Dialect {
   readonly staticForm: Form;
   /**
    * Which ops run in integers. `chains`: those between products, as each border costs a conversion, and none with
-   * constant operands. `whole`: all whose inputs are in integers, constants get codes too.
+   * constant operands but `numbers`. `whole`: all whose inputs are in integers, constants get codes too.
    */
   readonly integers: "chains" | "whole";
   /** Row of a node's op, by domain and name; undefined for any other string. */

@@ -55,6 +55,49 @@ export const smallCnn = ({ side, channels, classes }: CnnSize, normals: Normals)
     ],
   });
 
+const SIGMOID = { attributes: { alpha: 1 / 6, beta: 0.5 } };
+
+/**
+ * A block as MobileNetV3 has them (arXiv:1905.02244), all gates hard: convolutions "expand", "depthwise" and "project" with
+ * squeeze and excitation between, and a dense layer "head" behind a mean: x -> y.
+ */
+export const gatedCnn = ({ side, channels, classes }: CnnSize, normals: Normals): Model =>
+  onnxModel({
+    inputs: [valueInfo("x", "float32", ["n", 3, side, side])],
+    outputs: [valueInfo("y", "float32", ["n", classes])],
+    nodes: [
+      node("Conv", ["x", "w1", "b1"], ["c1"], { name: "expand", attributes: PADS }),
+      node("HardSwish", ["c1"], ["s1"]),
+      node("Conv", ["s1", "w2", "b2"], ["c2"], { name: "depthwise", attributes: { ...PADS, group: channels } }),
+      node("HardSigmoid", ["c2"], ["g2"], SIGMOID),
+      node("Mul", ["c2", "g2"], ["s2"]),
+      node("ReduceMean", ["s2"], ["m"], { attributes: { axes: [2, 3], keepdims: 1 } }),
+      node("Conv", ["m", "w3", "b3"], ["c3"], { name: "squeeze" }),
+      node("Relu", ["c3"], ["r3"]),
+      node("Conv", ["r3", "w4", "b4"], ["c4"], { name: "excite" }),
+      node("HardSigmoid", ["c4"], ["g4"]),
+      node("Mul", ["s2", "g4"], ["e"]),
+      node("Conv", ["e", "w5", "b5"], ["c5"], { name: "project" }),
+      node("HardSwish", ["c5"], ["s5"]),
+      node("ReduceMean", ["s5"], ["p"], { attributes: { axes: [2, 3], keepdims: 0 } }),
+      node("Gemm", ["p", "w6", "b6"], ["y"], { name: "head", attributes: { transB: 1 } }),
+    ],
+    tensors: [
+      weight(normals, "w1", [channels, 3, 3, 3], 27),
+      bias(normals, "b1", channels),
+      weight(normals, "w2", [channels, 1, 3, 3], 9),
+      bias(normals, "b2", channels),
+      weight(normals, "w3", [4, channels, 1, 1], channels),
+      bias(normals, "b3", 4),
+      weight(normals, "w4", [channels, 4, 1, 1], 4),
+      bias(normals, "b4", channels),
+      weight(normals, "w5", [channels, channels, 1, 1], channels),
+      bias(normals, "b5", channels),
+      weight(normals, "w6", [classes, channels], channels),
+      bias(normals, "b6", classes),
+    ],
+  });
+
 /** Matrix products "up" and "down" as transformers have them: x [n, 64] -> y [n, 8]. */
 export const smallMlp = (normals: Normals): Model =>
   onnxModel({

@@ -90,7 +90,7 @@ const DEFAULT_DOMAIN = {
   RNN: recurrent,
   Einsum: inFloat("all"),
 
-  Add: elementwise([0, 1]),
+  Add: { ...elementwise([0, 1]), numbers: true },
   Mul: elementwise([0, 1]),
   LeakyRelu: elementwise([0]),
   Sigmoid: elementwise([0], [0, 1]),

@@ -57,7 +57,9 @@ export async function lowerStatic(
   if (plans.size === 0) return model;
   const state = initialState(model, plan, plans, stats);
   const nodes: Node[] = [];
-  for (const { name } of model.graph.inputs) nodes.push(...quantizeSource(state, name));
+  const constants = plan.values.filter(({ constant }) => constant).map(({ value }) => value);
+  for (const name of [...model.graph.inputs.map((input) => input.name), ...constants])
+    nodes.push(...quantizeSource(state, name));
   for (const node of model.graph.nodes) {
     const entry = plans.get(node);
     if (entry === undefined) nodes.push(...floatNode(state, node));

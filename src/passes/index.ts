@@ -9,6 +9,8 @@ import { dropUnused } from "./drop-unused.ts";
 import { foldBatchNorm } from "./fold-batch-norm.ts";
 import { foldConstants } from "./fold-constants.ts";
 import { fuseMatMulAdd } from "./fuse-matmul-add.ts";
+import { hardGates } from "./hard-gates.ts";
+import { meanToPool } from "./mean-to-pool.ts";
 import type { Pass } from "./pass.ts";
 import { poolToConv } from "./pool-to-conv.ts";
 import { poolToMean } from "./pool-to-mean.ts";
@@ -38,8 +40,17 @@ export const GENERAL: readonly Pass[] = [
 /** For models that hold Q/DQ pairs, before `GENERAL`: their scales must be plain constants to be read. */
 export const GRIDS: readonly Pass[] = [dropUnused, constantNodes, dropIdentity, foldConstants, stripQdq];
 
-/** For graphs that will run in integers from end to end; weight-only forms want MatMul as it is. */
-export const STATIC: readonly Pass[] = [fuseMatMulAdd, widenBias, poolToConv, splitClips, dropUnused];
+/** For graphs that will run in integers from end to end; weight-only forms want MatMul as it is. Gates leave factors to fold. */
+export const STATIC: readonly Pass[] = [
+  fuseMatMulAdd,
+  widenBias,
+  meanToPool,
+  poolToConv,
+  hardGates,
+  foldBatchNorm,
+  splitClips,
+  dropUnused,
+];
 
 /** Behind `STATIC`, where values have fewer codes than 8 bits. */
 export const FEW_CODES: readonly Pass[] = [averageLast, dropUnused];

@@ -10,7 +10,8 @@ const MAX_SHAPE_BYTES = 512;
 
 type Inputs = readonly (Tensor | undefined)[];
 
-async function integers(tensor: Tensor | undefined): Promise<readonly number[] | undefined> {
+/** The numbers of a small int64 constant, such as a shape or axes. */
+export async function integers(tensor: Tensor | undefined): Promise<readonly number[] | undefined> {
   if (tensor === undefined || tensor.dtype !== "int64" || tensor.data.size > MAX_SHAPE_BYTES) return undefined;
   return Array.from(typedView(await readAll(tensor.data), "int64"), Number);
 }

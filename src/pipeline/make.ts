@@ -14,6 +14,7 @@ import type { Recipe } from "../recipes/recipe.ts";
 import { schemeNamed } from "../recipes/schemes.ts";
 import { refuseBadWeights } from "./bad-weights.ts";
 import { type CalibrateOptions, calibrate } from "./calibrate.ts";
+import { withConstantRanges } from "./constant-ranges.ts";
 import { correct } from "./correct.ts";
 import type { Host, Staged } from "./host.ts";
 import { planModel } from "./plan.ts";
@@ -75,14 +76,14 @@ export async function planFor(model: Model, recipe: Recipe, host: Lender, data?:
       ...(data === undefined ? {} : { typesOf: (current: Model) => productTypes(current, host, data) }),
     },
   );
-  const plan = planModel(prepared, recipe);
+  const plan = await withConstantRanges(planModel(prepared, recipe), prepared);
   return {
     prepared,
     plan: { ...plan, notes: [...log.map(({ pass, change }) => `${pass}: ${change}`), ...plan.notes] },
   };
 }
 
-const AVERAGES: ReadonlySet<string> = new Set(["AveragePool", "GlobalAveragePool"]);
+const AVERAGES: ReadonlySet<string> = new Set(["AveragePool", "GlobalAveragePool", "ReduceMean"]);
 
 /** What the schemes of a recipe need, those of its rules included. */
 function needsOf({ container }: Model, { scheme, rules }: Recipe): Omit<PrepareOptions, "typesOf"> {
@@ -99,8 +100,8 @@ function needsOf({ container }: Model, { scheme, rules }: Recipe): Omit<PrepareO
 }
 
 /**
- * Types of what MatMul and average pools read: a product of matrices takes another form than one of stacks, and a pool
- * becomes a convolution of as many channels, or changes places with the product behind it.
+ * Types of what MatMul and average pools read: a product of matrices takes another form than one of stacks, and an
+ * average over images becomes a convolution of as many channels, or changes places with the product behind it.
  */
 async function productTypes(model: Model, host: Lender, data: Dataset): Promise<ReadonlyMap<string, ValueType>> {
   const asking = model.graph.nodes.filter(

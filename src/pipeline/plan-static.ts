@@ -113,7 +113,7 @@ function candidate(
   }
   if (as === "float") return { skip: true };
   const values = slotNames(row!.data, site.node.inputs);
-  const fitting = dialect.integers === "whole" ? areFloats(site, values) : isComputed(site, values);
+  const fitting = dialect.integers === "whole" ? areFloats(site, values) : isComputed(site, values, row!.numbers);
   return row!.weights.length === 0 && fitting ? { ...entry, grids } : { skip: true };
 }
 
@@ -163,9 +163,13 @@ const areFloats = ({ constant, graph }: Site, names: readonly string[]): boolean
 const typeIn = ({ values, inputs }: Graph, name: string) =>
   values.get(name) ?? inputs.find((input) => input.name === name);
 
-/** Computed float32 values only; a constant operand would need a grid of its own. */
-const isComputed = (site: Site, names: readonly string[]): boolean =>
-  areFloats(site, names) && names.every((name) => site.constant(name) === undefined);
+/** Computed float32 values only, and single numbers where the op takes them; other constants would lose on one grid for all. */
+function isComputed(site: Site, names: readonly string[], numbers = false): boolean {
+  const constants = names.flatMap((name) => site.constant(name) ?? []);
+  const single =
+    numbers && constants.length < names.length && constants.every(({ shape }) => elementCount(shape) === 1);
+  return areFloats(site, names) && (constants.length === 0 || single);
+}
 
 const asOf = ({ dialect }: View, node: Node): Static["as"] | undefined => dialect.row(node)?.static(node).as;
 

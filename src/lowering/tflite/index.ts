@@ -29,7 +29,7 @@ const WRITERS: Readonly<Partial<Record<Form, Write>>> = {
 
 /** `model` must be the one the plan was made for. Statistics are needed when the plan has values to observe. */
 export async function lowerTflite(model: Model, plan: Plan, stats: Stats | undefined): Promise<Model> {
-  const state = await startState(model, plan, stats);
+  const state = startState(model, plan, stats);
   for (const { name } of model.graph.inputs) openInput(state, name);
   for (const node of model.graph.nodes) {
     const entry = state.plans.get(node);

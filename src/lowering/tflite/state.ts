@@ -7,10 +7,10 @@ import type { Graph, Model, Node, Tensor, ValueInfo } from "../../ir/model.ts";
 import type { InputOutput, NodePlan, Plan, ValuePlan } from "../../ir/plan.ts";
 import { scaleOwner } from "../../ir/scale-owner.ts";
 import type { Stats } from "../../ir/stats.ts";
-import { DTYPES, type DType } from "../../numeric/dtypes.ts";
-import { type Affine, affine } from "../../numeric/qparams.ts";
+import type { DType } from "../../numeric/dtypes.ts";
+import type { Affine } from "../../numeric/qparams.ts";
 import { gridOf } from "../qdq.ts";
-import { extentOf, oneGrid } from "./weights.ts";
+import { oneGrid } from "./weights.ts";
 
 /** Scale, zero point and type of the codes of a value. */
 export interface Grid extends Affine {
@@ -37,27 +37,22 @@ export interface State {
   readonly weights: Map<string, Tensor>;
 }
 
-async function ownGrid(owner: ValuePlan, graph: Graph, stats: Stats | undefined): Promise<Grid> {
-  const { dtype, symmetric } = owner.scheme;
-  if (owner.constant !== true || owner.qparams !== undefined) return { dtype, ...gridOf(owner, stats) };
-  const [min, max] = await extentOf(graph.tensors.get(owner.value)!);
-  return { dtype, ...affine(min, max, DTYPES[dtype], symmetric) };
-}
-
-async function gridsOf(plan: Plan, graph: Graph, stats: Stats | undefined): Promise<ReadonlyMap<string, Grid>> {
+function gridsOf(plan: Plan, stats: Stats | undefined): ReadonlyMap<string, Grid> {
   const values = new Map(plan.values.map((value) => [value.value, value]));
-  const own = new Map<ValuePlan, Grid>();
-  for (const value of plan.values) if (value.sameAs === undefined) own.set(value, await ownGrid(value, graph, stats));
+  const roots = plan.values.filter(({ sameAs }) => sameAs === undefined);
+  const own = new Map(
+    roots.map((value): [ValuePlan, Grid] => [value, { dtype: value.scheme.dtype, ...gridOf(value, stats) }]),
+  );
   return new Map(plan.values.map(({ value }) => [value, own.get(scaleOwner(values, value))!]));
 }
 
 /** The state in front of the first node. */
-export async function startState(model: Model, plan: Plan, stats: Stats | undefined): Promise<State> {
+export function startState(model: Model, plan: Plan, stats: Stats | undefined): State {
   const { graph } = model;
   return {
     ...{ graph, dialect: dialectOf(model), io: plan.io ?? "float32", fresh: freshNames(graph) },
     plans: new Map(plan.nodes.filter(({ scope }) => scope === "").map((entry) => [graph.nodes[entry.index]!, entry])),
-    grids: await gridsOf(plan, graph, stats),
+    grids: gridsOf(plan, stats),
     ...{ nodes: [], tensors: new Map(), types: new Map() },
     ...{ codes: new Map(), floats: new Map(), weights: new Map() },
   };

@@ -3,6 +3,7 @@ import { withGraph } from "../../ir/edit.ts";
 import type { Model } from "../../ir/model.ts";
 import type { Stats } from "../../ir/stats.ts";
 import { empty, update } from "../../observers/accumulate.ts";
+import { withConstantRanges } from "../../pipeline/constant-ranges.ts";
 import { planModel } from "../../pipeline/plan.ts";
 import { observedIn } from "../../pipeline/plan-static.ts";
 import { quantize } from "../../pipeline/quantize.ts";
@@ -19,7 +20,8 @@ const statsFor = (names: readonly string[]): Stats => ({
 });
 
 async function lowered(model: Model, scheme: string, settings = {}) {
-  const plan = planModel(model, plainRecipe(tune(schemeNamed(scheme, "tflite"), settings)));
+  const recipe = plainRecipe(tune(schemeNamed(scheme, "tflite"), settings));
+  const plan = await withConstantRanges(planModel(model, recipe), model);
   const made = await quantize(model, plan, statsFor(observedIn(plan.values)));
   return { plan, graph: made.model.graph };
 }

@@ -82,12 +82,6 @@ export async function codedConstant(tensor: Tensor, grid: Affine, dtype: DType, 
   return { name, dtype, shape: tensor.shape, data: bytesSource(bytesOf(codes)), quantization: oneGrid(grid) };
 }
 
-/** Smallest and largest element. */
-export async function extentOf(tensor: Tensor): Promise<readonly [number, number]> {
-  const values = await floats(tensor);
-  return [values.reduce((a, b) => Math.min(a, b), 0), values.reduce((a, b) => Math.max(a, b), 0)];
-}
-
 /** One scale and zero point for all. */
 export const oneGrid = ({ scale, zeroPoint }: Affine): Quantization => ({
   qparams: { scale: Float32Array.of(scale), zeroPoint: Int32Array.of(zeroPoint) },

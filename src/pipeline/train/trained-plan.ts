@@ -10,6 +10,7 @@ import { roundHalfEven } from "../../numeric/rounding.ts";
 import { DEFAULT_OBSERVER, type Recipe } from "../../recipes/recipe.ts";
 import { channelScales, WEIGHT_FORMATS, type WeightFormatName } from "../../train/low-precision/formats.ts";
 import { parametersOf } from "../../train/qat/parameters.ts";
+import { withConstantRanges } from "../constant-ranges.ts";
 import type { Host } from "../host.ts";
 import { type MakeInput, type Planned, planFor } from "../make.ts";
 import { planModel } from "../plan.ts";
@@ -32,10 +33,9 @@ async function planTrained(
   const floats = new Set(parametersOf(model.graph).filter((name) => !integer.has(name)));
   const others = plan.nodes.filter(({ weight }) => weight !== undefined && floats.has(weight.tensor));
   const rule = { match: { node: others.map(({ node }) => node) }, scheme: "keep", reason: KEPT };
-  return {
-    prepared,
-    plan: others.length === 0 ? plan : planModel(prepared, { ...recipe, rules: [...recipe.rules, rule] }),
-  };
+  if (others.length === 0) return { prepared, plan };
+  const kept = planModel(prepared, { ...recipe, rules: [...recipe.rules, rule] });
+  return { prepared, plan: await withConstantRanges(kept, prepared) };
 }
 
 const valuesOf = async (tensor: Tensor): Promise<Float32Array> =>
