@@ -40,19 +40,13 @@ export const GENERAL: readonly Pass[] = [
 /** For models that hold Q/DQ pairs, before `GENERAL`: their scales must be plain constants to be read. */
 export const GRIDS: readonly Pass[] = [dropUnused, constantNodes, dropIdentity, foldConstants, stripQdq];
 
-/** For graphs that will run in integers from end to end; weight-only forms want MatMul as it is. Gates leave factors to fold. */
-export const STATIC: readonly Pass[] = [
-  fuseMatMulAdd,
-  widenBias,
-  meanToPool,
-  poolToConv,
-  hardGates,
-  foldBatchNorm,
-  splitClips,
-  dropUnused,
-];
+/** For graphs that will run in integers from end to end; weight-only forms want MatMul as it is. */
+export const STATIC: readonly Pass[] = [fuseMatMulAdd, widenBias, meanToPool, poolToConv, splitClips, dropUnused];
 
-/** Behind `STATIC`, where values have fewer codes than 8 bits. */
+/** Behind `STATIC`, where grids of values begin at zero and so clamp: what gates leave to fold goes into the products. */
+export const CLAMPING: readonly Pass[] = [hardGates, foldBatchNorm];
+
+/** Behind those, where values have fewer codes than 8 bits. */
 export const FEW_CODES: readonly Pass[] = [averageLast, dropUnused];
 
 /** The passes of one container, in the order of their groups. */
@@ -64,18 +58,21 @@ export interface Passes {
   readonly general: readonly Pass[];
   /** For graphs that will run in integers from end to end. */
   readonly static: readonly Pass[];
+  /** Behind those, where grids of values can clamp. */
+  readonly clamping: readonly Pass[];
   /** Behind those, where values have fewer codes than 8 bits. */
   readonly fewCodes: readonly Pass[];
 }
 
 /** All passes by container. TFLite models come out of their converter with batch norms folded and constants computed. */
 export const PASSES: Readonly<Record<GraphContainer, Passes>> = {
-  onnx: { first: FIRST, grids: GRIDS, general: GENERAL, static: STATIC, fewCodes: FEW_CODES },
+  onnx: { first: FIRST, grids: GRIDS, general: GENERAL, static: STATIC, clamping: CLAMPING, fewCodes: FEW_CODES },
   tflite: {
     first: [],
     grids: [stripFakeQuant],
     general: [dropUnused, decodeConstants],
     static: [poolToMean],
+    clamping: [],
     fewCodes: [],
   },
 };

@@ -2,12 +2,14 @@
 import { expect, test } from "vitest";
 import { encodeOnnx } from "../containers/onnx/index.ts";
 import { memoryData } from "../containers/training-data.ts";
+import { opTypes } from "../ir/edit.ts";
 import type { NDArray } from "../ir/model.ts";
 import { gatedCnn, normalsOf } from "../ir/networks.case.ts";
 import { bytesOfModel } from "../passes/same-outputs.case.ts";
 import { plainRecipe } from "../recipes/recipe.ts";
 import { schemeNamed } from "../recipes/schemes.ts";
-import { make } from "./make.ts";
+import { tune } from "../recipes/tune.ts";
+import { make, planFor } from "./make.ts";
 import { noHooks } from "./progress.ts";
 import { memoryDataset } from "./samples.ts";
 import { qat } from "./train/qat.ts";
@@ -54,4 +56,17 @@ test("with 4 bits the gates keep 8, and training finds its way through them", as
   expect(narrow).toEqual(["s1", "m", "r3", "e", "s5"]);
   expect(losses.at(-1)).toBeLessThan(losses[0]!);
   expect(fake.agreement).toBe(1);
+});
+
+test("grids that can't clamp leave gates as they are", async () => {
+  const opsWith = async (activations: "symmetric" | "asymmetric") => {
+    const recipe = plainRecipe(tune(schemeNamed("w8a8"), { activations }));
+    return opTypes((await planFor(model, recipe, host, memoryDataset(model, { x: shown }))).prepared);
+  };
+  expect(await opsWith("symmetric")).toEqual(
+    new Set(["Conv", "HardSwish", "HardSigmoid", "Mul", "Relu", "GlobalAveragePool", "Flatten", "Gemm"]),
+  );
+  expect(await opsWith("asymmetric")).toEqual(
+    new Set(["Conv", "Add", "Clip", "Mul", "Relu", "GlobalAveragePool", "Flatten", "Gemm"]),
+  );
 });

@@ -94,6 +94,7 @@ function needsOf({ container }: Model, { scheme, rules }: Recipe): Omit<PrepareO
   return {
     grids: scheme.float16 === undefined,
     static: grids.length > 0,
+    clamping: grids.every(({ symmetric }) => !symmetric),
     fewCodes: grids.some(isCoarse),
     ...(opset === 0 ? {} : { opset }),
   };

@@ -7,6 +7,8 @@ import { PASSES, type Pass, type PassContext, raiseOpset, type ValueType } from 
 export interface PrepareOptions {
   /** The graph will run in integers from end to end (w8a8): rewrites for that too. */
   readonly static?: boolean;
+  /** With grids of values that can clamp, as those without a zero point can't: rewrites that make clamps. */
+  readonly clamping?: boolean;
   /** With fewer codes for values than 8 bits have: rewrites that let roundings even out. */
   readonly fewCodes?: boolean;
   /** Operator set the scheme needs at least (13 for per-channel Q/DQ, 21 for 4-bit or blocked DequantizeLinear). */
@@ -39,7 +41,8 @@ export async function prepare(model: Model, context: PassContext, options: Prepa
   const general = await runPasses(model, context, [...passes.first, ...raise, ...grids, ...passes.general]);
   if (!options.static) return general;
   const types = await options.typesOf?.(general.model);
-  const all = options.fewCodes ? [...passes.static, ...passes.fewCodes] : passes.static;
+  const { clamping = false, fewCodes = false } = options;
+  const all = [...passes.static, ...(clamping ? passes.clamping : []), ...(fewCodes ? passes.fewCodes : [])];
   const fixed = await runPasses(general.model, types === undefined ? context : { ...context, types }, all);
   return { model: fixed.model, log: [...general.log, ...fixed.log] };
 }
