@@ -2,9 +2,10 @@
 
   python scripts/peers/ort-quantize.py SCHEME MODEL.onnx OUTPUT.onnx [--external]
 
-SCHEME: w8a8-dynamic (per channel), q8 int8 uint8 (settings of the transformers.js scripts), MatMulNBits at accuracy level 4 as
-w4 (blocks of 32, asymmetric), w4-symmetric, w8 (blocks of 128, symmetric), w8-block32; q4 (blocks of 32, symmetric, no
-accuracy level), fp16, q4f16. `--external` writes weights beside the model.
+SCHEME: w8a8 (QDQ, activations uint8, weights int8 per channel; random numbers for its one input, whose shape must be declared),
+w8a8-dynamic (per channel), q8 int8 uint8 (settings of the transformers.js scripts), MatMulNBits at accuracy level 4 as w4 (blocks
+of 32, asymmetric), w4-symmetric, w8 (blocks of 128, symmetric), w8-block32; q4 (blocks of 32, symmetric, no accuracy level),
+fp16, q4f16. `--external` writes weights beside the model.
 The line: {"tool", "version", "scheme", "bytes", "seconds"}; seconds are those of reading, quantizing and writing, without imports.
 Needs onnxruntime, onnx, numpy; time and memory of the whole process are for the caller to measure.
 """
@@ -14,20 +15,44 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import onnx
 import onnxruntime
-from onnxruntime.quantization import QuantizationMode, QuantType, quantize_dynamic
+from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantizationMode, QuantType, quantize_dynamic, quantize_static
 from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
 from onnxruntime.quantization.onnx_quantizer import ONNXQuantizer
 from onnxruntime.quantization.registry import IntegerOpsRegistry
+from onnxruntime.quantization.shape_inference import quant_pre_process
 from onnxruntime.transformers.float16 import convert_float_to_float16
 
+CALIBRATION = 8
 UNSIGNED_OPS = {"Conv", "GroupQueryAttention", "MultiHeadAttention"}
 
 
 def save(model, output, external):
     extra = {"save_as_external_data": True, "location": f"{Path(output).name}.data"} if external else {}
     onnx.save(model, output, **extra)
+
+
+class RandomImages(CalibrationDataReader):
+    def __init__(self, model):
+        value = onnx.load(model).graph.input[0]
+        shape = [dim.dim_value for dim in value.type.tensor_type.shape.dim]
+        numbers = np.random.default_rng(0)
+        self.samples = iter([{value.name: numbers.random(shape, np.float32)} for _ in range(CALIBRATION)])
+
+    def get_next(self):
+        return next(self.samples, None)
+
+
+def static(source, output, external):
+    prepared = f"{output}.prepared"
+    quant_pre_process(source, prepared, skip_symbolic_shape=True)
+    quantize_static(
+        prepared, output, RandomImages(prepared), quant_format=QuantFormat.QDQ, per_channel=True,
+        activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8, use_external_data_format=external,
+    )
+    Path(prepared).unlink()
 
 
 def dynamic(source, output, external):
@@ -68,6 +93,7 @@ def half(model):
 
 
 SCHEMES = {
+    "w8a8": static,
     "w8a8-dynamic": dynamic,
     "q8": transformers_js(None),
     "int8": transformers_js(QuantType.QInt8),
