@@ -1,4 +1,4 @@
-"""Exports torchvision's classifiers for phones to ONNX, with random weights: for speed and for which ops exporters write.
+"""Exports torchvision's classifiers to ONNX, with random weights: for speed and for which ops exporters write.
 
   python scripts/peers/export-torchvision.py OUTDIR [NAME ...]
 
@@ -13,7 +13,10 @@ from pathlib import Path
 import torch
 import torchvision
 
-NAMES = ["mobilenet_v2", "mobilenet_v3_small", "mobilenet_v3_large", "efficientnet_b0"]
+NAMES = [
+    "mobilenet_v2", "mobilenet_v3_small", "mobilenet_v3_large", "efficientnet_b0", "regnet_y_400mf", "densenet121",
+    "squeezenet1_1",
+]
 BATCHES, BATCH = 3, 4
 
 

@@ -98,6 +98,48 @@ export const gatedCnn = ({ side, channels, classes }: CnnSize, normals: Normals)
     ],
   });
 
+const around = (name: string): readonly string[] =>
+  ["gain", "shift", "mean", "spread"].map((part) => `${name}-${part}`);
+
+const norm = (normals: Normals, name: string, channels: number): readonly Tensor[] => {
+  const [gain, shift, mean, spread] = around(name) as [string, string, string, string];
+  const vector = (of: string, add: number, scale: number) =>
+    floatTensor(
+      of,
+      [channels],
+      normals([channels], scale).map((x) => Math.abs(add + x)),
+    );
+  return [vector(gain, 1, 0.2), bias(normals, shift, channels), bias(normals, mean, channels), vector(spread, 1, 0.2)];
+};
+
+/** Convolutions behind normalizations, as DenseNet has them (arXiv:1608.06993), and a dense layer "head": x -> y. */
+export const denseCnn = ({ side, channels, classes }: CnnSize, normals: Normals): Model =>
+  onnxModel({
+    inputs: [valueInfo("x", "float32", ["n", 3, side, side])],
+    outputs: [valueInfo("y", "float32", ["n", classes])],
+    nodes: [
+      node("Conv", ["x", "w1", "b1"], ["c1"], { name: "stem", attributes: PADS }),
+      node("BatchNormalization", ["c1", ...around("n1")], ["n1"], { name: "norm1" }),
+      node("Relu", ["n1"], ["r1"]),
+      node("Conv", ["r1", "w2"], ["c2"], { name: "grow", attributes: PADS }),
+      node("Concat", ["c1", "c2"], ["d"], { attributes: { axis: 1 } }),
+      node("BatchNormalization", ["d", ...around("n2")], ["n2"], { name: "norm2" }),
+      node("Relu", ["n2"], ["r2"]),
+      node("GlobalAveragePool", ["r2"], ["p"]),
+      node("Flatten", ["p"], ["f"]),
+      node("Gemm", ["f", "w3", "b3"], ["y"], { name: "head", attributes: { transB: 1 } }),
+    ],
+    tensors: [
+      weight(normals, "w1", [channels, 3, 3, 3], 27),
+      bias(normals, "b1", channels),
+      ...norm(normals, "n1", channels),
+      weight(normals, "w2", [channels, channels, 3, 3], 9 * channels),
+      ...norm(normals, "n2", 2 * channels),
+      weight(normals, "w3", [classes, 2 * channels], 2 * channels),
+      bias(normals, "b3", classes),
+    ],
+  });
+
 /** Matrix products "up" and "down" as transformers have them: x [n, 64] -> y [n, 8]. */
 export const smallMlp = (normals: Normals): Model =>
   onnxModel({

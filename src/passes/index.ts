@@ -11,6 +11,7 @@ import { foldConstants } from "./fold-constants.ts";
 import { fuseMatMulAdd } from "./fuse-matmul-add.ts";
 import { hardGates } from "./hard-gates.ts";
 import { meanToPool } from "./mean-to-pool.ts";
+import { normToConv } from "./norm-to-conv.ts";
 import type { Pass } from "./pass.ts";
 import { poolToConv } from "./pool-to-conv.ts";
 import { poolToMean } from "./pool-to-mean.ts";
@@ -41,7 +42,15 @@ export const GENERAL: readonly Pass[] = [
 export const GRIDS: readonly Pass[] = [dropUnused, constantNodes, dropIdentity, foldConstants, stripQdq];
 
 /** For graphs that will run in integers from end to end; weight-only forms want MatMul as it is. */
-export const STATIC: readonly Pass[] = [fuseMatMulAdd, widenBias, meanToPool, poolToConv, splitClips, dropUnused];
+export const STATIC: readonly Pass[] = [
+  fuseMatMulAdd,
+  widenBias,
+  meanToPool,
+  poolToConv,
+  normToConv,
+  splitClips,
+  dropUnused,
+];
 
 /** Behind `STATIC`, where grids of values begin at zero and so clamp: what gates leave to fold goes into the products. */
 export const CLAMPING: readonly Pass[] = [hardGates, foldBatchNorm];

@@ -83,7 +83,12 @@ export async function planFor(model: Model, recipe: Recipe, host: Lender, data?:
   };
 }
 
-const AVERAGES: ReadonlySet<string> = new Set(["AveragePool", "GlobalAveragePool", "ReduceMean"]);
+const OF_IMAGES: ReadonlySet<string> = new Set([
+  "AveragePool",
+  "GlobalAveragePool",
+  "ReduceMean",
+  "BatchNormalization",
+]);
 
 /** What the schemes of a recipe need, those of its rules included. */
 function needsOf({ container }: Model, { scheme, rules }: Recipe): Omit<PrepareOptions, "typesOf"> {
@@ -106,7 +111,7 @@ function needsOf({ container }: Model, { scheme, rules }: Recipe): Omit<PrepareO
  */
 async function productTypes(model: Model, host: Lender, data: Dataset): Promise<ReadonlyMap<string, ValueType>> {
   const asking = model.graph.nodes.filter(
-    ({ op, inputs }) => AVERAGES.has(op) || (op === "MatMul" && model.graph.tensors.has(inputs[1]!)),
+    ({ op, inputs }) => OF_IMAGES.has(op) || (op === "MatMul" && model.graph.tensors.has(inputs[1]!)),
   );
   const names = asking.map(({ inputs }) => inputs[0]!);
   return valueTypes(model, names, async (tapped) => {

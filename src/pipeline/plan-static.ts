@@ -173,12 +173,22 @@ function isComputed(site: Site, names: readonly string[], numbers = false): bool
 
 const asOf = ({ dialect }: View, node: Node): Static["as"] | undefined => dialect.row(node)?.static(node).as;
 
+/** It is in integers for the sake of the products around it. */
+const isBridge = (view: View, entry: Candidate): boolean =>
+  asOf(view, entry.site.node) !== "compute" || isScaling(view.graph, entry);
+
+/** One factor for each channel: nothing is summed. */
+function isScaling({ tensors }: Graph, { site: { node }, weight }: Candidate): boolean {
+  const shape = weight && tensors.get(node.inputs[weight.input]!)?.shape;
+  return shape !== undefined && elementCount(shape) === shape[weight!.axis(node, shape.length)];
+}
+
 /** Removes bridges that don't stand between integers, until nothing changes. */
 function dropLonelyBridges(view: View, integers: Map<Node, Candidate>): void {
   for (let before = -1; before !== integers.size; ) {
     before = integers.size;
     for (const [node, entry] of integers)
-      if (asOf(view, node) !== "compute" && !isJoined(view, node, entry)) integers.delete(node);
+      if (isBridge(view, entry) && !isJoined(view, node, entry)) integers.delete(node);
   }
 }
 
@@ -296,7 +306,8 @@ const storedBytes = (shape: readonly number[], axis: number, { dtype, granularit
 
 /**
  * What products read, at once or behind ops that hand codes on: the values the bits of a narrow scheme's activations are
- * about. What comes from outside keeps 8 bits, as images have them, and so does what only sums, pools and float nodes read.
+ * about. What comes from outside keeps 8 bits, as images have them, and so does what only sums, pools, scalings of channels
+ * and float nodes read.
  */
 function productInputs({ graph, integers, producers, dialect }: View): ReadonlySet<string> {
   const found = new Set<string>();
@@ -304,6 +315,7 @@ function productInputs({ graph, integers, producers, dialect }: View): ReadonlyS
     if (!integers.has(node)) continue;
     const row = dialect.row(node)!;
     const { as } = row.static(node);
+    if (isScaling(graph, integers.get(node)!)) continue;
     if (as !== "compute" && !(as === "same-scale" && node.outputs.some((name) => found.has(name)))) continue;
     for (const name of slotNames(row.data, node.inputs)) if (producers.has(name)) found.add(name);
   }
