@@ -42,10 +42,11 @@ function rewrite({ graph }: Model): Graph {
   const sites = sitesOf(graph);
   if (sites.length === 0) return graph;
   const fresh = freshNames(graph);
-  const tensors = new Map<string, Tensor>();
+  const numbers: Tensor[] = [];
+  // one each: where the engine orders axes anew, constants that several nodes read cost a node
   const number = (value: number): string => {
     const name = fresh("number");
-    tensors.set(name, floatTensor(name, [], [value]));
+    numbers.push(floatTensor(name, [], [value]));
     return name;
   };
   const instead = new Map<Node, readonly Node[]>();
@@ -54,7 +55,7 @@ function rewrite({ graph }: Model): Graph {
     instead.set(site.nodes.at(-1)!, (site.swish ? swish : sigmoid)(site, number, fresh));
   }
   const nodes = graph.nodes.flatMap((node) => instead.get(node) ?? [node]);
-  return withTensors({ ...graph, nodes }, [...tensors.values()]);
+  return withTensors({ ...graph, nodes }, numbers);
 }
 
 function sitesOf(graph: Graph): readonly Site[] {

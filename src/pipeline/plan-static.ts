@@ -177,10 +177,10 @@ const asOf = ({ dialect }: View, node: Node): Static["as"] | undefined => dialec
 const isBridge = (view: View, entry: Candidate): boolean =>
   asOf(view, entry.site.node) !== "compute" || isScaling(view.graph, entry);
 
-/** One factor for each channel: nothing is summed. */
+/** One factor for each channel of an image: nothing is summed. */
 function isScaling({ tensors }: Graph, { site: { node }, weight }: Candidate): boolean {
   const shape = weight && tensors.get(node.inputs[weight.input]!)?.shape;
-  return shape !== undefined && elementCount(shape) === shape[weight!.axis(node, shape.length)];
+  return shape !== undefined && shape.length > 2 && elementCount(shape) === shape[weight!.axis(node, shape.length)];
 }
 
 /** Removes bridges that don't stand between integers, until nothing changes. */
