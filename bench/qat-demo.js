@@ -4,8 +4,8 @@
  *
  *   npm run build && node bench/qat-demo.js [--schemes w4a4,w2a2] [--seeds 1,2,3] [--steps N] [--rate R]
  *
- * 2 bits learn for 20 minutes a seed; `--steps 500 --rate 0.005` is what `npm run demo` has time for. Prints top-1 of the deployed files, how much of what the best post-training result loses comes back, and the agreement of
- * the fake-quantized with the deployed model.
+ * Prints top-1 of the deployed files, how much of what the best post-training result loses comes back, and the agreement of
+ * the fake-quantized with the deployed model. 2 bits learn for 20 minutes a seed; `--steps 500 --rate 0.005` is a first look.
  */
 import { statSync } from "node:fs";
 import { fileURLToPath } from "node:url";
