@@ -5,6 +5,9 @@ import { readAll } from "../ir/source.ts";
 import { decodeFloats } from "../numeric/convert.ts";
 import type { FindConstant } from "./values.ts";
 
+/** Operator set from which on bounds of Clip are inputs. */
+export const BOUNDS_ARE_INPUTS = 11;
+
 /** Bounds of an output; either may be infinite. */
 export interface Bounds {
   readonly min: number;

@@ -10,12 +10,10 @@ import { floatAttribute } from "../ir/attributes.ts";
 import { floatTensor, node as makeNode } from "../ir/build.ts";
 import { consumers, freshNames, producers, withGraph, withTensors } from "../ir/edit.ts";
 import type { Graph, Model, Node, Tensor } from "../ir/model.ts";
+import { BOUNDS_ARE_INPUTS } from "./clamps.ts";
 import { foldable } from "./linear.ts";
 import type { Pass } from "./pass.ts";
 import { constantsIn, useCounts } from "./values.ts";
-
-/** Bounds of Clip are inputs from here on. */
-const BOUNDS_ARE_INPUTS = 11;
 
 export const hardGates: Pass = {
   name: "hard-gates",
@@ -66,9 +64,8 @@ function sitesOf(graph: Graph): readonly Site[] {
   /** What a product gives to `count` readers, on no grid of its own. */
   const isProduct = (name: string, count: number): boolean => {
     const maker = makers.get(name);
-    const product =
-      maker && !graph.grids?.has(name) && uses.get(name) === count ? foldable(maker, constant) : undefined;
-    return product !== undefined;
+    if (maker === undefined || graph.grids?.has(name) || uses.get(name) !== count) return false;
+    return foldable(maker, constant) !== undefined;
   };
   return graph.nodes.flatMap((node): readonly Site[] => {
     const gate = gateOf(node);

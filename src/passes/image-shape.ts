@@ -4,6 +4,9 @@ import type { Graph } from "../ir/model.ts";
 import type { PassContext } from "./pass.ts";
 import { constantsIn, declared } from "./values.ts";
 
+/** Batch, channels, rows, columns. */
+export const IMAGE_RANK = 4;
+
 /** An image-like value [batch, channels, ...]. */
 export interface ImageShape {
   readonly channels: number;

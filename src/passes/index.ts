@@ -53,7 +53,7 @@ export const STATIC: readonly Pass[] = [
 ];
 
 /** Behind `STATIC`, where grids of values begin at zero and so clamp: what gates leave to fold goes into the products. */
-export const CLAMPING: readonly Pass[] = [hardGates, foldBatchNorm];
+export const CLAMPING: readonly Pass[] = [hardGates, foldBatchNorm, dropUnused];
 
 /** Behind those, where values have fewer codes than 8 bits. */
 export const FEW_CODES: readonly Pass[] = [averageLast, dropUnused];

@@ -6,7 +6,7 @@ import { intAttribute, intsAttribute } from "../ir/attributes.ts";
 import { node as makeNode } from "../ir/build.ts";
 import { freshNames, withGraph } from "../ir/edit.ts";
 import type { Graph, Node } from "../ir/model.ts";
-import { imageShapes } from "./image-shape.ts";
+import { IMAGE_RANK, imageShapes } from "./image-shape.ts";
 import { integers } from "./lazy-constants.ts";
 import type { Pass, PassContext } from "./pass.ts";
 import { constantsIn, type FindConstant } from "./values.ts";
@@ -16,9 +16,6 @@ export const meanToPool: Pass = {
   summary: "write means over images as pools, which run in integers",
   apply: async (model, context) => withGraph(model, await rewrite(model.graph, context)),
 };
-
-/** Batch, channels, rows, columns. */
-const IMAGE_RANK = 4;
 
 async function rewrite(graph: Graph, context: PassContext): Promise<Graph> {
   const constant = constantsIn(graph);

@@ -8,7 +8,7 @@ import type { Graph, Node, Tensor } from "../ir/model.ts";
 import { computedSource } from "../ir/source.ts";
 import { bytesOf } from "../numeric/convert.ts";
 import { type Affine, affineOf } from "./affine.ts";
-import { type ImageShape, imageShapes } from "./image-shape.ts";
+import { IMAGE_RANK, type ImageShape, imageShapes } from "./image-shape.ts";
 import type { Pass, PassContext } from "./pass.ts";
 import { constantsIn } from "./values.ts";
 
@@ -17,9 +17,6 @@ export const normToConv: Pass = {
   summary: "write batch normalizations that are left as depthwise convolutions, which run in integers",
   apply: (model, context) => withGraph(model, rewrite(model.graph, context)),
 };
-
-/** Batch, channels, rows, columns. */
-const IMAGE_RANK = 4;
 
 function rewrite(graph: Graph, context: PassContext): Graph {
   const constant = constantsIn(graph);

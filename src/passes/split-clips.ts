@@ -5,12 +5,9 @@
 import { node as makeNode } from "../ir/build.ts";
 import { freshNames, withGraph } from "../ir/edit.ts";
 import type { Model, Node } from "../ir/model.ts";
-import { removableActivation } from "./clamps.ts";
+import { BOUNDS_ARE_INPUTS, removableActivation } from "./clamps.ts";
 import type { Pass } from "./pass.ts";
 import { constantsIn, type FindConstant } from "./values.ts";
-
-/** Bounds are inputs from here on. */
-const BOUNDS_ARE_INPUTS = 11;
 
 export const splitClips: Pass = {
   name: "split-clips",

@@ -106,8 +106,8 @@ function needsOf({ container }: Model, { scheme, rules }: Recipe): Omit<PrepareO
 }
 
 /**
- * Types of what MatMul and average pools read: a product of matrices takes another form than one of stacks, and an
- * average over images becomes a convolution of as many channels, or changes places with the product behind it.
+ * Types of what MatMul, averages and batch normalizations read: a product of matrices takes another form than one of stacks,
+ * averages and normalizations of images become convolutions of as many channels, or change places with the product behind.
  */
 async function productTypes(model: Model, host: Lender, data: Dataset): Promise<ReadonlyMap<string, ValueType>> {
   const asking = model.graph.nodes.filter(

@@ -87,3 +87,10 @@ test("grids that can't clamp leave gates as they are", async () => {
     new Set(["Conv", "Add", "Clip", "Mul", "Relu", "GlobalAveragePool", "Flatten", "Gemm"]),
   );
 });
+
+test("factors that gates leave in the products are not kept beside them", async () => {
+  const recipe = plainRecipe(schemeNamed("w8a8"));
+  const { graph } = (await planFor(gated, recipe, host, memoryDataset(gated, { x: shown }))).prepared;
+  const read = new Set(graph.nodes.flatMap(({ inputs }) => inputs));
+  expect([...graph.tensors.keys()].filter((name) => !read.has(name))).toEqual([]);
+});
