@@ -4,7 +4,7 @@
  */
 import type { Dataset } from "../containers/data.ts";
 import { withTaps } from "../engines/taps.ts";
-import type { Feeds, Model, NDArray } from "../ir/model.ts";
+import type { Model } from "../ir/model.ts";
 import type { Plan } from "../ir/plan.ts";
 import { isCoarse } from "../ir/scheme.ts";
 import type { Stats } from "../ir/stats.ts";
@@ -23,6 +23,7 @@ import { type PrepareOptions, prepare } from "./prepare.ts";
 import { type Hooks, stopIfAborted } from "./progress.ts";
 import { quantize } from "./quantize.ts";
 import type { Finding } from "./result.ts";
+import { runOnce } from "./run-model.ts";
 import { valueTypes } from "./shapes.ts";
 import type { Evaluation } from "./verify/outputs.ts";
 import { type Reference, type Verified, verify } from "./verify.ts";
@@ -118,20 +119,6 @@ async function productTypes(model: Model, host: Lender, data: Dataset): Promise<
     for await (const feeds of data.batches(1)) return runOnce(host, tapped, feeds);
     return {};
   });
-}
-
-async function runOnce(
-  { engine, stage }: Lender,
-  part: Model,
-  feeds: Feeds,
-): Promise<Readonly<Record<string, NDArray>>> {
-  await using staged = await stage(part, "part.onnx");
-  const session = await engine.open(staged.place);
-  try {
-    return await session.run(feeds);
-  } finally {
-    await session.close();
-  }
 }
 
 /** All steps. The caller disposes what was staged, or puts it in its place. */

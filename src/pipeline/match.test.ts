@@ -47,3 +47,19 @@ test("after matching, the layers of a model of 2 bits have the means and spreads
   for (const [entry, { scale }] of matched.grids.weights)
     expect(scale).not.toEqual(start.grids.weights.get(entry)!.scale);
 });
+
+test("a model of single samples is matched on as many samples as one of any batch", async () => {
+  const scheme = { ...schemeNamed("w2a8"), opset: 25 };
+  const scales = [];
+  for (const model of [smallModel(), smallModel(1)]) {
+    const seen = memoryDataset(model, { x });
+    const { prepared, plan } = await planFor(model, plainRecipe(scheme), host, seen);
+    const stats = await calibratePlan(host, prepared, plan, seen);
+    const start: Point = { model: prepared, grids: await startingGrids(prepared, plan, stats) };
+    const { point, layers } = await matchMoments(host, start, plan, seen, noHooks);
+    expect(layers).toBe(2);
+    expect(point.model.graph.inputs).toBe(prepared.graph.inputs);
+    scales.push([...point.grids.weights.values()].map(({ scale }) => scale));
+  }
+  expect(scales[1]).toEqual(scales[0]);
+});

@@ -17,7 +17,9 @@ import { elementCount } from "../numeric/dtypes.ts";
 import { insertFakeQuantize } from "../train/qat/insert.ts";
 import { type ChannelValue, type Telling, withMatching, withMoments } from "../train/qat/matching.ts";
 import type { Host } from "./host.ts";
+import { joinedFeeds, openedBatch } from "./open-batch.ts";
 import { type Hooks, stopIfAborted } from "./progress.ts";
+import { runOnce } from "./run-model.ts";
 import type { Point } from "./starting-grids.ts";
 
 type Lender = Pick<Host, "engine" | "stage" | "threads">;
@@ -57,15 +59,9 @@ function sitesOf({ graph }: Model, plan: Plan): readonly Site[] {
 }
 
 /** What a model tells of each value. */
-async function told({ engine, stage, threads }: Lender, { model, outputs }: Telling, feeds: Feeds) {
-  await using staged = await stage(model, "match.onnx", "scratch");
-  const session = await engine.open(staged.place, { threads });
-  try {
-    const found = await session.run(feeds);
-    return new Map([...outputs].map(([value, [a, b]]) => [value, [found[a]!, found[b]!] as const]));
-  } finally {
-    await session.close();
-  }
+async function told(host: Lender, { model, outputs }: Telling, feeds: Feeds) {
+  const found = await runOnce(host, model, feeds);
+  return new Map([...outputs].map(([value, [a, b]]) => [value, [found[a]!, found[b]!] as const]));
 }
 
 const floatsIn = async ({ data, dtype }: Tensor): Promise<Float32Array> =>
@@ -99,26 +95,53 @@ async function corrected({ model, grids }: Point, { entry, bias }: Site, factors
   return { model: withGraph(model, withTensors(model.graph, changed)), grids: { ...grids, weights } };
 }
 
-async function firstBatch(samples: Dataset, size: number): Promise<Feeds> {
-  for await (const feeds of samples.batches(size)) return feeds;
-  return {};
+const countOf = (feeds: Feeds | undefined): number => Object.values(feeds ?? {})[0]?.shape[0] ?? 0;
+
+/** Samples of one shape from the start, at most `size` of them but for those of a first batch that is longer. */
+async function firstBatches(samples: Dataset, size: number): Promise<readonly Feeds[]> {
+  const found: Feeds[] = [];
+  const shapesOf = (feeds: Feeds) => Object.values(feeds).map(({ shape }) => `${shape.slice(1)}`);
+  let left = size;
+  for await (const feeds of samples.batches(size)) {
+    const isLike = found.length === 0 || `${shapesOf(feeds)}` === `${shapesOf(found[0]!)}`;
+    if (!isLike || (found.length > 0 && countOf(feeds) > left)) break;
+    found.push(feeds);
+    left -= countOf(feeds);
+    if (left <= 0) break;
+  }
+  return found;
 }
 
-/** The first samples, and how many rows of channels each matrix product makes of them at least. */
-async function firstSamples(samples: Dataset): Promise<{ readonly feeds: Feeds; readonly rows: number }> {
-  const one = Object.values(await firstBatch(samples, 1)).map(({ dtype, data, shape }) => {
+/** Samples that go through a model at once. */
+interface Looked {
+  readonly model: Model;
+  readonly feeds: Feeds;
+  /** Rows of channels that each matrix product makes of them at least. */
+  readonly rows: number;
+  /** Why there are no more, where the model is to blame. */
+  readonly reason?: string;
+}
+
+/** The first samples, and the model as it takes so many. */
+async function firstSamples(host: Lender, model: Model, samples: Dataset): Promise<Looked> {
+  const [first = {}] = await firstBatches(samples, 1);
+  const one = Object.values(first).map(({ dtype, data, shape }) => {
     const each = data.length / (shape[0] || 1);
     return { each, tokens: dtype.startsWith("int") ? each : 1 };
   });
   const tokens = Math.max(1, ...one.map((input) => input.tokens));
   const numbers = Math.max(1, ...one.map(({ each }) => each));
   const limits = [SAMPLES, Math.floor(TOKENS / tokens), Math.floor(NUMBERS / numbers)];
-  const feeds = await firstBatch(samples, Math.max(1, Math.min(...limits)));
-  return { feeds, rows: tokens * (Object.values(feeds)[0]?.shape[0] ?? 0) };
+  const found = await firstBatches(samples, Math.max(1, Math.min(...limits)));
+  const all = joinedFeeds(found);
+  const opened = found.length > 1 ? await openedBatch(host, model, found) : { model };
+  const looked =
+    opened.model === undefined ? { ...opened, model, feeds: found[0]! } : { model: opened.model, feeds: all };
+  return { ...looked, rows: tokens * countOf(looked.feeds) };
 }
 
 /** What the float model has at each place, without places that are not finite. */
-async function wanted(host: Lender, { model }: Point, sites: readonly Site[], feeds: Feeds) {
+async function wanted(host: Lender, model: Model, sites: readonly Site[], feeds: Feeds) {
   const found = await told(host, withMoments(model, sites), feeds);
   const fresh = freshNames(model.graph);
   const named = (array: NDArray, wish: string) => makeTensor(fresh(wish), "float32", array.shape, numbersOf(array));
@@ -150,13 +173,16 @@ export async function matchMoments(
 ): Promise<Matched> {
   const sites = sitesOf(point.model, plan).filter(({ entry }) => point.grids.weights.has(entry));
   if (sites.length === 0) return { point, layers: 0 };
-  const { feeds, rows } = await firstSamples(samples);
-  if (rows < FEWEST) return { point, layers: 0, reason: `${rows} samples at a time are fewer than ${FEWEST}` };
+  const { model: taking, feeds, rows, reason = "" } = await firstSamples(host, point.model, samples);
+  if (rows < FEWEST) {
+    const why = reason === "" ? "" : `; the model takes no more, for ${reason}`;
+    return { point, layers: 0, reason: `${rows} samples at a time are fewer than ${FEWEST}${why}` };
+  }
   const step = progress.step("matching layers", 2);
-  const places = await wanted(host, point, sites, feeds);
+  const places = await wanted(host, taking, sites, feeds);
   step.tick();
   stopIfAborted(signal);
-  const { model, products } = insertFakeQuantize(point.model, plan, point.grids, { learn: false });
+  const { model, products } = insertFakeQuantize(taking, plan, point.grids, { learn: false });
   const values = places.map(({ site, mean, spread }) => {
     const value = products.get(site.entry) ?? site.value;
     return { ...site, value, mean, spread, offsets: site.bias !== undefined };

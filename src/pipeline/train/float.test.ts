@@ -1,11 +1,17 @@
 import { expect, test } from "vitest";
+import { readOnnx } from "../../containers/onnx/index.ts";
 import { memoryData } from "../../containers/training-data.ts";
 import { floatTensor, intTensor, node, onnxModel, valueInfo } from "../../ir/build.ts";
 import type { FunctionDef, Model } from "../../ir/model.ts";
+import { bytesSource } from "../../ir/source.ts";
 import { rng } from "../../numeric/rng.ts";
+import { bytesOfModel } from "../../passes/same-outputs.case.ts";
 import { stageInMemory } from "../../web/host.ts";
-import { floatRun, preparedForTraining } from "./float.ts";
-import { smallHost } from "./small.case.ts";
+import type { Host } from "../host.ts";
+import { memoryDataset } from "../samples.ts";
+import { floatRun, preparedForTraining, trainFloat } from "./float.ts";
+import type { TrainHost } from "./run.ts";
+import { runOf, smallHost, smallModel, spiral, spiralData } from "./small.case.ts";
 import { train } from "./train.ts";
 
 const { normal } = rng(2);
@@ -78,4 +84,24 @@ test("a recurrent layer behind functions and contrib ops learns, and its weights
   expect(prepared.graph.nodes.map(({ op }) => op)).toContain("LSTM");
   expect(losses[0]).toBeGreaterThan(0.6);
   expect(losses.at(-1)).toBeLessThan(0.3);
+});
+
+test("a model of single samples learns in batches, and is written as it was", async () => {
+  const host: Host & TrainHost = await smallHost();
+  const model = smallModel(1);
+  const x = { dtype: "float32", shape: [30, 2], data: spiral(30).x } as const;
+  const made = await trainFloat(host, {
+    ...{ model, name: "spiral.onnx", random: false },
+    reference: { name: "spiral", place: { bytes: await bytesOfModel(model) }, size: 0 },
+    evaluation: { data: memoryDataset(model, { x }), metrics: [] },
+    training: {
+      ...{ data: spiralData(90), loss: { kind: "cross-entropy" }, epochs: 2, batch: 16, seed: 5 },
+      schedule: { kind: "cosine", rate: 0.02 },
+    },
+  });
+  await made.staged[Symbol.asyncDispose]();
+  expect(made.losses).toEqual((await train(host, runOf())).losses);
+  const { place } = made.staged;
+  const { inputs } = (await readOnnx(bytesSource("bytes" in place ? place.bytes : new Uint8Array()))).graph;
+  expect(inputs.map(({ shape }) => shape)).toEqual([[1, 2]]);
 });

@@ -10,9 +10,11 @@ import { trainingStep } from "../../train/step.ts";
 import { refuseBadWeights } from "../bad-weights.ts";
 import type { Host, Staged } from "../host.ts";
 import type { MakeInput } from "../make.ts";
+import { forBatches } from "../open-batch.ts";
 import { prepare } from "../prepare.ts";
 import { type Hooks, noHooks } from "../progress.ts";
 import type { Finding } from "../result.ts";
+import { runOnce } from "../run-model.ts";
 import { type Verified, verify } from "../verify.ts";
 import { shownIn, type TrainHost, type Training, type TrainOptions, type TrainRun } from "./run.ts";
 import { teacherFor } from "./teacher.ts";
@@ -44,19 +46,9 @@ export interface FloatMade {
 /** What is written afterwards is of this operator set at least; the training graph is raised further. */
 const MIN_OPSET = 17;
 
-async function evaluate({ engine, stage }: Pick<Host, "engine" | "stage">, part: Model, feeds: Feeds) {
-  await using staged = await stage(part, "part.onnx", "scratch");
-  const session = await engine.open(staged.place);
-  try {
-    return await session.run(feeds);
-  } finally {
-    await session.close();
-  }
-}
-
 /** The model as it can be trained: functions inlined, batch normalizations folded into weights. */
 export async function preparedForTraining(host: Pick<Host, "engine" | "stage">, model: Model): Promise<Model> {
-  const context = { evaluate: (part: Model, feeds: Feeds) => evaluate(host, part, feeds) };
+  const context = { evaluate: (part: Model, feeds: Feeds) => runOnce(host, part, feeds) };
   const { model: prepared } = await prepare(await withoutFunctions(model), context, { opset: MIN_OPSET });
   await refuseBadWeights(prepared);
   return prepared;
@@ -118,7 +110,8 @@ export async function trainFloat(
   options: TrainOptions = {},
 ): Promise<FloatMade> {
   const prepared = await preparedForTraining(host, input.model);
-  const { state, losses } = await train(host, await floatRun(prepared, input.training), hooks, options);
+  const learning = await forBatches(host, prepared, input.training.batch, input.training.data);
+  const { state, losses } = await train(host, await floatRun(learning, input.training), hooks, options);
   return judged(host, withLearned(prepared, state), input, losses, hooks);
 }
 

@@ -32,9 +32,9 @@ const points = (seed: number) => {
 const [shown, asked] = [points(1), points(2)];
 
 const hidden = (units: number) => dense(units, { init: he });
-const net = (norm: boolean): Model => {
+const net = (norm: boolean, batch: number | string = "batch"): Model => {
   const layers = [hidden(48), ...(norm ? [batchNorm()] : []), relu, hidden(48), ...(norm ? [batchNorm()] : []), relu];
-  const inputs = [valueInfo("x", "float32", ["batch", 2])];
+  const inputs = [valueInfo("x", "float32", [batch, 2])];
   return buildModel({ inputs, outputs: ["scores"], seed: 4 }, sequential(...layers, dense(3))).model;
 };
 
@@ -144,4 +144,11 @@ test("the same seed gives the same losses, rounding at random included", async (
 test("a scheme with other activations than those of 8 bits is refused", async () => {
   await expect(made("w4a4", net(false))).rejects.toThrow(/scheme w4a4 is none of these, use w8a8,/);
   await expect(made("fp16", net(false))).rejects.toThrow(/scheme fp16 is none of these/);
+});
+
+test("a model of single samples learns in batches, as one of any batch does, and takes single samples in the end", async () => {
+  const short = { epochs: 1 };
+  const [open, single] = [await made("w8a8", net(true), short), await made("w8a8", net(true, 1), short)];
+  expect(single.losses).toEqual(open.losses);
+  expect(single.file.graph.inputs.map(({ shape }) => shape)).toEqual([[1, 2]]);
 });

@@ -22,6 +22,7 @@ import { trainingStep } from "../../train/step.ts";
 import { refuseBadWeights } from "../bad-weights.ts";
 import type { Host } from "../host.ts";
 import { calibratePlan, type Made, type MakeInput, observedValues, type Planned } from "../make.ts";
+import { forBatches } from "../open-batch.ts";
 import { endsOf } from "../plan.ts";
 import { type Hooks, noHooks, stopIfAborted } from "../progress.ts";
 import { quantize } from "../quantize.ts";
@@ -188,7 +189,8 @@ export async function learnLowPrecision(
 ): Promise<Learned<LowPrecisionMade>> {
   formatOf(input.recipe);
   const base = await trainable(input.model, input.recipe);
-  const { run, products } = await runOf(base, input);
+  const learning = await forBatches(host, base, input.training.batch, input.training.data);
+  const { run, products } = await runOf(learning, input);
   const { state, losses } = await train(host, run, hooks, options);
   stopIfAborted(hooks.signal);
   const trained = withLearned(base, state);

@@ -1,7 +1,9 @@
 import { expect, test } from "vitest";
-import { encodeOnnx } from "../../containers/onnx/index.ts";
+import { encodeOnnx, readOnnx } from "../../containers/onnx/index.ts";
 import { memoryData } from "../../containers/training-data.ts";
-import type { NDArray } from "../../ir/model.ts";
+import { withGraph } from "../../ir/edit.ts";
+import type { Model, NDArray } from "../../ir/model.ts";
+import { bytesSource } from "../../ir/source.ts";
 import { bytesOfModel } from "../../passes/same-outputs.case.ts";
 import { plainRecipe } from "../../recipes/recipe.ts";
 import { schemeNamed } from "../../recipes/schemes.ts";
@@ -34,15 +36,22 @@ const trained = await (async () => {
 })();
 
 const bytes = await bytesOfModel(trained);
-const inputOf = (scheme: string) => ({
-  model: trained,
+const inputOf = (scheme: string, model = trained) => ({
+  model,
   digest: "",
   reference: { name: "spiral", place: { bytes }, size: encodeOnnx(trained).main.size },
   recipe: plainRecipe(schemeNamed(scheme)),
   name: "spiral.onnx",
-  calibration: memoryDataset(trained, { x: shown.x }),
-  evaluation: { data: memoryDataset(trained, { x: asked.x }), labels: asked.labels, metrics: [] },
+  calibration: memoryDataset(model, { x: shown.x }),
+  evaluation: { data: memoryDataset(model, { x: asked.x }), labels: asked.labels, metrics: [] },
   random: false,
+});
+
+/** The same as somebody exports it who thinks of one sample. */
+const single: Model = withGraph(trained, {
+  ...trained.graph,
+  inputs: smallModel(1).graph.inputs,
+  outputs: smallModel(1).graph.outputs,
 });
 
 const training = (changes: Partial<QatTraining> = {}): QatTraining => ({
@@ -50,6 +59,9 @@ const training = (changes: Partial<QatTraining> = {}): QatTraining => ({
   ...{ epochs: 40, batch: 32, seed: 1, schedule: { kind: "cosine", rate: 0.02 } },
   ...changes,
 });
+
+const fileOf = ({ staged: { place } }: Made): Promise<Model> =>
+  readOnnx(bytesSource("bytes" in place ? place.bytes : new Uint8Array()));
 
 const right = async ({ verified, staged }: Made) => {
   await staged[Symbol.asyncDispose]();
@@ -127,4 +139,19 @@ test("schemes of weights alone train too", async () => {
   const made = await qat(host, { ...inputOf("w8a8-dynamic"), training: training({ epochs: 1 }) });
   expect(made.fake.agreement).toBeGreaterThan(0.9);
   await made.staged[Symbol.asyncDispose]();
+});
+
+test("a model of single samples learns in batches, as one of any batch does, and is written as it was", async () => {
+  const few = training({ epochs: 2 });
+  const [open, fixed] = [
+    await qat(host, { ...inputOf("w2a8"), training: few }),
+    await qat(host, { ...inputOf("w2a8", single), training: few }),
+  ];
+  expect(fixed.losses).toEqual(open.losses);
+  expect((await right(fixed)).after).toBe((await right(open)).after);
+  const { inputs, outputs } = (await fileOf(fixed)).graph;
+  expect([...inputs, ...outputs].map(({ shape }) => shape)).toEqual([
+    [1, 2],
+    [1, 3],
+  ]);
 });

@@ -24,6 +24,7 @@ import { refuseBadWeights } from "../bad-weights.ts";
 import type { Host } from "../host.ts";
 import { calibratePlan, type Made, type MakeInput, observedValues, type Planned, planFor } from "../make.ts";
 import { matchMoments } from "../match.ts";
+import { forBatches, withConstantsOf } from "../open-batch.ts";
 import { type Hooks, noHooks, stopIfAborted } from "../progress.ts";
 import { quantize } from "../quantize.ts";
 import { fakeModel, type Point, startingGrids } from "../starting-grids.ts";
@@ -271,8 +272,11 @@ export async function learnQat(
   options: TrainOptions = {},
 ): Promise<Learned<QatMade>> {
   const begun = await begin(host, input, hooks);
-  const { plan, stats } = begun;
-  const { point, losses } = await learn(host, begun, input.training, hooks, options);
+  const { prepared, plan, stats } = begun;
+  const { batch, data } = input.training;
+  const learning = await forBatches(host, prepared, batch, data);
+  const { point: open, losses } = await learn(host, { ...begun, prepared: learning }, input.training, hooks, options);
+  const point = { ...open, model: withConstantsOf(prepared, open.model) };
   const learned = { prepared: point.model, plan: planWith(plan, point.grids), stats, fake: fakeModel(point, plan) };
   return { losses, deploy: async (place, full, told) => ({ ...(await deploy(place, full, learned, told)), losses }) };
 }

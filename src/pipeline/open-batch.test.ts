@@ -1,0 +1,134 @@
+import { expect, test } from "vitest";
+import { memoryData } from "../containers/training-data.ts";
+import { floatTensor, intTensor, node, onnxModel, valueInfo } from "../ir/build.ts";
+import { assertLegal } from "../ir/check.ts";
+import type { Feeds, Model, Node, Tensor } from "../ir/model.ts";
+import { normalsOf } from "../ir/networks.case.ts";
+import { difference, normalFeeds, run } from "../passes/same-outputs.case.ts";
+import { forBatches, joinedFeeds, openedBatch } from "./open-batch.ts";
+import { smallHost, smallModel, spiralData } from "./train/small.case.ts";
+
+const host = await smallHost();
+const normal = normalsOf(2);
+
+/** A model of samples of 4 x 6, exported for batches of one length. */
+const exported = (batch: number, nodes: readonly Node[], tensors: readonly Tensor[]): Model =>
+  onnxModel({
+    inputs: [valueInfo("x", "float32", [batch, 4, 6])],
+    outputs: [valueInfo("y", "float32")],
+    nodes,
+    tensors: [floatTensor("w", [24, 3], normal([24, 3])), ...tensors],
+    values: [valueInfo("flat", "float32", [batch, 24])],
+  });
+
+const batches = (model: Model, count: number): readonly Feeds[] =>
+  Array.from({ length: count }, (_, seed) => normalFeeds(model.graph.inputs, seed));
+
+const product = node("MatMul", ["flat", "w"], ["y"]);
+const reshape = (from: string, to: string, shape: string, allowzero = 0): Node =>
+  node("Reshape", [from, shape], [to], { attributes: { allowzero } });
+
+const heads = (batch: number, flat: readonly number[], allowzero = 0): Model =>
+  exported(
+    batch,
+    [
+      reshape("x", "split", "heads", allowzero),
+      node("Transpose", ["split"], ["turned"], { attributes: { perm: [0, 2, 1, 3] } }),
+      reshape("turned", "flat", "flat_shape", allowzero),
+      product,
+    ],
+    [intTensor("heads", [batch, 2, 2, 6]), intTensor("flat_shape", flat)],
+  );
+
+const windows = exported(
+  1,
+  [
+    reshape("x", "windows", "windows_shape"),
+    node("Softmax", ["windows"], ["shares"], { attributes: { axis: 1 } }),
+    reshape("shares", "flat", "flat_shape"),
+    product,
+  ],
+  [intTensor("windows_shape", [2, 2, 6]), intTensor("flat_shape", [1, 24])],
+);
+
+test.each([
+  ["reshapes of one sample", heads(1, [1, 24])],
+  ["what is left over behind the batch", heads(1, [1, -1])],
+  ["lengths meant literally", heads(1, [1, 24], 1)],
+  ["batches of three", heads(3, [3, -1], 1)],
+  ["more rows than samples", windows],
+])("an opened model gives every sample what it gets alone: %s", async (_, model) => {
+  const three = batches(model, 3);
+  const { model: opened } = await openedBatch(host, model, three);
+  assertLegal(opened!);
+  expect(opened!.graph.nodes.map(({ op }) => op)).toEqual(model.graph.nodes.map(({ op }) => op));
+  const alone = [];
+  for (const feeds of three) alone.push(await run(model, feeds));
+  // a product of more rows is summed in another order
+  expect(difference(joinedFeeds(alone).y!, (await run(opened!, joinedFeeds(three))).y!)).toBeLessThan(1e-6);
+});
+
+test.each<[string, Model, RegExp]>([
+  [
+    "samples mix",
+    exported(
+      1,
+      [
+        node("Softmax", ["x"], ["mixed"], { attributes: { axis: 0 } }),
+        node("Add", ["x", "mixed"], ["sum"]),
+        reshape("sum", "flat", "flat_shape"),
+        product,
+      ],
+      [intTensor("flat_shape", [1, 24])],
+    ),
+    /^output "y" is another then: samples of a batch are not apart$/,
+  ],
+  [
+    "elements are picked by number",
+    exported(
+      1,
+      [reshape("x", "all", "all_shape"), node("Gather", ["all", "picked"], ["flat"]), product],
+      [intTensor("all_shape", [-1]), intTensor("picked", [...new Array(24).keys()], [1, 24])],
+    ),
+    /^output "y" has the shape \[1,3\] then, expected \[2,3\]$/,
+  ],
+  [
+    "a constant stands beside one sample",
+    exported(
+      1,
+      [
+        node("Concat", ["token", "x"], ["longer"], { attributes: { axis: 1 } }),
+        node("ReduceMean", ["longer"], ["y"], { attributes: { axes: [1, 2] } }),
+      ],
+      [floatTensor("token", [1, 1, 6], normal([1, 1, 6]))],
+    ),
+    /Concat/,
+  ],
+])("a model stays as it is where %s, and the reason is told", async (_, model, reason) => {
+  const found = await openedBatch(host, model, batches(model, 2));
+  expect(found.model).toBeUndefined();
+  expect(found.reason).toMatch(reason);
+});
+
+test("a model for any batch, and one that is asked for its own, are the same objects", async () => {
+  const open = smallModel();
+  expect(await forBatches(host, open, 8, spiralData(30))).toBe(open);
+  const fixed = smallModel(8);
+  expect(await forBatches(host, fixed, 8, spiralData(30))).toBe(fixed);
+});
+
+test("too few samples to compare are an error that says which batch would do", async () => {
+  await expect(forBatches(host, smallModel(8), 4, spiralData(15))).rejects.toThrow(
+    "training: the model takes batches of exactly 8, not 4 (there are too few samples to see whether it could take others); train with a batch of 8",
+  );
+});
+
+test("inputs that begin otherwise are named", async () => {
+  const model = exported(1, [node("Add", ["x", "by"], ["y"])], []);
+  const two: Model = {
+    ...model,
+    graph: { ...model.graph, inputs: [...model.graph.inputs, valueInfo("by", "float32", ["n", 4, 6])] },
+  };
+  const data = memoryData({ x: { dtype: "float32", shape: [2, 4, 6], data: normal([2, 4, 6]) } });
+  await expect(forBatches(host, two, 2, data)).rejects.toThrow('input "by" does not begin with the batch');
+});
