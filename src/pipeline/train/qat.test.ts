@@ -155,3 +155,13 @@ test("a model of single samples learns in batches, as one of any batch does, and
     [1, 3],
   ]);
 });
+
+test.each([
+  ["weightsFirst", 0.3],
+  ["blockwise", 0.1],
+])("a share of the epochs that comes to none is an error: %s %d", async (name, share) => {
+  const few = training({ epochs: 1, [name]: share });
+  await expect(qat(host, { ...inputOf("w4a4"), training: few })).rejects.toThrow(
+    `training: ${name} ${share} comes to no whole epoch of 1; train for ${name === "blockwise" ? 5 : 2} epochs or more, or leave it out`,
+  );
+});

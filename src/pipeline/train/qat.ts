@@ -173,10 +173,21 @@ async function recalibrated(host: TrainHost, point: Point, plan: Plan, samples: 
   return { ...point, grids: { ...point.grids, values } };
 }
 
+/** Whole epochs that a share of them comes to; one that comes to none would be left out without a word. */
+function epochsOf(share: number, name: string, epochs: number): number {
+  const found = Math.round(epochs * share);
+  if (share > 0 && found === 0)
+    fail(
+      "usage",
+      `training: ${name} ${share} comes to no whole epoch of ${epochs}; train for ${Math.ceil(0.5 / share)} epochs or more, or leave it out`,
+    );
+  return found;
+}
+
 function phasesOf(training: QatTraining, plan: Plan): readonly Phase[] {
   const { epochs, weightsFirst = 0, blockwise = 0, gradual = false } = training;
-  const first = plan.values.length === 0 ? 0 : Math.round(epochs * weightsFirst);
-  const alone = Math.min(epochs - first, Math.round(epochs * blockwise));
+  const first = plan.values.length === 0 ? 0 : epochsOf(weightsFirst, "weightsFirst", epochs);
+  const alone = Math.min(epochs - first, epochsOf(blockwise, "blockwise", epochs));
   const all = [
     { activations: false, blocks: false, epochs: first },
     { activations: true, blocks: true, epochs: alone },
