@@ -76,6 +76,7 @@ function initialState(model: Model, plan: Plan, plans: ReadonlyMap<Node, NodePla
   const tensors = new Map<string, Tensor>();
   const fresh = freshNames(graph);
   const values = quantizedValues(plan, stats, tensors, fresh);
+  if ((model.opsets[""] ?? 0) >= TYPED_PAIRS) addMoved(values, graph, plans);
   const planned = graph.nodes.flatMap((node) => (plans.has(node) ? [{ node, entry: plans.get(node)! }] : []));
   return {
     graph,
@@ -108,6 +109,28 @@ function quantizedValues(
   return new Map(
     plan.values.map((value) => [value.value, { plan: value, ...gridFor(scaleOwner(byName, value.value)) }]),
   );
+}
+
+/** Operator set in which QuantizeLinear says what type it makes. */
+const TYPED_PAIRS = 21;
+/** Float ops that ONNX Runtime moves pairs behind. */
+const MOVED_BEHIND: ReadonlySet<string> = new Set(["MaxPool", "Reshape", "Transpose"]);
+
+/**
+ * Grids of int8 values behind float ops that only move elements: pairs that stand there already are not moved there by ONNX
+ * Runtime, which makes uint8 of int8 at the same time and then refuses its own graph (seen in 1.30, "output_dtype INT8 does not
+ * match y_zero_point type UINT8").
+ */
+function addMoved(values: Map<string, QuantizedValue>, graph: Graph, plans: ReadonlyMap<Node, NodePlan>): void {
+  const made = new Set([...plans.keys()].flatMap(({ outputs }) => outputs));
+  for (const node of graph.nodes) {
+    if (plans.has(node) || !MOVED_BEHIND.has(node.op) || node.domain !== "") continue;
+    const [source, moved] = [values.get(node.inputs[0]!), node.outputs[0]!];
+    if (source?.plan.scheme.dtype !== "int8" || values.has(moved)) continue;
+    const { value, everywhere } = source.plan;
+    if (!made.has(value) && !everywhere) continue;
+    values.set(moved, { ...source, plan: { ...source.plan, value: moved, sameAs: value, everywhere: true } });
+  }
 }
 
 /** Adds the tensors that hold scale and zero point of a value. */

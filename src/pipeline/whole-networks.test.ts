@@ -2,6 +2,7 @@
 import { expect, test } from "vitest";
 import { encodeOnnx } from "../containers/onnx/index.ts";
 import { memoryData } from "../containers/training-data.ts";
+import { floatTensor, node, onnxModel, valueInfo } from "../ir/build.ts";
 import { opTypes } from "../ir/edit.ts";
 import type { Model, NDArray } from "../ir/model.ts";
 import { denseCnn, gatedCnn, normalsOf } from "../ir/networks.case.ts";
@@ -94,3 +95,37 @@ test("factors that gates leave in the products are not kept beside them", async 
   const read = new Set(graph.nodes.flatMap(({ inputs }) => inputs));
   expect([...graph.tensors.keys()].filter((name) => !read.has(name))).toEqual([]);
 });
+
+/** Patches of an image as rows, normalized, as Swin and ConvNeXt begin. */
+const patches: Model = onnxModel(
+  {
+    inputs: [valueInfo("x", "float32", ["n", 3, 8, 8])],
+    outputs: [valueInfo("y", "float32")],
+    nodes: [
+      node("Conv", ["x", "w1"], ["c"], { name: "patches", attributes: { strides: [2, 2] } }),
+      node("Transpose", ["c"], ["t"], { attributes: { perm: [0, 2, 3, 1] } }),
+      node("LayerNormalization", ["t", "gain"], ["l"]),
+      node("MatMul", ["l", "w2"], ["y"], { name: "head" }),
+    ],
+    tensors: [
+      floatTensor("w1", [16, 3, 2, 2], normal([16, 3, 2, 2], 0.3)),
+      floatTensor("gain", [16], normal([16])),
+      floatTensor("w2", [16, 5], normal([16, 5], 0.3)),
+    ],
+  },
+  { opsets: { "": 21 } },
+);
+
+test.each(["w8a8", "w4a8"])(
+  "what is moved behind codes of int8 and then normalized opens and runs: %s",
+  async (name) => {
+    const scheme = tune(schemeNamed(name), { activations: "symmetric" });
+    const { verified, staged } = await make(
+      host,
+      { ...(await inputOf(patches, name)), recipe: plainRecipe(scheme) },
+      noHooks,
+    );
+    await staged[Symbol.asyncDispose]();
+    expect(verified.outputs[0]!.sqnr).toBeGreaterThan(name === "w8a8" ? LEAST_SQNR : 10);
+  },
+);
