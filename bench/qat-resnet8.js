@@ -2,15 +2,15 @@
  * Post-training quantization against quantization-aware training on ResNet-8 (MLPerf Tiny): accuracy of the deployed files on
  * 846 images, after training on 3,660 others without their labels, taught by the float model.
  *
- *   npm run build && node bench/qat-resnet8.js [--data ../shared/data] [--schemes w8a8,w4a8,w4a4,w2a8] [--judge test|calib]
+ *   npm run build && node bench/qat-resnet8.js [--data ../shared/data] [--schemes w8a8,w4a8,w4a4,w2a8,w2a8+w8a8] [--judge test|calib]
  *       [--epochs N] [--batch N] [--rate R] [--scale-rate F] [--temperature T] [--features WEIGHT] [--dampening K]
- *       [--gradual] [--augment flip,shift:4] [--views N] [--ends w8a8] [--seed 1]
+ *       [--gradual] [--augment flip,shift:4] [--views N] [--seed 1]
  *
  * Prints one line for each scheme: float, after rounding alone, after training (the fake-quantized model, and the file in its
  * deployed form), how often these two agree, how often the file and the float model do, the divergence of the file's answers
  * from the float model's in nats, and the time. A standard error of 846 images at 87 % is 1.2 points; differences
  * between models on the same images are known better than that. Settings are chosen with `--judge calib`: on 1,000 other images,
- * which nothing learns from. `--ends` is another scheme for the first and the last layer.
+ * which nothing learns from. `w2a8+w8a8` is `w2a8` with `w8a8` for the first and the last layer.
  */
 import { readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
@@ -32,7 +32,7 @@ import { printTable } from "./tools.js";
 const { values } = parseArgs({
   options: {
     data: { type: "string", default: "../shared/data" },
-    schemes: { type: "string", default: "w8a8,w4a8,w4a4,w2a8" },
+    schemes: { type: "string", default: "w8a8,w4a8,w4a4,w2a8,w2a8+w8a8" },
     epochs: { type: "string" },
     rate: { type: "string" },
     temperature: { type: "string" },
@@ -43,7 +43,6 @@ const { values } = parseArgs({
     gradual: { type: "boolean" },
     augment: { type: "string" },
     views: { type: "string" },
-    ends: { type: "string" },
     judge: { type: "string", default: "test" },
     seed: { type: "string", default: "1" },
     threads: { type: "string", default: "1" },
@@ -52,12 +51,14 @@ const { values } = parseArgs({
 
 const COMMON = { batch: 16, temperature: 2, features: 0, gradual: false, augment: "flip,shift:4", views: 1 };
 const IMITATING = { features: 30, augment: "flip,shift:4,warp:0.2,color:0.3" };
+const TWO_BITS = { rate: 0.01, dampening: 0.0003, gradual: true, ...IMITATING };
 /** Coarser grids are farther from where they start. */
 const SETTINGS = {
   w8a8: { epochs: 2, rate: 0.001, batch: 32 },
   w4a8: { epochs: 7, rate: 0.003, batch: 32 },
   w4a4: { epochs: 16, rate: 0.002, augment: "flip,shift:2", views: 6 },
-  w2a8: { epochs: 130, rate: 0.01, dampening: 0.0003, gradual: true, ...IMITATING },
+  w2a8: { epochs: 130, ...TWO_BITS },
+  "w2a8+w8a8": { epochs: 60, ...TWO_BITS },
 };
 const CALIBRATION = 512;
 
@@ -113,11 +114,12 @@ function apart(original, found) {
 }
 
 async function row(name) {
-  const rules = values.ends ? [{ match: { ends: true }, scheme: values.ends }] : [];
-  const recipe = { ...plainRecipe(schemeNamed(name)), rules };
+  const [scheme, ends] = name.split("+");
+  const rules = ends ? [{ match: { ends: true }, scheme: ends }] : [];
+  const recipe = { ...plainRecipe(schemeNamed(scheme)), rules };
   const plain = await make(host, { ...common, recipe }, noHooks);
   await plain.staged[Symbol.asyncDispose]();
-  const settings = { ...COMMON, ...(SETTINGS[name] ?? SETTINGS.w4a4) };
+  const settings = { ...COMMON, ...(SETTINGS[name] ?? SETTINGS[scheme] ?? SETTINGS.w4a4) };
   const setting = (name) => Number(values[name] ?? settings[name]);
   const augment = inOrder((values.augment ?? settings.augment).split(",").map(augmentNamed));
   const training = {

@@ -19,6 +19,10 @@ const random = (name: string, shape: readonly number[], size = 1): Tensor =>
 const CONV = node("Conv", ["x", "k", "b"], ["c"], { attributes: { pads: [1, 1, 1, 1] } });
 const sigmoid = (attributes: Readonly<Record<string, AttributeInit>> = {}) =>
   node("HardSigmoid", ["c"], ["g"], { attributes });
+/** relu6(c + 3) */
+const ADD = node("Add", ["three", "c"], ["a"]);
+const CLIP = node("Clip", ["a", "zero", "six"], ["r"]);
+const THIRD = node("Mul", ["r", "sixth"], ["z"]);
 const AS_SWISH = { alpha: 1 / 6, beta: 0.5 };
 
 /** Values of the product reach about 10, far beyond both bounds of the gates. */
@@ -28,7 +32,10 @@ const model = (nodes: readonly Node[], outputs: readonly string[], opset = 14): 
       inputs: [valueInfo("x", "float32", [2, 3, 5, 5])],
       outputs: outputs.map((name) => valueInfo(name, "float32")),
       nodes,
-      tensors: [random("k", [4, 3, 3, 3]), random("b", [4], 3)],
+      tensors: [
+        ...[random("k", [4, 3, 3, 3]), random("b", [4], 3), floatTensor("three", [1], [3])],
+        ...[floatTensor("zero", [], [0]), floatTensor("six", [], [6]), floatTensor("sixth", [], [1 / 6])],
+      ],
     },
     { opsets: { "": opset } },
   );
@@ -57,6 +64,28 @@ test.each([
     ["Mul", "Add", "Clip", "Mul"],
     undefined,
   ],
+  ["a gate written out", [CONV, ADD, CLIP, node("Mul", ["r", "sixth"], ["g"])], "g", ["Mul", "Add", "Clip"], undefined],
+  [
+    "a swish as Keras writes it",
+    [CONV, ADD, CLIP, node("Mul", ["r", "sixth"], ["g"]), node("Mul", ["c", "g"], ["y"])],
+    "y",
+    ["Mul", "Add", "Clip", "Mul"],
+    undefined,
+  ],
+  [
+    "a swish divided in the end",
+    [CONV, ADD, CLIP, node("Mul", ["r", "c"], ["m"]), node("Div", ["m", "six"], ["y"])],
+    "y",
+    ["Mul", "Add", "Clip", "Mul"],
+    undefined,
+  ],
+  [
+    "a HardSwish times a number",
+    [CONV, node("HardSwish", ["c"], ["s"]), node("Mul", ["sixth", "s"], ["y"])],
+    "y",
+    ["Mul", "Add", "Clip", "Mul"],
+    undefined,
+  ],
 ] as const)("%s becomes a Clip, and the product takes the factors", async (_, nodes, output, written, left) => {
   const before = model(nodes, [output]);
   const gates = await applied(hardGates, before, { tolerance });
@@ -76,6 +105,11 @@ test.each([
     model([CONV, sigmoid(), node("Mul", ["c", "g"], ["y"]), other("Relu", ["g"])], ["y", "z"]),
   ],
   ["that falls", model([CONV, sigmoid({ alpha: -0.2 })], ["g"])],
+  ["that is Add and Clip alone", model([CONV, ADD, CLIP], ["r"])],
+  ["divided by", model([CONV, ADD, CLIP, node("Div", ["six", "r"], ["y"])], ["y"])],
+  ["that has a Clip from elsewhere on", model([CONV, ADD, node("Clip", ["a", "sixth", "six"], ["r"]), THIRD], ["z"])],
+  ["whose shifted product is read twice", model([CONV, ADD, CLIP, THIRD, node("Relu", ["a"], ["y"])], ["y", "z"])],
+  ["that is shifted by more than a number", model([CONV, node("Add", ["c", "c"], ["a"]), CLIP, THIRD], ["z"])],
   ["whose bounds would be attributes", model([CONV, sigmoid()], ["g"], 10)],
 ])("a gate %s stays", async (_, before) => {
   const { graph } = await hardGates.apply(before, context);
