@@ -104,6 +104,11 @@ test.each<[string, Model, RegExp]>([
     ),
     /Concat/,
   ],
+  [
+    "an output is of all samples",
+    exported(1, [node("ReduceMean", ["x"], ["y"], { attributes: { keepdims: 0 } })], []),
+    /^output "y" is one number for all samples$/,
+  ],
 ])("a model stays as it is where %s, and the reason is told", async (_, model, reason) => {
   const found = await openedBatch(host, model, batches(model, 2));
   expect(found.model).toBeUndefined();

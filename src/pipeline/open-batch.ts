@@ -27,8 +27,7 @@ export type Opened =
 export const joinedFeeds = (parts: readonly Feeds[]): Feeds =>
   Object.fromEntries(Object.keys(parts[0] ?? {}).map((name) => [name, concatenate(parts.map((part) => part[name]!))]));
 
-const numbers = ({ data, dtype }: NDArray): ArrayLike<number> =>
-  dtype.startsWith("float") || dtype === "bfloat16" ? floatsOf(data, dtype) : Float64Array.from(data, Number);
+const numbers = ({ data, dtype }: NDArray): Float32Array => floatsOf(data, dtype);
 
 /** Why answers of one batch are not those of several; undefined where they are. */
 function difference(several: Feeds, one: Feeds): string | undefined {
@@ -53,8 +52,10 @@ export async function openedBatch(host: Lender, model: Model, batches: readonly 
   if (two.length < 2) return { reason: "there are too few samples to see whether it could take others" };
   const opened = await openBatch(model, batch);
   try {
-    const each = joinedFeeds(await runModel(host, model, two));
-    const reason = difference(each, await runOnce(host, opened, joinedFeeds(two)));
+    const each = await runModel(host, model, two);
+    const [single] = Object.entries(each[0]!).find(([, { shape }]) => shape.length === 0) ?? [];
+    if (single !== undefined) return { reason: `output "${single}" is one number for all samples` };
+    const reason = difference(joinedFeeds(each), await runOnce(host, opened, joinedFeeds(two)));
     return reason === undefined ? { model: opened } : { reason };
   } catch (error) {
     if (!(error instanceof FewbitError)) throw error;

@@ -204,21 +204,23 @@ export interface Begun extends Planned {
   readonly fixed?: ReadonlySet<string>;
 }
 
-async function begin(host: TrainHost, input: LearnInput, hooks: Hooks): Promise<Begun> {
+/** `learning` is the prepared model as it takes the batches of the training. */
+async function begin(
+  host: TrainHost,
+  input: LearnInput & WithTraining<QatTraining>,
+  hooks: Hooks,
+): Promise<Begun & { readonly learning: Model }> {
   const step = hooks.progress.step(`planning ${input.recipe.scheme.name}`);
   const { prepared, plan } = await planFor(input.model, trainable(input.recipe), host, input.evaluation.data);
   step.done(`${plan.nodes.length} nodes`);
   await refuseBadWeights(prepared);
   const samples =
     input.calibration ?? fail("usage", "quantization-aware training needs samples to find its first ranges; give them");
-  if (observedValues(plan).length === 0) return { prepared, plan, samples, stats: undefined };
+  const { batch, data } = input.training;
+  const begun = { prepared, plan, samples, learning: await forBatches(host, prepared, batch, data) };
+  if (observedValues(plan).length === 0) return { ...begun, stats: undefined };
   const options = { model: input.digest, hooks };
-  return {
-    prepared,
-    plan,
-    samples,
-    stats: input.stats ?? (await calibratePlan(host, prepared, plan, samples, options)),
-  };
+  return { ...begun, stats: input.stats ?? (await calibratePlan(host, prepared, plan, samples, options)) };
 }
 
 /** A trained model with the plan it was trained for, and the model it was while it learned. */
@@ -283,9 +285,7 @@ export async function learnQat(
   options: TrainOptions = {},
 ): Promise<Learned<QatMade>> {
   const begun = await begin(host, input, hooks);
-  const { prepared, plan, stats } = begun;
-  const { batch, data } = input.training;
-  const learning = await forBatches(host, prepared, batch, data);
+  const { prepared, plan, stats, learning } = begun;
   const { point: open, losses } = await learn(host, { ...begun, prepared: learning }, input.training, hooks, options);
   const point = { ...open, model: withConstantsOf(prepared, open.model) };
   const learned = { prepared: point.model, plan: planWith(plan, point.grids), stats, fake: fakeModel(point, plan) };
