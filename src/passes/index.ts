@@ -9,6 +9,7 @@ import { dropUnused } from "./drop-unused.ts";
 import { foldBatchNorm } from "./fold-batch-norm.ts";
 import { foldConstants } from "./fold-constants.ts";
 import { fuseMatMulAdd } from "./fuse-matmul-add.ts";
+import { gatherToReshape } from "./gather-to-reshape.ts";
 import { hardGates } from "./hard-gates.ts";
 import { meanToPool } from "./mean-to-pool.ts";
 import { normToConv } from "./norm-to-conv.ts";
@@ -33,6 +34,7 @@ export const GENERAL: readonly Pass[] = [
   dedupeTensors,
   dropIdentity,
   foldConstants,
+  gatherToReshape,
   dropIdentity,
   foldBatchNorm,
   dropUnused,

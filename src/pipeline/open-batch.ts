@@ -7,7 +7,7 @@ import type { Feeds, Model, NDArray } from "../ir/model.ts";
 import { floatsOf } from "../numeric/convert.ts";
 import { FewbitError, fail } from "../numeric/errors.ts";
 import { addErrors, maxRelative, noErrors } from "../numeric/metrics.ts";
-import { openBatch } from "../passes/open-batch.ts";
+import { openBatch } from "../train/open-batch.ts";
 import { runModel, runOnce } from "./run-model.ts";
 
 type Lender = Parameters<typeof runModel>[0];

@@ -30,7 +30,7 @@ async function loaded(tensor: Tensor): Promise<Tensor> {
 }
 
 /** The model with all small integer constants in memory, those of sub-graphs too. */
-async function withKnownIntegers(model: Model): Promise<Model> {
+export async function withKnownIntegers(model: Model): Promise<Model> {
   const found = new Map<Tensor, Tensor>();
   for (const { graph } of graphs(model.graph))
     for (const tensor of graph.tensors.values()) {

@@ -109,7 +109,10 @@ export function learn(known: Map<string, Known>, node: Node): void {
 export function knownTypes(graph: Graph, outer: ReadonlyMap<string, Known> = new Map()): Map<string, Known> {
   const known = new Map(outer);
   for (const [name, tensor] of graph.tensors) known.set(name, knownTensor(tensor));
-  for (const info of [...graph.values.values(), ...graph.outputs, ...graph.inputs]) {
+  for (const info of [...graph.values.values(), ...graph.outputs])
+    if (!graph.tensors.has(info.name)) known.set(info.name, fromInfo(info));
+  // a constant that is an input too may be replaced by another
+  for (const info of graph.inputs) {
     const tensor = graph.tensors.get(info.name);
     known.set(info.name, tensor ? { dtype: tensor.dtype, ...shaped(tensor.shape) } : fromInfo(info));
   }

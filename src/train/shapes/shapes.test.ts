@@ -45,6 +45,17 @@ test("a shape that is computed from the shape of another value is followed", () 
   expect(known.get("y")?.dims).toEqual(["n", 6, 4]);
 });
 
+test("constants whose types are declared beside them keep their numbers", () => {
+  const { graph } = onnxModel({
+    inputs: [valueInfo("x", "float32", ["n", 3, 8])],
+    outputs: [valueInfo("y")],
+    nodes: [node("Reshape", ["x", "target"], ["y"])],
+    tensors: [intTensor("target", [-1, 4, 6])],
+    values: [valueInfo("target", "int64", [3])],
+  });
+  expect(knownTypes(graph).get("y")?.dims).toEqual(["n", 4, 6]);
+});
+
 test("declared lengths that say less than the ops do give way to them", () => {
   const { graph } = onnxModel({
     inputs: [valueInfo("x", "float32", ["n", 4])],
