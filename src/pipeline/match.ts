@@ -40,13 +40,14 @@ interface Site extends ChannelValue {
 
 const isFloat = (tensor: Tensor | undefined): boolean => tensor?.dtype === "float32";
 
-/** Nodes in order whose weights no other node reads. */
+/** Products in order whose weights no other node reads; rows of a table that are picked have no channels of their own. */
 function sitesOf({ graph }: Model, plan: Plan): readonly Site[] {
   const uses = (name: string): number => graph.nodes.filter(({ inputs }) => inputs.includes(name)).length;
   return plan.nodes.flatMap((entry): Site[] => {
     const { weight, scope } = entry;
     const node = graph.nodes[entry.index];
     if (weight === undefined || scope !== "" || node === undefined || uses(weight.tensor) !== 1) return [];
+    if (ONNX.row(node)?.static(node).as !== "compute") return [];
     if (weight.scheme.granularity.per === "tensor" || !isFloat(graph.tensors.get(weight.tensor))) return [];
     const { shape, axis } = weight;
     const slot = weightAt(ONNX, node, weight.input)?.bias;

@@ -1,8 +1,10 @@
 import { expect, test } from "vitest";
 import { encodeOnnx, readOnnx } from "../../containers/onnx/index.ts";
 import { memoryData } from "../../containers/training-data.ts";
+import { floatTensor, node, onnxModel, valueInfo } from "../../ir/build.ts";
 import { withGraph } from "../../ir/edit.ts";
 import type { Model, NDArray } from "../../ir/model.ts";
+import { normalsOf } from "../../ir/networks.case.ts";
 import { bytesSource } from "../../ir/source.ts";
 import { bytesOfModel } from "../../passes/same-outputs.case.ts";
 import { plainRecipe } from "../../recipes/recipe.ts";
@@ -164,4 +166,35 @@ test.each([
   await expect(qat(host, { ...inputOf("w4a4"), training: few })).rejects.toThrow(
     `training: ${name} ${share} comes to no whole epoch of 1; train for ${name === "blockwise" ? 5 : 2} epochs or more, or leave it out`,
   );
+});
+
+test("tables of tokens are trained beside products that are matched", async () => {
+  const normal = normalsOf(6);
+  const model = onnxModel({
+    inputs: [valueInfo("ids", "int64", ["batch", 6])],
+    outputs: [valueInfo("y", "float32", ["batch", 3])],
+    nodes: [
+      node("Gather", ["table", "ids"], ["rows"], { name: "table" }),
+      node("Transpose", ["rows"], ["columns"], { attributes: { perm: [0, 2, 1] } }),
+      node("Flatten", ["columns"], ["flat"]),
+      node("Gemm", ["flat", "w", "b"], ["y"], { name: "head" }),
+    ],
+    tensors: [
+      floatTensor("table", [50, 32], normal([50, 32])),
+      floatTensor("w", [192, 3], normal([192, 3], 0.1)),
+      floatTensor("b", [3], [0, 0, 0]),
+    ],
+  });
+  const numbers = BigInt64Array.from(normal([64, 6]), (value) => BigInt(Math.floor(Math.abs(value) * 1000) % 50));
+  const ids: NDArray = { dtype: "int64", shape: [64, 6], data: numbers };
+  const made = await qat(host, {
+    ...{ model, digest: "", name: "tokens.onnx", random: false, recipe: plainRecipe(schemeNamed("w4a8")) },
+    reference: { name: "tokens", place: { bytes: await bytesOfModel(model) }, size: encodeOnnx(model).main.size },
+    calibration: memoryDataset(model, { ids }),
+    evaluation: { data: memoryDataset(model, { ids }), metrics: [] },
+    training: training({ data: memoryData({ ids }), epochs: 2 }),
+  });
+  await made.staged[Symbol.asyncDispose]();
+  expect(made.plan.nodes.map(({ op, weight }) => [op, weight?.qparams !== undefined])).toContainEqual(["Gather", true]);
+  expect(made.fake.agreement).toBe(1);
 });
