@@ -150,35 +150,38 @@ async function means(model: Model, feeds: Feeds, draws: number): Promise<Readonl
   return sums;
 }
 
-test("gradients rounded at random are right on average, where rounding to the nearest loses the small ones", async () => {
-  const given = CASES[0]!;
-  const w = normal(INNER * COLUMNS);
-  // Codes of x and w are exact, so that the gradient is the only thing that is rounded.
-  const x = Float32Array.from({ length: ROWS * INNER }, (_, i) => (i < 2 ? i : random.integer(0, 255) / 255));
-  const wholes = w.map((_, i) => (i < COLUMNS ? 127 : random.integer(-127, 127)));
-  // One large gradient makes the steps so wide that all others are less than half of one.
-  const d = Float32Array.from({ length: ROWS * COLUMNS }, (_, i) => (i === 0 ? 1 : 1e-3 * random.uniform()));
-  const feeds = feedsOf(given, x, d);
-  const model = modelOf(given, wholes, true);
-  const exact = await run(gradientGraph(model, "loss", ["x", "w"]), feeds);
-  const nearest = await run(integerModel(model, {}), feeds);
-  const draws = 400;
-  const mean = await means(integerModel(model, { stochastic: true }), feeds, draws);
-  // The variance of one rounding is a quarter of a squared step at most.
-  const step = 1 / 253;
-  const deviation = (terms: number, factor: number) => (step / 2) * factor * Math.sqrt(terms / draws);
-  // 5 deviations: a share of 6e-7 lies outside, of 1,280 entries.
-  const [ofX, ofW] = [5 * deviation(COLUMNS, 127), 5 * deviation(ROWS, 1)];
-  const off = (name: "x" | "w", found: ArrayLike<number>) =>
-    largestError(Float32Array.from(found), dataOf(exact, `grad/${name}`));
-  expect(off("x", mean.x)).toBeLessThan(ofX);
-  expect(off("w", mean.w)).toBeLessThan(ofW);
-  expect(off("x", dataOf(nearest, "grad/x"))).toBeGreaterThan(ofX / 5);
-  const lost = dataOf(nearest, "grad/w").slice(COLUMNS);
-  const kept = mean.w.slice(COLUMNS);
-  const total = (values: ArrayLike<number>) => Array.from(values).reduce((sum, value) => sum + value, 0);
-  expect(total(lost)).not.toBeCloseTo(total(kept), 1);
-});
+test.each(CASES)(
+  "$label: gradients rounded at random are right on average, where rounding to the nearest loses the small ones",
+  async (given) => {
+    const w = normal(INNER * COLUMNS);
+    // Codes of x and w are exact, so that the gradient is the only thing that is rounded.
+    const x = Float32Array.from({ length: ROWS * INNER }, (_, i) => (i < 2 ? i : random.integer(0, 255) / 255));
+    const isFirst = (i: number) => (given.transB ? i % INNER === 0 : i < COLUMNS);
+    const wholes = w.map((_, i) => (isFirst(i) ? 127 : random.integer(-127, 127)));
+    // One large gradient makes the steps so wide that all others are less than half of one.
+    const d = Float32Array.from({ length: ROWS * COLUMNS }, (_, i) => (i === 0 ? 1 : 1e-3 * random.uniform()));
+    const feeds = feedsOf(given, x, d);
+    const model = modelOf(given, wholes, true);
+    const exact = await run(gradientGraph(model, "loss", ["x", "w"]), feeds);
+    const nearest = await run(integerModel(model, {}), feeds);
+    const draws = 400;
+    const mean = await means(integerModel(model, { stochastic: true }), feeds, draws);
+    // The variance of one rounding is a quarter of a squared step at most.
+    const step = 1 / 253;
+    const deviation = (terms: number, factor: number) => (step / 2) * factor * Math.sqrt(terms / draws);
+    // 5 deviations: a share of 6e-7 lies outside, of 1,280 entries.
+    const [ofX, ofW] = [5 * deviation(COLUMNS, 127), 5 * deviation(ROWS, 1)];
+    const off = (name: "x" | "w", found: ArrayLike<number>) =>
+      largestError(Float32Array.from(found), dataOf(exact, `grad/${name}`));
+    expect(off("x", mean.x)).toBeLessThan(ofX);
+    expect(off("w", mean.w)).toBeLessThan(ofW);
+    expect(off("x", dataOf(nearest, "grad/x"))).toBeGreaterThan(ofX / 5);
+    const lost = dataOf(nearest, "grad/w").slice(COLUMNS);
+    const kept = mean.w.slice(COLUMNS);
+    const total = (values: ArrayLike<number>) => Array.from(values).reduce((sum, value) => sum + value, 0);
+    expect(total(lost)).not.toBeCloseTo(total(kept), 1);
+  },
+);
 
 test.each([{}, { stochastic: true }, { format: "ternary" as const }])("zeros stay zeros: %j", async (options) => {
   const given = CASES[0]!;

@@ -65,11 +65,11 @@ function integerWeightGradient(context: RuleContext, node: Node, d: string, { x,
     ...rest,
     codes: rows(context, codes, width),
   });
-  const gradient = gradientCodes(context, rows(context, d, outer), drawOf(node, d));
+  const gradient = gradientCodes(context, d, drawOf(node, d));
   const turned = (codes: Required<Codes>) => flipped(context, codes) as Required<Codes>;
-  if (!transB) return integerProduct(context, turned(asRows(x, inner)), gradient.signed());
+  if (!transB) return integerProduct(context, turned(asRows(x, inner)), asRows(gradient.signed(), outer));
   const signed = asSigned(context, rows(context, node.inputs[0]!, inner), x);
-  return integerProduct(context, turned(gradient.unsigned()), signed);
+  return integerProduct(context, turned(asRows(gradient.unsigned(), outer)), signed);
 }
 
 const int8MatMul: Rule = (node, context) => {
