@@ -21,6 +21,7 @@ import { stripFakeQuant } from "./strip-fake-quant.ts";
 import { stripQdq } from "./strip-qdq.ts";
 import { unlistInitializers } from "./unlist-initializers.ts";
 import { widenBias } from "./widen-bias.ts";
+import { zeroStates } from "./zero-states.ts";
 
 /** Before the operator set is raised: a newer IR version would give listed initializers another meaning. */
 export const FIRST: readonly Pass[] = [unlistInitializers];
@@ -35,6 +36,7 @@ export const GENERAL: readonly Pass[] = [
   dropIdentity,
   foldConstants,
   gatherToReshape,
+  zeroStates,
   dropIdentity,
   foldBatchNorm,
   dropUnused,

@@ -56,6 +56,27 @@ test("constants whose types are declared beside them keep their numbers", () => 
   expect(knownTypes(graph).get("y")?.dims).toEqual(["n", 4, 6]);
 });
 
+test.each([
+  ["RNN", 1, "forward"],
+  ["GRU", 3, "bidirectional"],
+  ["LSTM", 4, "reverse"],
+] as const)("recurrent layers: %s, the shapes that the engine gives", async (op, gates, direction) => {
+  const directions = direction === "bidirectional" ? 2 : 1;
+  const outputs = op === "LSTM" ? ["y", "h", "c"] : ["y", "h"];
+  const zeros = (name: string, shape: readonly number[]) =>
+    floatTensor(name, shape, new Float32Array(elementCount(shape)));
+  const model = onnxModel({
+    inputs: [valueInfo("x", "float32", [5, "n", 3])],
+    outputs: outputs.map((name) => valueInfo(name, "float32")),
+    nodes: [node(op, ["x", "w", "r"], outputs, { attributes: { hidden_size: 2, direction } })],
+    tensors: [zeros("w", [directions, 2 * gates, 3]), zeros("r", [directions, 2 * gates, 2])],
+  });
+  const known = knownTypes(model.graph);
+  const found = await run(model, { x: { dtype: "float32", shape: [5, 4, 3], data: new Float32Array(60) } });
+  for (const name of outputs)
+    expect(known.get(name)?.dims?.map((dim) => (dim === "n" ? 4 : dim))).toEqual(found[name]!.shape);
+});
+
 test("declared lengths that say less than the ops do give way to them", () => {
   const { graph } = onnxModel({
     inputs: [valueInfo("x", "float32", ["n", 4])],

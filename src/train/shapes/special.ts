@@ -1,5 +1,5 @@
 /** Shapes of ops that follow no common pattern. */
-import { intsAttribute, stringAttribute } from "../../ir/attributes.ts";
+import { intAttribute, intsAttribute, stringAttribute } from "../../ir/attributes.ts";
 import type { Dim } from "../../ir/model.ts";
 import { equationOf, REST } from "../equation.ts";
 import { broadcastDims, broadcastLength, type Dims, fromFront } from "./lengths.ts";
@@ -39,7 +39,32 @@ const labelLoss: ShapeRule = ([scores, labels], node) => [
 
 const nonZero: ShapeRule = ([x]) => [[x?.dims?.length ?? null, null]];
 
+/** All hidden values, then the last states (ONNX operators RNN, GRU, LSTM). */
+const recurrent =
+  (states: number): ShapeRule =>
+  ([x], node) => {
+    const [steps, samples] = intAttribute(node, "layout", 0) === 0 ? [0, 1] : [1, 0];
+    if (x?.dims?.length !== 3) return undefined;
+    const directions = stringAttribute(node, "direction", "forward") === "bidirectional" ? 2 : 1;
+    const hidden = intAttribute(node, "hidden_size", 0) || null;
+    const [length, batch] = [x.dims[steps]!, x.dims[samples]!];
+    const [all, last] =
+      steps === 0
+        ? [
+            [length, directions, batch, hidden],
+            [directions, batch, hidden],
+          ]
+        : [
+            [batch, length, directions, hidden],
+            [batch, directions, hidden],
+          ];
+    return [all, ...new Array<Dims>(states).fill(last)];
+  };
+
 export const specialShapes: ShapeRules = {
+  RNN: recurrent(1),
+  GRU: recurrent(1),
+  LSTM: recurrent(2),
   Einsum: einsum,
   Resize: resize,
   SoftmaxCrossEntropyLoss: labelLoss,
