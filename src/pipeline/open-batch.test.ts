@@ -96,7 +96,26 @@ const token = exported(
   ],
 );
 
+/** A pool whose lengths are not declared, then a larger image again. */
+const image = onnxModel(
+  {
+    inputs: [valueInfo("x", "float32", [1, 4, 6, 6])],
+    outputs: [valueInfo("y", "float32", [1, 4])],
+    nodes: [
+      node("MaxPool", ["x"], ["pooled"], {
+        attributes: { kernel_shape: [3, 3], strides: [2, 2], pads: [1, 1, 1, 1], ceil_mode: 1 },
+      }),
+      node("Resize", ["pooled", "", "", "sizes"], ["large"]),
+      node("ReduceMean", ["large", "places"], ["mean"]),
+      reshape("mean", "y", "flat_shape", 1),
+    ],
+    tensors: [intTensor("sizes", [1, 4, 9, 9]), intTensor("places", [2, 3]), intTensor("flat_shape", [1, 4])],
+  },
+  { opsets: { "": 18 } },
+);
+
 test.each([
+  ["an image of other lengths", image],
   ["samples on the second axis", sequenceFirst(1)],
   ["three samples on the second axis", sequenceFirst(3)],
   ["a token beside one sample", token],

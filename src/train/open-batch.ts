@@ -45,6 +45,28 @@ function reshaped(state: State, node: Node): Node {
   return { ...node, attributes, inputs: [node.inputs[0]!, shape.name] };
 }
 
+/** Operator set in which Resize takes the lengths of some axes alone. */
+const SOME_AXES = 18;
+
+/** A Resize to lengths that are constants leaves that of the batch as it is. */
+function resized(state: State, node: Node): Node {
+  const { known, axes, batch, opset } = state;
+  const [data = "", region = "", scales = "", sizes = ""] = node.inputs;
+  const axis = axes.get(data)?.axis;
+  const lengths = integers(known.get(sizes));
+  if (axis === undefined || lengths?.[axis] !== batch || region !== "" || scales !== "") return node;
+  if (opset < SOME_AXES || node.attributes.axes !== undefined) return node;
+  const others = lengths.flatMap((_, at) => (at === axis ? [] : [at]));
+  const shape = intTensor(
+    state.fresh(`${sizes}/open`),
+    others.map((at) => lengths[at]!),
+  );
+  state.tensors.push(shape);
+  state.known.set(shape.name, knownTensor(shape));
+  const attributes = { ...node.attributes, axes: { type: "ints", value: others } as const };
+  return { ...node, attributes, inputs: [data, "", "", shape.name] };
+}
+
 /**
  * Constants of one sample beside computed values, as the class token of a vision transformer, are repeated for all of them: a
  * function that stands for a Concat. The same node where there are none.
@@ -110,7 +132,7 @@ function opened({ graph, opsets }: Model, batch: number): State & { readonly gra
     axes: new Map(inputs.map(({ name, shape = [] }) => [name, { dims: shape, axis: 0, before: 1 }])),
   };
   const nodes = graph.nodes.map((node) => {
-    const change = node.domain === "" ? { Reshape: reshaped, Concat: joined }[node.op] : undefined;
+    const change = node.domain === "" ? { Reshape: reshaped, Resize: resized, Concat: joined }[node.op] : undefined;
     const next = change?.(state, node) ?? node;
     follow(state, node, next);
     return next;

@@ -1,11 +1,11 @@
 /** Where the batch lies in a value, and reshapes that leave its length open. */
 import { elementCount } from "../numeric/dtypes.ts";
-import { type Dims, product } from "./shapes/lengths.ts";
+import { type Dims, product, TIMES } from "./shapes/lengths.ts";
 
 /** What the open length is called. */
 export const BATCH = "batch";
 
-/** A value with one open length, which holds the samples, alone or times others. */
+/** A value with the samples on one of its axes, alone or times others. */
 export interface OpenAxis {
   readonly dims: Dims;
   readonly axis: number;
@@ -21,10 +21,20 @@ const isNumber = (dim: unknown): dim is number => typeof dim === "number";
 /** Product of the lengths in front of an axis. */
 const outside = (dims: readonly number[], axis: number): number => elementCount(dims.slice(0, axis));
 
-/** Where the batch is in a value made of another; undefined where none or several lengths are open. */
+const hasBatch = (dim: Dims[number]): boolean => typeof dim === "string" && dim.split(TIMES).includes(BATCH);
+
+/** The axis that says so; else the only one whose length is open. */
+function batchAxis(dims: Dims): number {
+  const named = dims.findIndex(hasBatch);
+  if (named >= 0) return named;
+  const open = dims.flatMap((dim, axis) => (isNumber(dim) ? [] : [axis]));
+  return open.length === 1 ? open[0]! : -1;
+}
+
+/** Where the batch is in a value made of another; undefined where that can't be told. */
 export function withOpenAxis(dims: Dims, source: OpenAxis, inOrder: boolean): OpenAxis | undefined {
-  const axis = dims.findIndex((dim) => !isNumber(dim));
-  if (axis < 0 || dims.some((dim, at) => at !== axis && !isNumber(dim))) return undefined;
+  const axis = batchAxis(dims);
+  if (axis < 0 || !dims.slice(0, axis).every(isNumber)) return undefined;
   if (inOrder) return { dims, axis, before: source.before };
   const within = source.before / outside(source.dims as readonly number[], source.axis);
   return { dims, axis, before: outside(dims as readonly number[], axis) * within };
@@ -32,7 +42,7 @@ export function withOpenAxis(dims: Dims, source: OpenAxis, inOrder: boolean): Op
 
 /** Elements of a value when it holds `batch` samples; undefined where the open length is another than theirs. */
 function elementsOf(dims: Dims, batch: number): number | undefined {
-  const [factor = "", symbol, ...more] = String(product(dims)).split("×");
+  const [factor = "", symbol, ...more] = String(product(dims)).split(TIMES);
   if (factor === BATCH && symbol === undefined) return batch;
   return symbol === BATCH && more.length === 0 ? Number(factor) * batch : undefined;
 }

@@ -7,7 +7,8 @@ import type { Dim } from "../../ir/model.ts";
 /** Lengths of the axes of a value; null = nothing is known of this one. */
 export type Dims = readonly Dim[];
 
-const TIMES = "×";
+/** Between the factors of an open length. */
+export const TIMES = "×";
 
 interface Monomial {
   readonly factor: number;
