@@ -2,7 +2,7 @@
 import { intAttribute } from "../ir/attributes.ts";
 import { intTensor, node as makeNode } from "../ir/build.ts";
 import { freshNames, withGraph, withTensors } from "../ir/edit.ts";
-import type { Dim, FunctionDef, Graph, Model, Node, Tensor, ValueInfo } from "../ir/model.ts";
+import type { FunctionDef, Graph, Model, Node, Tensor, ValueInfo } from "../ir/model.ts";
 import { withKnownIntegers } from "./normalize.ts";
 import { BATCH, type OpenAxis, openLengths, ROW_MAJOR, withOpenAxis } from "./open-lengths.ts";
 import { integers } from "./shapes/shape-rule.ts";
@@ -11,13 +11,11 @@ import { type Known, knownTensor, knownTypes, learn } from "./types.ts";
 /** Functions that stand for one node each, so that nodes keep their numbers. */
 const DOMAIN = "fewbit.batch";
 
-/** The value with another length of its first axis. */
-const beginning = (value: ValueInfo, length: Dim): ValueInfo =>
-  value.shape === undefined || value.shape.length === 0
-    ? value
-    : { ...value, shape: [length, ...value.shape.slice(1)] };
+/** An input that begins with the samples. */
+const openInput = (value: ValueInfo): ValueInfo =>
+  value.shape === undefined || value.shape.length === 0 ? value : { ...value, shape: [BATCH, ...value.shape.slice(1)] };
 
-/** What a batch changes is not known of inner values: a length may be one of samples at any axis. */
+/** What a batch changes is not known of computed values: a length may be one of samples at any axis. */
 const anyLengths = (value: ValueInfo): ValueInfo =>
   value.shape === undefined ? value : { ...value, shape: value.shape.map(() => null) };
 
@@ -32,17 +30,23 @@ interface State {
   readonly functions: FunctionDef[];
 }
 
+/** A constant of the graph with other lengths than `name`; answers what it is called. */
+function lengthsInstead(state: State, name: string, lengths: readonly number[]): string {
+  const tensor = intTensor(state.fresh(`${name}/open`), lengths);
+  state.tensors.push(tensor);
+  state.known.set(tensor.name, knownTensor(tensor));
+  return tensor.name;
+}
+
 /** A reshape to lengths that are constants, of a value with the batch in it: what comes takes the place of the batch. */
 function reshaped(state: State, node: Node): Node {
-  const axis = state.axes.get(node.inputs[0]!);
-  const lengths = integers(state.known.get(node.inputs[1] ?? ""));
+  const [data = "", shape = ""] = node.inputs;
+  const axis = state.axes.get(data);
+  const lengths = integers(state.known.get(shape));
   const found = axis && lengths && openLengths(lengths, axis, intAttribute(node, "allowzero", 0) !== 0, state.batch);
   if (found === undefined) return node;
-  const shape = intTensor(state.fresh(`${node.inputs[1]}/open`), found);
-  state.tensors.push(shape);
-  state.known.set(shape.name, knownTensor(shape));
   const { allowzero: _, ...attributes } = node.attributes;
-  return { ...node, attributes, inputs: [node.inputs[0]!, shape.name] };
+  return { ...node, attributes, inputs: [data, lengthsInstead(state, shape, found)] };
 }
 
 /** Operator set in which Resize takes the lengths of some axes alone. */
@@ -57,14 +61,9 @@ function resized(state: State, node: Node): Node {
   if (axis === undefined || lengths?.[axis] !== batch || region !== "" || scales !== "") return node;
   if (opset < SOME_AXES || node.attributes.axes !== undefined) return node;
   const others = lengths.flatMap((_, at) => (at === axis ? [] : [at]));
-  const shape = intTensor(
-    state.fresh(`${sizes}/open`),
-    others.map((at) => lengths[at]!),
-  );
-  state.tensors.push(shape);
-  state.known.set(shape.name, knownTensor(shape));
+  const left = others.map((at) => lengths[at]!);
   const attributes = { ...node.attributes, axes: { type: "ints", value: others } as const };
-  return { ...node, attributes, inputs: [data, "", "", shape.name] };
+  return { ...node, attributes, inputs: [data, "", "", lengthsInstead(state, sizes, left)] };
 }
 
 /**
@@ -122,8 +121,8 @@ function follow(state: State, written: Node, node: Node): void {
 }
 
 function opened({ graph, opsets }: Model, batch: number): State & { readonly graph: Graph } {
-  const inputs = graph.inputs.map((value) => beginning(value, BATCH));
-  const outputs = graph.outputs.map((value) => beginning(value, null));
+  const inputs = graph.inputs.map(openInput);
+  const outputs = graph.outputs.map(anyLengths);
   const values = new Map([...graph.values].map(([name, value]) => [name, anyLengths(value)]));
   const open: Graph = { ...graph, inputs, outputs, values };
   const state: State = {
