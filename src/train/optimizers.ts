@@ -42,6 +42,17 @@ function penalized({ writer, parameter, gradient, decay }: UpdateSite): string {
 const descend = ({ writer: { emit }, parameter, rate }: UpdateSite, direction: string): string =>
   emit("Sub", [parameter, emit("Mul", [direction, rate])]);
 
+/**
+ * Added to what decays from step to step. Where gradients are zero for good (dead units, words that never come) it would shrink
+ * to denormal numbers otherwise and stay there, since a tenth of the smallest one is rounded away; processors take a
+ * hundred times as long for each. Far too little to move a weight.
+ */
+const FLOOR = 1e-30;
+
+/** beta * slot, and never denormal. */
+const decayed = ({ emit, scalar }: Writer, slot: string, beta: number): string =>
+  emit("Add", [emit("Mul", [slot, scalar(beta, f32)]), scalar(FLOOR, f32)]);
+
 /** v' = momentum * v + g; p' = p - rate * v' (or g + momentum * v' with Nesterov's look ahead). */
 export function sgd({ momentum = 0, nesterov = false } = {}): Optimizer {
   return {
@@ -53,7 +64,7 @@ export function sgd({ momentum = 0, nesterov = false } = {}): Optimizer {
       const gradient = penalized(site);
       if (momentum === 0) return { parameter: descend(site, gradient), slots: [] };
       const slow = (value: string) => emit("Mul", [value, scalar(momentum, f32)]);
-      const velocity = emit("Add", [slow(site.slots[0]!), gradient]);
+      const velocity = emit("Add", [decayed(site.writer, site.slots[0]!, momentum), gradient]);
       const direction = nesterov ? emit("Add", [gradient, slow(velocity)]) : velocity;
       return { parameter: descend(site, direction), slots: [velocity] };
     },
@@ -73,10 +84,9 @@ export interface AdamOptions {
  */
 function adamStep({ writer, slots, rate, numbers }: UpdateSite, gradient: string, options: Required<AdamOptions>) {
   const { emit, scalar } = writer;
-  const grown = (slot: string, value: string, beta: number) =>
-    emit("Add", [emit("Mul", [slot, scalar(beta, f32)]), value]);
-  const mean = grown(slots[0]!, gradient, options.beta1);
-  const square = grown(slots[1]!, emit("Mul", [gradient, gradient]), options.beta2);
+  const mean = emit("Add", [decayed(writer, slots[0]!, options.beta1), gradient]);
+  const squares = emit("Mul", [slots[1]!, scalar(options.beta2, f32)]);
+  const square = emit("Add", [squares, emit("Mul", [gradient, gradient])]);
   const above = emit("Mul", [mean, emit("Mul", [rate, numbers.scale!])]);
   const step = emit("Div", [above, emit("Add", [emit("Sqrt", [square]), numbers.epsilon!])]);
   return { step, slots: [mean, square] };
@@ -115,8 +125,8 @@ export const adamw = (options: AdamOptions = {}): Optimizer =>
     const { emit, scalar } = site.writer;
     const { step, slots } = adamStep(site, site.gradient, all);
     const kept = () => emit("Sub", [scalar(1, f32), emit("Mul", [site.rate, scalar(site.decay, f32)])]);
-    const decayed = site.decay === 0 ? site.parameter : emit("Mul", [site.parameter, kept()]);
-    return { parameter: emit("Sub", [decayed, step]), slots };
+    const parameter = site.decay === 0 ? site.parameter : emit("Mul", [site.parameter, kept()]);
+    return { parameter: emit("Sub", [parameter, step]), slots };
   });
 
 /** All optimizers by name, with the settings most people start from. */

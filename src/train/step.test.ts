@@ -84,6 +84,23 @@ test("plain descent, momentum and Nesterov's momentum follow their formulas", as
   }
 });
 
+test.each([
+  ["momentum", sgd({ momentum: 0.9 })],
+  ["Adam", adam()],
+])(
+  "what %s remembers of a weight without gradients does not become denormal, and moves it no more",
+  async (_, optimizer) => {
+    const none: Feeds = { x: array([1, 1], [0]), target: array([1, 1], [0]) };
+    const step = stepOf(optimizer);
+    const found = await follow(step, [batch, ...new Array<Feeds>(1200).fill(none)], 0.1);
+    const [slot] = step.state.filter(({ name }) => name !== "w");
+    const smallest = Math.min(...found.map((outputs) => Math.abs(outputs[nextOf(slot!.name)]!.data[0] as number)));
+    expect(smallest).toBeGreaterThan(2 ** -126);
+    expect(smallest).toBeLessThan(1e-25);
+    expect(weights(found).at(-1)).toBe(weights(found)[600]);
+  },
+);
+
 test("Adam and AdamW follow their formulas, with decay in and beside the gradient", async () => {
   const by = (decay: number, apart: boolean): number[] => {
     let [w, m, v] = [2, 0, 0];
