@@ -46,10 +46,10 @@ const CONTENDERS = [
   { name: "TensorFlow.js cpu", ...tfjs, variant: "cpu" },
   { name: "jax-js wasm", ...program("jax-js.js", ["@jax-js/jax"]), variant: "wasm" },
   { name: "PyTorch", ...torch, variant: "plain" },
-  { name: "PyTorch, channels last, fused Adam", ...torch, variant: "tuned" },
+  { name: "PyTorch, channels last, fused Adam, no denormals", ...torch, variant: "tuned" },
   { name: "fewbit, native engine", ...fewbit, variant: "ort-node", threads: 2 },
   { name: "PyTorch", ...torch, variant: "plain", threads: 2 },
-  { name: "PyTorch, channels last, fused Adam", ...torch, variant: "tuned", threads: 2 },
+  { name: "PyTorch, channels last, fused Adam, no denormals", ...torch, variant: "tuned", threads: 2 },
 ].map(({ threads = 1, ...rest }) => ({
   ...rest,
   threads,

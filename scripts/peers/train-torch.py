@@ -69,6 +69,7 @@ def timed(step, seconds):
 
 def main(wish):
     torch.set_num_threads(wish.threads)
+    torch.set_flush_denormal(wish.variant == "tuned")
     layout = torch.channels_last if wish.variant == "tuned" else torch.contiguous_format
     net = NETS[wish.model]()
     start(net)
