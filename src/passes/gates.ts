@@ -75,11 +75,12 @@ async function writtenGate({ constant, maker, reader }: View, clip: Node): Promi
   return undefined;
 }
 
-/** A constant of one number, which changes no rank. */
+/** A constant of one finite number, which changes no rank. */
 async function numberOf(constant: FindConstant, name: string): Promise<number | undefined> {
   const tensor = constant(name);
   if (tensor?.dtype !== "float32" || tensor.shape.length > 1 || elementCount(tensor.shape) !== 1) return undefined;
-  return decodeFloats(await readAll(tensor.data), tensor.dtype)[0];
+  const [number = Number.NaN] = decodeFloats(await readAll(tensor.data), tensor.dtype);
+  return Number.isFinite(number) ? number : undefined;
 }
 
 /** The gate with the products behind it that are its own: with what it reads, and with numbers. */
@@ -99,5 +100,5 @@ async function factorOf({ constant }: View, { op, inputs }: Node, value: string)
   const [a = "", b = ""] = inputs;
   if (op === "Mul") return numberOf(constant, a === value ? b : a);
   const divisor = op === "Div" && a === value ? await numberOf(constant, b) : undefined;
-  return divisor === undefined ? undefined : 1 / divisor;
+  return divisor === undefined || divisor === 0 ? undefined : 1 / divisor;
 }

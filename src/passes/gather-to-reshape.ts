@@ -5,7 +5,7 @@
 import { intAttribute } from "../ir/attributes.ts";
 import { intTensor, node as makeNode } from "../ir/build.ts";
 import { freshNames, withGraph, withTensors } from "../ir/edit.ts";
-import type { Graph, Node, Tensor } from "../ir/model.ts";
+import type { Dim, Graph, Node, Tensor } from "../ir/model.ts";
 import { readAll } from "../ir/source.ts";
 import { typedView } from "../numeric/convert.ts";
 import { elementCount } from "../numeric/dtypes.ts";
@@ -22,9 +22,11 @@ export const gatherToReshape: Pass = {
 };
 
 async function rewrite(graph: Graph): Promise<Graph> {
+  const [info, constant] = [declared(graph), constantsIn(graph)];
   const shapes = new Map<Node, readonly number[]>();
   for (const node of graph.nodes) {
-    const shape = node.op === "Gather" && node.domain === "" ? await shapeOfAll(graph, node) : undefined;
+    if (node.op !== "Gather" || node.domain !== "") continue;
+    const shape = await shapeOfAll(node, info(node.inputs[0]!)?.shape, constant(node.inputs[1]!));
     if (shape !== undefined) shapes.set(node, shape);
   }
   if (shapes.size === 0) return graph;
@@ -41,13 +43,15 @@ async function rewrite(graph: Graph): Promise<Graph> {
 }
 
 /** The shape that a Gather gives a vector all of whose elements it takes in order. */
-async function shapeOfAll(graph: Graph, node: Node): Promise<readonly number[] | undefined> {
-  const length = declared(graph)(node.inputs[0]!)?.shape;
-  const indices = constantsIn(graph)(node.inputs[1]!);
-  const isVector = length?.length === 1 && [0, -1].includes(intAttribute(node, "axis", 0));
+async function shapeOfAll(
+  node: Node,
+  data: readonly Dim[] | undefined,
+  indices: Tensor | undefined,
+): Promise<readonly number[] | undefined> {
+  const isVector = data?.length === 1 && [0, -1].includes(intAttribute(node, "axis", 0));
   if (!isVector || indices === undefined || (indices.dtype !== "int64" && indices.dtype !== "int32")) return undefined;
   const count = elementCount(indices.shape);
-  if (count !== length[0] || count > MAX_ELEMENTS || count === 0) return undefined;
+  if (count !== data[0] || count > MAX_ELEMENTS || count === 0) return undefined;
   const values = typedView(await readAll(indices.data), indices.dtype);
   return values.every((value, at) => Number(value) === at) ? indices.shape : undefined;
 }

@@ -106,6 +106,7 @@ test.each([
   ],
   ["that falls", model([CONV, sigmoid({ alpha: -0.2 })], ["g"])],
   ["that is Add and Clip alone", model([CONV, ADD, CLIP], ["r"])],
+  ["divided by zero", model([CONV, ADD, CLIP, node("Div", ["r", "zero"], ["y"])], ["y"])],
   ["divided by", model([CONV, ADD, CLIP, node("Div", ["six", "r"], ["y"])], ["y"])],
   ["that has a Clip from elsewhere on", model([CONV, ADD, node("Clip", ["a", "sixth", "six"], ["r"]), THIRD], ["z"])],
   ["whose shifted product is read twice", model([CONV, ADD, CLIP, THIRD, node("Relu", ["a"], ["y"])], ["y", "z"])],

@@ -5,6 +5,7 @@ import { freshNames, withGraph, withTensors } from "../ir/edit.ts";
 import type { FunctionDef, Graph, Model, Node, Tensor, ValueInfo } from "../ir/model.ts";
 import { withKnownIntegers } from "./normalize.ts";
 import { BATCH, type OpenAxis, openLengths, ROW_MAJOR, withOpenAxis } from "./open-lengths.ts";
+import { fromFront } from "./shapes/lengths.ts";
 import { integers } from "./shapes/shape-rule.ts";
 import { type Known, knownTensor, knownTypes, learn } from "./types.ts";
 
@@ -77,7 +78,7 @@ function joined(state: State, node: Node): Node {
   if (state.batch !== 1 || dims === undefined || axis === undefined || dims[axis] !== BATCH) return node;
   const along = intAttribute(node, "axis", 0);
   const isToken = (name: string) => !axes.has(name) && known.get(name)?.dims?.[axis] === 1;
-  if ((along < 0 ? along + dims.length : along) === axis || !node.inputs.some(isToken)) return node;
+  if (fromFront(along, dims.length) === axis || !node.inputs.some(isToken)) return node;
   const inputs = node.inputs.map((_, at) => `in${at}`);
   const all = inputs.map((name, at) => (isToken(node.inputs[at]!) ? `${name}/all` : name));
   const vector = (name: string, values: readonly number[]) =>
@@ -120,7 +121,15 @@ function follow(state: State, written: Node, node: Node): void {
   }
 }
 
-function opened({ graph, opsets }: Model, batch: number): State & { readonly graph: Graph } {
+/** What is written in the place of a node of the default domain. */
+const CHANGES: ReadonlyMap<string, (state: State, node: Node) => Node> = new Map([
+  ["Reshape", reshaped],
+  ["Resize", resized],
+  ["Concat", joined],
+]);
+
+/** The graph with an open batch, and the functions that stand for some of its nodes. */
+function opened({ graph, opsets }: Model, batch: number): Pick<State, "functions"> & { readonly graph: Graph } {
   const inputs = graph.inputs.map(openInput);
   const outputs = graph.outputs.map(anyLengths);
   const values = new Map([...graph.values].map(([name, value]) => [name, anyLengths(value)]));
@@ -131,12 +140,12 @@ function opened({ graph, opsets }: Model, batch: number): State & { readonly gra
     axes: new Map(inputs.map(({ name, shape = [] }) => [name, { dims: shape, axis: 0, before: 1 }])),
   };
   const nodes = graph.nodes.map((node) => {
-    const change = node.domain === "" ? { Reshape: reshaped, Resize: resized, Concat: joined }[node.op] : undefined;
+    const change = node.domain === "" ? CHANGES.get(node.op) : undefined;
     const next = change?.(state, node) ?? node;
     follow(state, node, next);
     return next;
   });
-  return { ...state, graph: withTensors({ ...open, nodes }, state.tensors) };
+  return { functions: state.functions, graph: withTensors({ ...open, nodes }, state.tensors) };
 }
 
 /**

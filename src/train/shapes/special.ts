@@ -43,21 +43,13 @@ const nonZero: ShapeRule = ([x]) => [[x?.dims?.length ?? null, null]];
 const recurrent =
   (states: number): ShapeRule =>
   ([x], node) => {
-    const [steps, samples] = intAttribute(node, "layout", 0) === 0 ? [0, 1] : [1, 0];
     if (x?.dims?.length !== 3) return undefined;
+    const samplesFirst = intAttribute(node, "layout", 0) === 1;
+    const [batch, length] = samplesFirst ? [x.dims[0]!, x.dims[1]!] : [x.dims[1]!, x.dims[0]!];
     const directions = stringAttribute(node, "direction", "forward") === "bidirectional" ? 2 : 1;
     const hidden = intAttribute(node, "hidden_size", 0) || null;
-    const [length, batch] = [x.dims[steps]!, x.dims[samples]!];
-    const [all, last] =
-      steps === 0
-        ? [
-            [length, directions, batch, hidden],
-            [directions, batch, hidden],
-          ]
-        : [
-            [batch, length, directions, hidden],
-            [batch, directions, hidden],
-          ];
+    const last = samplesFirst ? [batch, directions, hidden] : [directions, batch, hidden];
+    const all = samplesFirst ? [batch, length, directions, hidden] : [length, ...last];
     return [all, ...new Array<Dims>(states).fill(last)];
   };
 
