@@ -57,10 +57,14 @@ const changed = (array: NDArray, change: ImageChange, random: Rng): NDArray => {
 
 const isImages = ({ dtype, shape }: NDArray): boolean => dtype === "float32" && shape.length === 4;
 
+/** What a change makes of an image: another view of what it shows, or another image. */
+type Makes = "view" | "sample";
+
 /** The same change for every float32 input of four axes; a batch without any is an error. */
-const ofImages = (label: string, change: ImageChange): Augment => ({
+const ofImages = (label: string, makes: Makes, change: ImageChange): Augment => ({
   label,
-  apply(feeds, random) {
+  apply(feeds, view, sample = view) {
+    const random = { view, sample }[makes];
     const entries = Object.entries(feeds);
     if (!entries.some(([, array]) => isImages(array)))
       fail("usage", `augmentation ${label}: the model takes no images (float32 of four axes); leave it out`);
@@ -74,7 +78,7 @@ const between = (value: number, low: number, high: number): number => Math.min(M
 
 /** Mirrors half of the images left to right. */
 export const flip = (): Augment =>
-  ofImages("flip", (from, to, start, image, { uniform }) => {
+  ofImages("flip", "view", (from, to, start, image, { uniform }) => {
     const mirrored = uniform() < 0.5;
     const columnOf = (column: number): number => (mirrored ? image.width - 1 - column : column);
     copyFrom(from, to, start, image, (row, column) => row * image.byRow + columnOf(column) * image.byColumn);
@@ -82,7 +86,7 @@ export const flip = (): Augment =>
 
 /** Moves each image by up to `pixels` in both directions; outside of the image its border goes on. */
 export const shift = (pixels = 4): Augment =>
-  ofImages(`shift:${pixels}`, (from, to, start, image, { integer }) => {
+  ofImages(`shift:${pixels}`, "view", (from, to, start, image, { integer }) => {
     const [down, right] = [integer(-pixels, pixels), integer(-pixels, pixels)];
     const { height, width, byRow, byColumn } = image;
     copyFrom(from, to, start, image, (row, column) => {
@@ -93,7 +97,7 @@ export const shift = (pixels = 4): Augment =>
 
 /** Sets a square of `pixels` at a random place to 0, cut off at the borders (DeVries and Taylor, arXiv:1708.04552). */
 export const cutout = (pixels = 8): Augment =>
-  ofImages(`cutout:${pixels}`, (from, to, start, image, { integer }) => {
+  ofImages(`cutout:${pixels}`, "view", (from, to, start, image, { integer }) => {
     const { height, width, byRow, byColumn } = image;
     const top = integer(0, height - 1) - (pixels >> 1);
     const left = integer(0, width - 1) - (pixels >> 1);
@@ -114,10 +118,10 @@ function neighbours(position: number, length: number): readonly [number, number,
 
 /**
  * Turns, scales, stretches and shears each image about its middle: a linear map each of whose four coefficients is off by up
- * to `share`. Pixels are interpolated linearly; outside of the image its border goes on.
+ * to `share`, once for all views. Pixels are interpolated linearly; outside of the image its border goes on.
  */
 export const warp = (share = 0.2): Augment =>
-  ofImages(`warp:${share}`, (from, to, start, image, random) => {
+  ofImages(`warp:${share}`, "sample", (from, to, start, image, random) => {
     const off = () => share * aroundZero(random);
     const [a, b, c, d] = [1 + off(), off(), off(), 1 + off()];
     const { channels, height, width, byRow, byColumn, byChannel } = image;
@@ -160,10 +164,11 @@ function tonesOf(from: Pixels, start: number, size: number): Tones {
 
 /**
  * Changes contrast, saturation and brightness of each image: how far pixels are from their mean and from their gray by up to
- * `share` of it, all of them by up to twice `share` of their standard deviation. No pixel leaves the range of its image.
+ * `share` of it, all of them by up to twice `share` of their standard deviation, once for all views. No pixel leaves the range of
+ * its image.
  */
 export const color = (share = 0.2): Augment =>
-  ofImages(`color:${share}`, (from, to, start, image, random) => {
+  ofImages(`color:${share}`, "sample", (from, to, start, image, random) => {
     const { channels, height, width, byRow, byColumn, byChannel } = image;
     const { mean, deviation, low, high } = tonesOf(from, start, channels * height * width);
     const off = () => share * aroundZero(random);

@@ -206,3 +206,17 @@ test("a model without images can't be augmented", async () => {
   const x: NDArray = { dtype: "float32", shape: [2, 3], data: new Float32Array(6) };
   await expect(apply(flip(), { x })).rejects.toThrow("augmentation flip: the model takes no images");
 });
+
+test.each([
+  ["flip", "shift:2", "cutout:2", false],
+  ["warp", "color", "mixup:1", true],
+] as const)("%s, %s and %s: drawn once for all views: %s", async (...row) => {
+  const once = row[3];
+  for (const name of row.slice(0, 3) as string[]) {
+    const augment = inOrder([augmentNamed(name)]);
+    const view = async (own: number) => (await augment.apply({ x: images(8, "nchw") }, rng(own), rng(9))).x!.data;
+    const [first, other] = [await view(1), await view(2)];
+    if (once) expect(other).toEqual(first);
+    else expect(other).not.toEqual(first);
+  }
+});

@@ -7,10 +7,11 @@ import type { Rng } from "../../numeric/rng.ts";
 export interface Augment {
   /** Name and settings: two of the same text do the same, which is what a checkpoint goes by. */
   readonly label: string;
-  /** Samples come out mixed with others of their batch. */
-  readonly blends?: boolean;
-  /** The batch as the model and its teacher will see it; must not change the arrays it is given. */
-  apply(feeds: Feeds, random: Rng): Feeds | Promise<Feeds>;
+  /**
+   * The batch as the model and its teacher will see it; must not change the arrays it is given. Where a teacher sees several views
+   * of each sample, `random` is another for each of them and `sample` draws the same for all; without it `random` is both.
+   */
+  apply(feeds: Feeds, random: Rng, sample?: Rng): Feeds | Promise<Feeds>;
 }
 
 const isFloats = ({ dtype }: NDArray): boolean => dtype === "float32";
@@ -29,13 +30,12 @@ function blended(array: NDArray, partners: readonly number[], weights: readonly 
 }
 
 /**
- * Blends a share of the samples with others of their batch, all float32 inputs alike (Zhang et al., arXiv:1710.09412). Only a
- * teacher can say what is right for a blend: labels and targets in the batch are an error.
+ * Blends a share of the samples with others of their batch, all float32 inputs alike (Zhang et al., arXiv:1710.09412), once for
+ * all views. Only a teacher can say what is right for a blend: labels and targets in the batch are an error.
  */
 export const mixup = (share = 0.5): Augment => ({
   label: `mixup:${share}`,
-  blends: true,
-  apply(feeds, { uniform, integer }) {
+  apply(feeds, random, { uniform, integer } = random) {
     const right = ["labels", "target"].find((name) => Object.hasOwn(feeds, name));
     if (right !== undefined)
       fail(
@@ -54,10 +54,9 @@ export const mixup = (share = 0.5): Augment => ({
 /** One after the other. */
 export const inOrder = (augments: readonly Augment[]): Augment => ({
   label: augments.map(({ label }) => label).join(","),
-  blends: augments.some(({ blends }) => blends),
-  async apply(feeds, random) {
+  async apply(feeds, random, sample) {
     let current = feeds;
-    for (const { apply } of augments) current = await apply(current, random);
+    for (const { apply } of augments) current = await apply(current, random, sample);
     return current;
   },
 });

@@ -33,6 +33,8 @@ const seedOf = (seed: number, use: number, index: number): number =>
 /** Uses of randomness. */
 const AUGMENT = 1;
 const NOISE = 2;
+/** What is done to samples for all of their views. */
+const SAMPLE = 3;
 
 /** The samples of an epoch in the order they are shown. */
 export const epochOrder = (length: number, seed: number, epoch: number): readonly number[] =>
@@ -40,6 +42,9 @@ export const epochOrder = (length: number, seed: number, epoch: number): readonl
 
 /** The generator for what is done to the batch of a step, counted from 1, in its view of that number, counted from 0. */
 export const augmentRandom = (seed: number, step: number, view = 0): Rng => rng(seedOf(seed, AUGMENT - view, step));
+
+/** The generator for what is done to the batch of a step in all of its views alike. */
+export const sampleRandom = (seed: number, step: number): Rng => rng(seedOf(seed, SAMPLE, step));
 
 /** Fresh uniform numbers of a step for the input of a name. */
 export function noiseOf(seed: number, step: number, name: string, count: number): Float32Array {

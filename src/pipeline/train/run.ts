@@ -179,18 +179,12 @@ export function numbersAt(
   };
 }
 
-/** Throws where views would all be alike, or not of the same samples. */
+/** Throws where there is no view, or all would be alike. */
 function checkViews({ augment, views = 1 }: Shown): void {
   if (!(Number.isInteger(views) && views >= 1))
     fail("usage", `training: ${views} views; a whole number from 1 is needed`);
-  if (views === 1) return;
-  if (augment === undefined)
+  if (views > 1 && augment === undefined)
     fail("usage", `training: ${views} views of samples that nothing changes are alike; name an augmentation`);
-  if (augment.blends)
-    fail(
-      "usage",
-      `training: augmentation ${augment.label} makes another blend for each view; leave mixup or views out`,
-    );
 }
 
 /** Throws where the run makes no sense: fewer samples than a batch, another batch than the model takes, views all alike. */

@@ -8,7 +8,7 @@ import { type Hooks, noHooks, type ProgressStep, stopIfAborted } from "../progre
 import { checkBelongs, identityOf } from "./identity.ts";
 import { type Loop, sessionLoop } from "./loop.ts";
 import { firstNonFinite } from "./non-finite.ts";
-import { augmentRandom, rowsOfSteps, samplesOfSteps } from "./order.ts";
+import { augmentRandom, rowsOfSteps, sampleRandom, samplesOfSteps } from "./order.ts";
 import {
   batchingOf,
   checkRun,
@@ -49,9 +49,10 @@ interface Batch {
 async function viewsAt({ data, augment, seed, teacher, views = 1 }: TrainRun, indices: readonly number[], at: number) {
   const rows = await data.rows(indices);
   if (augment === undefined) return [rows];
+  if (teacher?.answer === undefined || views === 1) return [await augment.apply(rows, augmentRandom(seed, at))];
   const found: Feeds[] = [];
-  for (let view = 0; view < (teacher?.answer === undefined ? 1 : views); view++)
-    found.push(await augment.apply(rows, augmentRandom(seed, at, view)));
+  for (let view = 0; view < views; view++)
+    found.push(await augment.apply(rows, augmentRandom(seed, at, view), sampleRandom(seed, at)));
   return found;
 }
 
