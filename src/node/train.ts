@@ -7,7 +7,7 @@ import type { QuantizeReport } from "../pipeline/result.ts";
 import { inOrder } from "../pipeline/train/augment.ts";
 import { augmentNamed } from "../pipeline/train/augment-names.ts";
 import type { FloatTraining } from "../pipeline/train/float.ts";
-import { stepCount } from "../pipeline/train/run.ts";
+import { checkShown, stepCount } from "../pipeline/train/run.ts";
 import { schemeNamed } from "../recipes/schemes.ts";
 import { lossParts } from "../train/losses.ts";
 import { OPTIMIZERS } from "../train/optimizers.ts";
@@ -105,6 +105,7 @@ async function trainWith(request: TrainRequest, source: TrainSource, output: str
   const evaluation = await evaluationOf(request, source.form, samples);
   const options = await checkpointOptions(request.checkpoint, hooks.progress.note);
   const training = settingsOf(request, samples, row, container);
+  checkShown(training);
   try {
     return await row.train({ request, source, host, hooks, samples, training, evaluation, options, output, start });
   } catch (error) {

@@ -281,6 +281,7 @@ describe("bad input", () => {
       [[...base, "--augment", "warp:2"], 2, /expected warp:SHARE, above 0 and at most 1/],
       [[...base, "--views", "2"], 2, /labels alone leave unasked; add --distill, or leave it out/],
       [[...base, "--views", "2", "--distill"], 2, /2 views of samples that nothing changes are alike/],
+      [[...base, "--views", "2", "--distill", "--augment", "mixup"], 2, /only mixup:0.5 changes, once for all of them/],
       [[...base, "--features", "1"], 2, /leave --features out, or choose --mode qat/],
       [[...base, "--features", "-1"], 2, /--features/],
       [[...base, "--dampening", "0.1"], 2, /leave --dampening out, or choose --mode qat/],
@@ -291,6 +292,8 @@ describe("bad input", () => {
       [[...base, "-o", model], 2, /is a file the model is being read from/],
     ];
     for (const [argv, code, message] of cases) await refused(folder, argv, code, message);
+    const { stderr } = await refused(folder, [...base, "-s", "w4a4", "--batch", "241"], 1, /fewer than a batch of 241/);
+    expect(stderr).not.toContain("calibrating");
   });
 
   it("a loss that is no number stops the run, names step and value, and keeps the last checkpoint", async () => {

@@ -2,7 +2,7 @@
 import type { NDArray } from "../../ir/model.ts";
 import { fail } from "../../numeric/errors.ts";
 import type { Rng } from "../../numeric/rng.ts";
-import type { Augment } from "./augment.ts";
+import type { Augment, Makes } from "./augment.ts";
 
 /** One image of a batch: where it starts, and how far apart its rows, columns and channels are. */
 interface Image {
@@ -57,12 +57,10 @@ const changed = (array: NDArray, change: ImageChange, random: Rng): NDArray => {
 
 const isImages = ({ dtype, shape }: NDArray): boolean => dtype === "float32" && shape.length === 4;
 
-/** What a change makes of an image: another view of what it shows, or another image. */
-type Makes = "view" | "sample";
-
 /** The same change for every float32 input of four axes; a batch without any is an error. */
 const ofImages = (label: string, makes: Makes, change: ImageChange): Augment => ({
   label,
+  makes,
   apply(feeds, view, sample = view) {
     const random = { view, sample }[makes];
     const entries = Object.entries(feeds);

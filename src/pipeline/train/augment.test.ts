@@ -214,6 +214,7 @@ test.each([
   const once = row[3];
   for (const name of row.slice(0, 3) as string[]) {
     const augment = inOrder([augmentNamed(name)]);
+    expect(augment.makes).toBe(once ? "sample" : "view");
     const view = async (own: number) => (await augment.apply({ x: images(8, "nchw") }, rng(own), rng(9))).x!.data;
     const [first, other] = [await view(1), await view(2)];
     if (once) expect(other).toEqual(first);

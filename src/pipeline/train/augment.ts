@@ -3,10 +3,15 @@ import type { Feeds, NDArray } from "../../ir/model.ts";
 import { fail } from "../../numeric/errors.ts";
 import type { Rng } from "../../numeric/rng.ts";
 
+/** What a change makes of a sample: another view of what it shows, or another sample. */
+export type Makes = "view" | "sample";
+
 /** A change to batches. */
 export interface Augment {
   /** Name and settings: two of the same text do the same, which is what a checkpoint goes by. */
   readonly label: string;
+  /** "sample" where all of it is drawn once for all views of a sample, which then are alike; "view" unless said. */
+  readonly makes?: Makes;
   /**
    * The batch as the model and its teacher will see it; must not change the arrays it is given. Where a teacher sees several views
    * of each sample, `random` is another for each of them and `sample` draws the same for all; without it `random` is both.
@@ -35,6 +40,7 @@ function blended(array: NDArray, partners: readonly number[], weights: readonly 
  */
 export const mixup = (share = 0.5): Augment => ({
   label: `mixup:${share}`,
+  makes: "sample",
   apply(feeds, random, { uniform, integer } = random) {
     const right = ["labels", "target"].find((name) => Object.hasOwn(feeds, name));
     if (right !== undefined)
@@ -54,6 +60,7 @@ export const mixup = (share = 0.5): Augment => ({
 /** One after the other. */
 export const inOrder = (augments: readonly Augment[]): Augment => ({
   label: augments.map(({ label }) => label).join(","),
+  makes: augments.every(({ makes }) => makes === "sample") ? "sample" : "view",
   async apply(feeds, random, sample) {
     let current = feeds;
     for (const { apply } of augments) current = await apply(current, random, sample);

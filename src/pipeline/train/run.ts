@@ -38,7 +38,7 @@ interface Shown {
   readonly augment?: Augment;
   /**
    * How often `augment` draws anew for the teacher: the mean of its answers for so many views of a sample is learned, the first of
-   * which is the one that the model sees (Radosavovic et al., arXiv:1712.04440). 1 by default; more need `augment`.
+   * which is the one that the model sees (Radosavovic et al., arXiv:1712.04440). 1 by default; more need an `augment` that is drawn for each.
    */
   readonly views?: number;
 }
@@ -183,23 +183,33 @@ export function numbersAt(
 function checkViews({ augment, views = 1 }: Shown): void {
   if (!(Number.isInteger(views) && views >= 1))
     fail("usage", `training: ${views} views; a whole number from 1 is needed`);
-  if (views > 1 && augment === undefined)
-    fail("usage", `training: ${views} views of samples that nothing changes are alike; name an augmentation`);
+  if (views === 1 || (augment !== undefined && augment.makes !== "sample")) return;
+  const by = augment?.label ? `only ${augment.label} changes, once for all of them,` : "nothing changes";
+  fail(
+    "usage",
+    `training: ${views} views of samples that ${by} are alike; name an augmentation drawn for each, such as flip or shift`,
+  );
 }
 
-/** Throws where the run makes no sense: fewer samples than a batch, another batch than the model takes, views all alike. */
+/** Throws where what is shown makes no sense for any model: fewer samples than a batch, no epoch, views all alike. */
+export function checkShown(shown: Shown): void {
+  const { data, epochs, batch } = shown;
+  if (data.length < batch)
+    fail("data", `training: ${data.length} samples, fewer than a batch of ${batch}; use more, or a smaller batch`);
+  if (!(epochs >= 1 && batch >= 1)) fail("usage", "training: at least one epoch and one sample a batch are needed");
+  checkViews(shown);
+}
+
+/** Throws where the run makes no sense: as `checkShown`, or another batch than the model takes. */
 export function checkRun(run: TrainRun): void {
-  const { step, data, epochs, batch } = run;
+  const { step, batch } = run;
   const fixed = fixedOf(step);
   if (fixed !== undefined && batch !== fixed)
     fail(
       "usage",
       `training: the model takes batches of exactly ${fixed}; train with a batch of ${fixed}, not ${batch}`,
     );
-  if (data.length < batch)
-    fail("data", `training: ${data.length} samples, fewer than a batch of ${batch}; use more, or a smaller batch`);
-  if (!(epochs >= 1 && batch >= 1)) fail("usage", "training: at least one epoch and one sample a batch are needed");
-  checkViews(run);
+  checkShown(run);
 }
 
 /** State of more elements than this takes longer to compute with than to hand over. */

@@ -2,7 +2,8 @@ import { expect, test } from "vitest";
 import { memoryData } from "../../containers/training-data.ts";
 import { floatTensor, node, onnxModel, valueInfo } from "../../ir/build.ts";
 import type { Feeds } from "../../ir/model.ts";
-import { type Augment, mixup } from "./augment.ts";
+import { type Augment, inOrder, mixup } from "./augment.ts";
+import { warp } from "./augment-images.ts";
 import { bits, runOf, smallHost, smallModel, spiral, stepOf } from "./small.case.ts";
 import { openTeacher, teacherFor, teacherOf } from "./teacher.ts";
 import { train } from "./train.ts";
@@ -77,6 +78,9 @@ test("views are drawn anew for each of them, the first as the model sees it", as
 test("views that can't differ, or less than one, are refused", async () => {
   await expect(train(host, imitation(undefined, 2))).rejects.toThrow(
     /2 views of samples that nothing changes are alike/,
+  );
+  await expect(train(host, imitation(inOrder([mixup(0.5), warp(0.1)]), 3))).rejects.toThrow(
+    /3 views of samples that only mixup:0.5,warp:0.1 changes, once for all of them, are alike; .* such as flip or shift/,
   );
   await expect(train(host, imitation(mixup(0.5), 1.5))).rejects.toThrow(/1.5 views; a whole number from 1 is needed/);
 });
