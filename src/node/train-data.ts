@@ -32,11 +32,14 @@ const mixed = (labels: SingleLoss, distill: number): LossSpec =>
       };
 
 /** The loss asked for, or the one that what was given allows. */
-export function lossOf({ labels, loss, smoothing, distill, mode }: TrainRequest): LossSpec {
+export function lossOf({ labels, loss, smoothing, distill, mode, views }: TrainRequest): LossSpec {
   const kind = loss ?? (labels === undefined || distill === 1 ? "distillation" : "cross-entropy");
   if (kind === "distillation") {
-    if (mode === "float")
-      fail("usage", "a float model that imitates itself learns nothing; give right answers with --labels");
+    if (mode === "float" && views === 1)
+      fail(
+        "usage",
+        "a float model that imitates itself learns nothing; give right answers with --labels, or let it learn its mean answer for views with --views and --augment",
+      );
     return { kind };
   }
   if (labels === undefined) fail("usage", `the loss ${kind} needs right answers; give them with --labels`);

@@ -77,6 +77,17 @@ describe("training", () => {
     expect(await checksum(again)).toBe(await checksum(out));
   });
 
+  it("learns its own mean answer for several views of each image, without labels", async () => {
+    const folder = await workspace();
+    const model = await saved(folder, cnn());
+    const data = await savedArray(folder, "x.npy", samples([64, 3, 16, 16]));
+    const views = ["--views", "4", "--augment", "flip,shift:1"];
+    const { training } = await trained(["train", model, "--data", data, ...views, "--epochs", "20", "--no-report"]);
+    expect(training).toMatchObject({ mode: "float", loss: "distillation", steps: 40 });
+    const mean = (losses: readonly number[]) => losses.reduce((sum, loss) => sum + loss, 0) / losses.length;
+    expect(mean(training.losses.slice(-10))).toBeLessThan(mean(training.losses.slice(0, 10)));
+  });
+
   it.each([
     ["qat", "w4a8", ["--features", "2"], " + 2 features"],
     ["low-precision", "w8a8", ["--mode", "low-precision"], ""],
@@ -270,7 +281,12 @@ describe("bad input", () => {
       [[...base, "--checkpoint", join(folder, "notes.ckpt"), "--resume"], 1, /notes\.ckpt: not a checkpoint/],
       [[...base, "--resume"], 2, /name it with --checkpoint/],
       [["train", model, "--data", "random", "--labels", labels], 2, /can't be trained on random data/],
-      [own, 2, /imitates itself learns nothing; give right answers with --labels/],
+      [
+        own,
+        2,
+        /imitates itself learns nothing; give right answers with --labels, or let it learn its mean answer for views/,
+      ],
+      [[...own, "--views", "2"], 2, /2 views of samples that nothing changes are alike/],
       [["train", model], 2, /name them with --data/],
       [[...own, "--mode", "qat"], 2, /--mode qat trains for a scheme; name it with -s/],
       [[...base, "--mode", "float", "-s", "w8a8"], 2, /leave -s w8a8 out/],
