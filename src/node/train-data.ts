@@ -50,7 +50,7 @@ export function lossOf({ labels, loss, smoothing, distill, mode, views }: TrainR
 export const lossWords = (spec: LossSpec, features = 0): string =>
   [...lossParts(spec).map(({ weight, loss }) => [weight, loss.kind] as const), [features, "features"] as const]
     .filter(([weight]) => weight !== 0)
-    .map(([weight, what]) => (weight === 1 ? what : `${weight} ${what}`))
+    .map(([weight, what]) => (weight === 1 ? what : `${Number(weight.toPrecision(6))} ${what}`))
     .join(" + ");
 
 /** Number of classes: the length of the output's last axis, as declared or as a run shows it. */

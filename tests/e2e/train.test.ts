@@ -89,20 +89,20 @@ describe("training", () => {
   });
 
   it.each([
-    ["qat", "w4a8", ["--features", "2"], " + 2 features"],
-    ["low-precision", "w8a8", ["--mode", "low-precision"], ""],
-  ])("%s makes what the scheme says", async (mode, scheme, more, features) => {
+    ["qat", "w4a8", ["--distill", "0.7", "--features", "2"], "0.3 cross-entropy + 0.7 distillation + 2 features"],
+    ["low-precision", "w8a8", ["--mode", "low-precision", "--distill"], "0.5 cross-entropy + 0.5 distillation"],
+  ])("%s makes what the scheme says", async (mode, scheme, more, loss) => {
     const folder = await workspace();
     const model = await saved(folder, cnn());
     const data = await savedArray(folder, "x.npy", samples([64, 3, 16, 16]));
     const labels = await savedArray(folder, "y.npy", indices([64], 10));
     const argv = ["train", model, "--data", data, "--labels", labels, "-s", scheme, "--epochs", "2", "--no-report"];
-    const json = await trained([...argv, "--distill", "--augment", "flip,shift:1,warp,color", "--clip", "1", ...more]);
+    const json = await trained([...argv, "--augment", "flip,shift:1,warp,color", "--clip", "1", ...more]);
     expect(json).toMatchObject({
       scheme,
       output: expect.stringMatching(new RegExp(`model\\.${scheme}\\.trained\\.onnx$`)),
     });
-    expect(json.training).toMatchObject({ mode, steps: 4, loss: `0.5 cross-entropy + 0.5 distillation${features}` });
+    expect(json.training).toMatchObject({ mode, steps: 4, loss });
     expect(json.integerShare).toBeGreaterThan(0);
     expect(json.findings.map(({ code }: Json) => code)).toContain("seen-samples");
   });

@@ -234,6 +234,10 @@ export const train: Command = {
       "fine-tune in floats, with other images at every step",
     ],
     [
+      "train model.onnx --data train.npy --labels train-labels.npy --distill 0.7 --views 6 --augment flip,shift:2 -o tuned.onnx",
+      "in floats, towards labels and its own mean answer for six views of each image; train the result for few bits then",
+    ],
+    [
       "train model.tflite --data train.npy -s w4a8 -o small.tflite",
       "a TFLite model with int4 weights that were trained for them; it learns in ONNX and comes back as TFLite",
     ],

@@ -38,7 +38,8 @@ interface Shown {
   readonly augment?: Augment;
   /**
    * How often `augment` draws anew for the teacher: the mean of its answers for so many views of a sample is learned, the first of
-   * which is the one that the model sees (Radosavovic et al., arXiv:1712.04440). 1 by default; more need an `augment` that is drawn for each.
+   * which is the one that the model sees (Radosavovic et al., arXiv:1712.04440). 1 by default; more need an
+   * `augment` that is drawn for each.
    */
   readonly views?: number;
 }
