@@ -28,7 +28,7 @@ import {
   readNpy,
   schemeNamed,
 } from "../dist/pipeline/index.js";
-import { augmentNamed, inOrder, memoryData, qat, trainFloat } from "../dist/pipeline/train/index.js";
+import { augmentNamed, inOrder, memoryData, qat, stepCount, trainFloat } from "../dist/pipeline/train/index.js";
 import { printTable } from "./tools.js";
 
 const { values } = parseArgs({
@@ -130,14 +130,15 @@ async function tuned() {
     { weight: 1 - distill, loss: { kind: "cross-entropy" } },
     { weight: distill, loss: { kind: "distillation" } },
   ];
+  const data = memoryData({
+    ...images,
+    ...(distill < 1 && { labels: { dtype: "int64", shape: [labels.length], data: labels } }),
+  });
+  const shownAs = { data, batch, epochs: Number(values.tune) };
   const training = {
-    ...{ batch, views, seed, augment: augmentOf(TUNED.augment), epochs: Number(values.tune) },
-    data: memoryData({
-      ...images,
-      ...(distill < 1 && { labels: { dtype: "int64", shape: [labels.length], data: labels } }),
-    }),
+    ...{ ...shownAs, views, seed, augment: augmentOf(TUNED.augment) },
     loss: { kind: "mix", parts: parts.filter(({ weight }) => weight > 0) },
-    schedule: { kind: "cosine", rate, warmup: Math.round((0.05 * Number(values.tune) * shown.shape[0]) / batch) },
+    schedule: { kind: "cosine", rate, warmup: Math.round(0.05 * stepCount(shownAs)) },
   };
   const { staged, verified } = await trainFloat(host, { ...common, model: original.model, training }, noHooks);
   const { model, close } = await openModelFile(staged.place.path);
