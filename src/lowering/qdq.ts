@@ -10,6 +10,7 @@ import { freshNames, nodeLabel, withGraph, withTensors } from "../ir/edit.ts";
 import type { Graph, Model, Node, Tensor } from "../ir/model.ts";
 import { ONNX } from "../ir/onnx-ops.ts";
 import type { NodePlan, Plan, ValuePlan } from "../ir/plan.ts";
+import { isRemoved, unclampedIn } from "../ir/removed-clamps.ts";
 import { scaleOwner } from "../ir/scale-owner.ts";
 import { gridRow, type Scheme } from "../ir/scheme.ts";
 import type { Stats } from "../ir/stats.ts";
@@ -68,23 +69,17 @@ export async function lowerStatic(
   return withGraph(model, withTensors({ ...model.graph, nodes }, [...state.tensors.values()]));
 }
 
-/** A clamp the grid of its output does by itself; the plan marks it. */
-const isRemoved = (entry: NodePlan): boolean => entry.options?.removed === 1;
-
 function initialState(model: Model, plan: Plan, plans: ReadonlyMap<Node, NodePlan>, stats: Stats | undefined): State {
   const { graph } = model;
   const tensors = new Map<string, Tensor>();
   const fresh = freshNames(graph);
   const values = quantizedValues(plan, stats, tensors, fresh);
   if ((model.opsets[""] ?? 0) >= TYPED_PAIRS) addMoved(values, graph, plans);
-  const planned = graph.nodes.flatMap((node) => (plans.has(node) ? [{ node, entry: plans.get(node)! }] : []));
   return {
     graph,
     fresh,
     values,
-    unclamped: new Map(
-      planned.filter(({ entry }) => isRemoved(entry)).map(({ node }) => [node.inputs[0]!, node.outputs[0]!]),
-    ),
+    unclamped: unclampedIn(plans),
     dequantized: new Map(),
     weights: new Map(),
     tensors,

@@ -19,6 +19,7 @@ import { insertFakeQuantize } from "../../train/qat/insert.ts";
 import { gridParameters, learnedGrids, parameterGroups, planWith, withLearned } from "../../train/qat/learned.ts";
 import { parametersOf } from "../../train/qat/parameters.ts";
 import { withSizes } from "../../train/qat/sizes.ts";
+import { keptOffTies } from "../../train/qat/ties.ts";
 import { trainingStep } from "../../train/step.ts";
 import { refuseBadWeights } from "../bad-weights.ts";
 import type { Host } from "../host.ts";
@@ -271,7 +272,8 @@ export async function learn(
     point = { model: withLearned(point.model, trained.state), grids: learnedGrids(fake, trained.state, point.grids) };
     losses.push(...trained.losses);
   }
-  return { point, losses: Float32Array.from(losses) };
+  const kept = keptOffTies(point.model, plan, point.grids);
+  return { point: { ...point, grids: kept }, losses: Float32Array.from(losses) };
 }
 
 /**

@@ -9,6 +9,7 @@ import { freshNames, withGraph, withTensors } from "../../ir/edit.ts";
 import type { Graph, Model, Node, Tensor } from "../../ir/model.ts";
 import { ONNX } from "../../ir/onnx-ops.ts";
 import type { NodePlan, Plan, ValuePlan } from "../../ir/plan.ts";
+import { isRemoved, unclampedIn } from "../../ir/removed-clamps.ts";
 import { scaleOwner } from "../../ir/scale-owner.ts";
 import type { QParams } from "../../ir/scheme.ts";
 import { elementCount } from "../../numeric/dtypes.ts";
@@ -73,22 +74,19 @@ interface State {
   readonly tensors: Map<string, Tensor>;
 }
 
-const isRemoved = (entry: NodePlan | undefined): boolean => entry?.options?.removed === 1;
-
 function initialState(model: Model, plan: Plan, start: QatStart, options: InsertOptions): State {
   const { graph } = model;
   const entries = plan.nodes
     .filter(({ scope }) => scope === "")
     .map((entry) => [graph.nodes[entry.index]!, entry] as const);
   const activations = options.activations ?? true;
-  const removed = activations ? entries.filter(([, entry]) => isRemoved(entry)) : [];
   const fresh = freshNames(graph);
   const share = options.gradual ? fresh("rounded-share") : undefined;
   return {
     ...{ graph, start, activations, fresh, learn: options.learn ?? true, share },
     plans: new Map(entries),
     values: new Map(activations ? plan.values.map((value) => [value.value, value]) : []),
-    unclamped: new Map(removed.map(([node]) => [node.inputs[0]!, node.outputs[0]!])),
+    unclamped: unclampedIn(activations ? entries : []),
     ...{ quantized: new Map(), valueGrids: new Map(), weightGrids: new Map(), weightOutputs: new Map() },
     ...{ products: new Map(), tensors: new Map() },
     nodes: share === undefined ? [] : [makeNode("Sqrt", [FALLEN], [share], { name: `${share}/Sqrt` })],
