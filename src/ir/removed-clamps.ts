@@ -2,6 +2,7 @@
 import type { Node } from "./model.ts";
 import type { NodePlan } from "./plan.ts";
 
+/** Whether a planned node is such a clamp. */
 export const isRemoved = (entry: NodePlan | undefined): boolean => entry?.options?.removed === 1;
 
 /** What removed clamps give by what they read: who makes the latter makes the former instead. */
