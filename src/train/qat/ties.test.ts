@@ -10,22 +10,23 @@ import { plainRecipe } from "../../recipes/recipe.ts";
 import { schemeNamed } from "../../recipes/schemes.ts";
 import type { QatStart } from "./insert.ts";
 import { planWith } from "./learned.ts";
-import { keptOffTies, meetsTies } from "./ties.ts";
+import { keptOffTies, sideOfTies } from "./ties.ts";
 
 test.each([
-  ["a half", 0.5, true],
-  ["an eighth", 1 / 8, true],
-  ["an eighth, four parts in ten millions off", (1 / 8) * (1 - 4e-7), true],
-  ["an odd number of halves", 3.5, true],
-  ["a fraction that can be reduced to an even denominator", 3 / 18, true],
-  ["the smallest that is looked for", 1 / 256, true],
-  ["an eighth, one part in ten thousand off", (1 / 8) * (1 + 1e-4), false],
-  ["a third: its multiples are no halves", 1 / 3, false],
-  ["a whole number", 2, false],
-  ["one sum of 258 on a tie", 1 / 258, false],
-  ["nothing near a fraction", Math.SQRT1_2, false],
-])("%s: %f meets ties: %s", (_, factor, expected) => {
-  expect(meetsTies(factor)).toBe(expected);
+  ["a half", 0.5, 1],
+  ["an eighth", 1 / 8, 1],
+  ["just below an eighth", (1 / 8) * (1 - 4e-7), -1],
+  ["just above an eighth", (1 / 8) * (1 + 4e-7), 1],
+  ["an odd number of halves", 3.5, 1],
+  ["a fraction that can be reduced to an even denominator", 3 / 18, 1],
+  ["the smallest that is looked for", 1 / 256, 1],
+  ["an eighth, two parts in a hundred thousand off", (1 / 8) * (1 + 2e-5), 0],
+  ["a third: its multiples are no halves", 1 / 3, 0],
+  ["a whole number", 2, 0],
+  ["one sum of 258 on a tie", 1 / 258, 0],
+  ["nothing near a fraction", Math.SQRT1_2, 0],
+])("%s: %f lies on side %d of ties", (_, factor, expected) => {
+  expect(sideOfTies(factor)).toBe(expected);
 });
 
 const WIDTH = 24;
@@ -54,14 +55,14 @@ const layers = (shared = false) =>
 
 const recipe = plainRecipe(schemeNamed("w4a8"));
 const [DATA, HIDDEN] = [1 / 32, 1 / 40];
-/** What the first layer's sums are multiplied by is an eighth in its first channel, and near no fraction in the others. */
-function started(model: ReturnType<typeof layers>) {
+/** What the first layer's sums are multiplied by is an eighth, `times` that, in its first channel, and near no fraction in the others. */
+function started(model: ReturnType<typeof layers>, times = 1) {
   const plan = planModel(model, recipe);
   const scales = (first: number) =>
     Float32Array.from({ length: WIDTH }, (_, c) => (c === 0 ? first : 0.1 + 0.0017 * Math.sqrt(c + 2)));
   const zeroPoint = new Int32Array(WIDTH);
   const [one, two] = plan.nodes.filter(({ weight }) => weight !== undefined);
-  const first = HIDDEN / 8 / DATA;
+  const first = (times * HIDDEN) / 8 / DATA;
   const grids: QatStart = {
     values: new Map([
       ["x", { scale: DATA, zeroPoint: 128 }],
@@ -75,16 +76,19 @@ function started(model: ReturnType<typeof layers>) {
   return { plan, grids, one: one!, two: two! };
 }
 
-test("of the scales of a layer, only that which meets ties is moved, by little", () => {
+test.each([
+  ["down from below", 1 - 1e-6, -2e-5],
+  ["up from above", 1 + 1e-6, 2e-5],
+])("of the scales of a layer, only that which makes ties is moved, %s", (_, times, expected) => {
   const model = layers();
-  const { plan, grids, one, two } = started(model);
+  const { plan, grids, one, two } = started(model, times);
   const kept = keptOffTies(model, plan, grids);
   expect(kept.values).toBe(grids.values);
   const moved = (entry: typeof one) =>
     [...kept.weights.get(entry)!.scale].map((scale, c) => scale / grids.weights.get(entry)!.scale[c]! - 1);
   const [first, ...others] = moved(one);
-  expect(first).toBeCloseTo(1e-4, 6);
-  expect(meetsTies((kept.weights.get(one)!.scale[0]! * DATA) / HIDDEN)).toBe(false);
+  expect(first).toBeCloseTo(expected, 6);
+  expect(sideOfTies((kept.weights.get(one)!.scale[0]! * DATA) / HIDDEN)).toBe(0);
   expect(others).toEqual(others.map(() => 0));
   expect(moved(two)).toEqual(moved(two).map(() => 0));
 });

@@ -15,21 +15,28 @@ import type { QatStart } from "./insert.ts";
 const LARGEST_DENOMINATOR = 256;
 /** How near to a fraction, as a share of it, errors of float32 sums reach to the ties. */
 const NEAR = 1e-5;
-/** Shares by which a scale is moved, tried in order: a step of the weight stays what it is to four digits. */
-const MOVES = [0, 1e-4, -1e-4, 2e-4, -2e-4, 3e-4, -3e-4];
+/** Shares by which a scale is moved, tried in order. */
+const MOVES = [2e-5, 4e-5, 6e-5];
 
-/** Whether whole multiples of `factor` often lie half way between two integers, or next to it. */
-export function meetsTies(factor: number): boolean {
+/**
+ * The side of a fraction with a small even denominator that `factor` lies on, next to it: 1 or -1. Whole multiples of it often
+ * lie half way between two integers. 0 where there is no such fraction.
+ */
+export function sideOfTies(factor: number): number {
   for (let denominator = 2; denominator <= LARGEST_DENOMINATOR; denominator += 2) {
     const numerator = Math.round(factor * denominator);
-    if (numerator % 2 === 1 && Math.abs(factor * denominator - numerator) <= NEAR * numerator) return true;
+    const apart = factor * denominator - numerator;
+    if (numerator % 2 === 1 && Math.abs(apart) <= NEAR * numerator) return apart < 0 ? -1 : 1;
   }
-  return false;
+  return 0;
 }
 
+/** Farther away on the side where it is: most sums are rounded as they were while the network learned. */
 function offTies(scale: number, rest: number): number {
-  const moved = MOVES.map((share) => Math.fround(scale * (1 + share)));
-  return moved.find((found) => !meetsTies(found * rest)) ?? scale;
+  const side = sideOfTies(scale * rest);
+  if (side === 0) return scale;
+  const moved = MOVES.map((share) => Math.fround(scale * (1 + side * share)));
+  return moved.find((found) => sideOfTies(found * rest) === 0) ?? scale;
 }
 
 /** A product and its sums' values: a weight that several nodes read is left alone, for what helps one may not help the others. */
