@@ -32,7 +32,7 @@ const NUMBERS = 2 ** 23;
 const FEWEST = 16;
 
 /** A planned node that can be corrected. */
-interface Site extends ChannelValue {
+export interface Site extends ChannelValue {
   readonly node: Node;
   readonly entry: NodePlan;
   readonly bias: string | undefined;
@@ -41,7 +41,7 @@ interface Site extends ChannelValue {
 const isFloat = (tensor: Tensor | undefined): boolean => tensor?.dtype === "float32";
 
 /** Products in order whose weights no other node reads; rows of a table that are picked have no channels of their own. */
-function sitesOf({ graph }: Model, plan: Plan): readonly Site[] {
+export function sitesOf({ graph }: Model, plan: Plan): readonly Site[] {
   const uses = (name: string): number => graph.nodes.filter(({ inputs }) => inputs.includes(name)).length;
   return plan.nodes.flatMap((entry): Site[] => {
     const { weight, scope } = entry;
@@ -81,7 +81,12 @@ const allFinite = (arrays: readonly NDArray[]): boolean =>
   arrays.every((array) => numbersOf(array).every(Number.isFinite));
 
 /** Weights and scales times their factors, the bias where the float model's mean wants it. */
-async function corrected({ model, grids }: Point, { entry, bias }: Site, factors: Float32Array, offsets: Float32Array) {
+export async function corrected(
+  { model, grids }: Point,
+  { entry, bias }: Site,
+  factors: Float32Array,
+  offsets: Float32Array,
+) {
   const { tensor, axis } = entry.weight!;
   const changed = [scaled(model.graph.tensors.get(tensor)!, axis, factors)];
   if (bias !== undefined) {

@@ -19,7 +19,6 @@ import { insertFakeQuantize } from "../../train/qat/insert.ts";
 import { gridParameters, learnedGrids, parameterGroups, planWith, withLearned } from "../../train/qat/learned.ts";
 import { parametersOf } from "../../train/qat/parameters.ts";
 import { withSizes } from "../../train/qat/sizes.ts";
-import { keptOffTies } from "../../train/qat/ties.ts";
 import { trainingStep } from "../../train/step.ts";
 import { refuseBadWeights } from "../bad-weights.ts";
 import type { Host } from "../host.ts";
@@ -31,6 +30,7 @@ import { quantize } from "../quantize.ts";
 import { fakeModel, type Point, startingGrids } from "../starting-grids.ts";
 import { verify } from "../verify.ts";
 import { asTrained, type FakeAgreement, fakeAgreement } from "./fake-agreement.ts";
+import { keptOffTies } from "./off-ties.ts";
 import {
   type Learned,
   type LearnInput,
@@ -272,8 +272,7 @@ export async function learn(
     point = { model: withLearned(point.model, trained.state), grids: learnedGrids(fake, trained.state, point.grids) };
     losses.push(...trained.losses);
   }
-  const kept = keptOffTies(point.model, plan, point.grids);
-  return { point: { ...point, grids: kept }, losses: Float32Array.from(losses) };
+  return { point: await keptOffTies(point, plan), losses: Float32Array.from(losses) };
 }
 
 /**

@@ -4,8 +4,7 @@
  * denominator, many sums lie half way between two codes, and what rounds them is the error of the arithmetic: integer kernels and
  * sums of floats give other codes, layer after layer more of them.
  */
-import type { Graph, Model } from "../../ir/model.ts";
-import { ONNX } from "../../ir/onnx-ops.ts";
+import type { Graph } from "../../ir/model.ts";
 import type { NodePlan, Plan } from "../../ir/plan.ts";
 import { unclampedIn } from "../../ir/removed-clamps.ts";
 import { scaleOwner } from "../../ir/scale-owner.ts";
@@ -31,45 +30,31 @@ export function sideOfTies(factor: number): number {
   return 0;
 }
 
-/** Farther away on the side where it is: most sums are rounded as they were while the network learned. */
-function offTies(scale: number, rest: number): number {
-  const side = sideOfTies(scale * rest);
-  if (side === 0) return scale;
-  const moved = MOVES.map((share) => Math.fround(scale * (1 + side * share)));
-  return moved.find((found) => sideOfTies(found * rest) === 0) ?? scale;
+/** Farther away on the side where it is: sums are rounded as they were while the network learned. */
+function factorOff(factor: number): number {
+  const side = sideOfTies(factor);
+  return side === 0 ? 1 : 1 + side * (MOVES.find((share) => sideOfTies(factor * (1 + side * share)) === 0) ?? 0);
 }
 
-/** A product and its sums' values: a weight that several nodes read is left alone, for what helps one may not help the others. */
-interface Site {
-  readonly entry: NodePlan;
-  readonly data: string;
-  readonly output: string;
-}
-
-function sitesOf(graph: Graph, plan: Plan): readonly Site[] {
+/**
+ * What scales of weights have to be multiplied by, index by index, so that their products do not often lie half way between two
+ * codes of what they make; only weights where that is so for some.
+ */
+export function tieFactors(graph: Graph, plan: Plan, grids: QatStart): ReadonlyMap<NodePlan, Float32Array> {
   const planned = plan.nodes
-    .filter(({ scope }) => scope === "")
+    .filter(({ scope, form }) => scope === "" && form === "qdq")
     .map((entry) => [graph.nodes[entry.index]!, entry] as const);
   const unclamped = unclampedIn(planned);
-  const uses = (tensor: string): number => graph.nodes.filter(({ inputs }) => inputs.includes(tensor)).length;
-  return planned.flatMap(([node, entry]): Site[] => {
-    const isProduct = entry.form === "qdq" && ONNX.row(node)?.static(node).as === "compute";
-    if (!isProduct || entry.weight === undefined || uses(entry.weight.tensor) !== 1) return [];
-    const made = node.outputs[0]!;
-    return [{ entry, data: node.inputs[0]!, output: unclamped.get(made) ?? made }];
-  });
-}
-
-/** `grids` with those scales of weights moved a little whose products often lie half way between two codes of what they make. */
-export function keptOffTies({ graph }: Model, plan: Plan, grids: QatStart): QatStart {
   const values = new Map(plan.values.map((value) => [value.value, value]));
   const scaleOf = (name: string): number | undefined =>
     values.has(name) ? grids.values.get(scaleOwner(values, name).value)?.scale : undefined;
-  const weights = new Map(grids.weights);
-  for (const { entry, ...site } of sitesOf(graph, plan)) {
-    const [given, data, output] = [weights.get(entry), scaleOf(site.data), scaleOf(site.output)];
-    if (given === undefined || data === undefined || output === undefined) continue;
-    weights.set(entry, { ...given, scale: given.scale.map((scale) => offTies(scale, data / output)) });
+  const found = new Map<NodePlan, Float32Array>();
+  for (const [node, entry] of planned) {
+    const made = node.outputs[0]!;
+    const [data, output] = [scaleOf(node.inputs[0]!), scaleOf(unclamped.get(made) ?? made)];
+    const factors = grids.weights.get(entry)?.scale.map((scale) => factorOff((scale * data!) / output!));
+    if (data !== undefined && output !== undefined && factors?.some((factor) => factor !== 1))
+      found.set(entry, factors);
   }
-  return { ...grids, weights };
+  return found;
 }
