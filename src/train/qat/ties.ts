@@ -52,9 +52,9 @@ export function tieFactors(graph: Graph, plan: Plan, grids: QatStart): ReadonlyM
   for (const [node, entry] of planned) {
     const made = node.outputs[0]!;
     const [data, output] = [scaleOf(node.inputs[0]!), scaleOf(unclamped.get(made) ?? made)];
-    const factors = grids.weights.get(entry)?.scale.map((scale) => factorOff((scale * data!) / output!));
-    if (data !== undefined && output !== undefined && factors?.some((factor) => factor !== 1))
-      found.set(entry, factors);
+    if (data === undefined || output === undefined) continue;
+    const factors = grids.weights.get(entry)?.scale.map((scale) => factorOff((scale * data) / output));
+    if (factors?.some((factor) => factor !== 1)) found.set(entry, factors);
   }
   return found;
 }
