@@ -157,6 +157,37 @@ test("a chain of 20,000 nodes is differentiated without deep recursion", () => {
 
 const PARAMETERS = { w1: [2, 8], b1: [8], w2: [8, 1], b2: [1] } as const;
 
+/** A table of 64 rows, read 4,096 times; the loss is the sum of what was read times whole numbers, which add up exactly. */
+const lookUp = {
+  Gather: { indices: [4096], attributes: { axis: 0 } },
+  GatherND: { indices: [4096, 1], attributes: {} },
+};
+
+test.for(["Gather", "GatherND"] as const)("threads lose no gradient of rows %s reads often", async (op) => {
+  const [rows, width, count] = [64, 512, 4096];
+  const { indices, attributes } = lookUp[op];
+  const { uniform } = rng(3);
+  const whole = (length: number, below: number) => Array.from({ length }, () => Math.floor(uniform() * below));
+  const [ids, weights] = [whole(count, rows), whole(count * width, 8)];
+  const nodes = [node(op, ["w", "ids"], ["read"], { attributes }), node("Mul", ["read", "x"], ["b"]), sum("b")];
+  const before = onnxModel({
+    inputs: [valueInfo("x", "float32", [count, width])],
+    outputs: [scalarLoss],
+    nodes,
+    tensors: [floatTensor("w", [rows, width], new Array(rows * width).fill(1)), intTensor("ids", ids, indices)],
+  });
+  const expected = new Float32Array(rows * width);
+  for (const [at, weight] of weights.entries())
+    expected[ids[Math.floor(at / width)]! * width + (at % width)]! += weight;
+  const bytes = await bytesOfModel(gradientGraph(before, "loss", ["w"]));
+  const session = await (await testEngine()).open({ bytes }, { threads: 2, spin: true });
+  for (let turn = 0; turn < 20; turn++) {
+    const outputs = await session.run({ x: array([count, width], weights) }, ["grad/w"]);
+    expect(outputs["grad/w"]!.data).toEqual(expected);
+  }
+  await session.close();
+});
+
 /** Mean squared error of a two-layer perceptron; its parameters are inputs. */
 const perceptron = onnxModel({
   inputs: [

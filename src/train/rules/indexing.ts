@@ -9,9 +9,15 @@ import { picking } from "./movement.ts";
 const zerosLike = (context: RuleContext, value: string, dtypeOf = value): string =>
   expandLike(context, context.scalar(0, context.dtype(dtypeOf)), value);
 
-/** Adds rows to zeros; an index may come several times. */
-const addRows = ({ emit, ints }: RuleContext, zeros: string, indices: string, rows: string): string =>
-  emit("ScatterND", [zeros, emit("Unsqueeze", [indices, ints([-1])]), rows], { reduction: "add" });
+/**
+ * Adds rows to zeros along the first of three axes; an index may come several times. ScatterND would be the shorter way, but
+ * ONNX Runtime's adds in several threads, which lose each other's sums (its issues 18048 and 23396).
+ */
+function addRows({ emit, ints }: RuleContext, zeros: string, indices: string, rows: string): string {
+  const column = emit("Reshape", [indices, ints([-1, 1, 1])]);
+  const wide = emit("Expand", [column, emit("Shape", [rows])]);
+  return emit("ScatterElements", [zeros, wide, rows], { axis: 0, reduction: "add" });
+}
 
 /** How many elements there are in front of an axis and behind it, as int64 vectors of one entry. */
 export function around({ emit, ints }: RuleContext, x: string, axis: number) {
@@ -21,26 +27,20 @@ export function around({ emit, ints }: RuleContext, x: string, axis: number) {
 }
 
 /** The axis comes first and all others become two, so that what was gathered is rows; then back. */
-function gatherInside(context: RuleContext, x: string, indices: string, axis: number): string {
+const gather: Rule = (node, context) => {
   const { emit, ints } = context;
+  const [x = "", indices = ""] = node.inputs;
+  const axis = intAttribute(node, "axis", 0);
   const { before, after } = around(context, x, axis);
   const perm = [1, 0, 2];
-  const lengths = (middle: string) => emit("Concat", [before, middle, after], { axis: 0 });
   const count = emit("Reshape", [emit("Size", [indices]), ints([1])]);
-  const picked = emit("Reshape", [incoming(context), lengths(count)], { allowzero: 1 });
+  const lengths = emit("Concat", [before, count, after], { axis: 0 });
+  const picked = emit("Reshape", [incoming(context), lengths], { allowzero: 1 });
   const length = emit("Gather", [emit("Shape", [x]), ints([axis])]);
   const turned = emit("Concat", [length, before, after], { axis: 0 });
   const zeros = emit("Expand", [context.scalar(0, context.dtype(x)), turned]);
-  const flat = emit("Reshape", [indices, ints([-1])]);
-  const sums = addRows(context, zeros, flat, emit("Transpose", [picked], { perm }));
-  return reshapeLike(context, emit("Transpose", [sums], { perm }), x);
-}
-
-const gather: Rule = (node, context) => {
-  const [x = "", indices = ""] = node.inputs;
-  const axis = intAttribute(node, "axis", 0);
-  if (axis !== 0) return [gatherInside(context, x, indices, axis)];
-  return [addRows(context, zerosLike(context, x), indices, incoming(context))];
+  const sums = addRows(context, zeros, indices, emit("Transpose", [picked], { perm }));
+  return [reshapeLike(context, emit("Transpose", [sums], { perm }), x)];
 };
 
 /** Adds single elements along an axis to zeros of the shape of `x`. */
@@ -50,13 +50,6 @@ const addElements = (context: RuleContext, x: string, indices: string, d: string
 const gatherElements: Rule = (node, context) => {
   const [x = "", indices = ""] = node.inputs;
   return [addElements(context, x, indices, incoming(context), intAttribute(node, "axis", 0))];
-};
-
-const gatherNd: Rule = (node, context) => {
-  if (intAttribute(node, "batch_dims", 0) !== 0) return picking(node, context);
-  const [x = "", indices = ""] = node.inputs;
-  const zeros = zerosLike(context, x);
-  return [context.emit("ScatterND", [zeros, indices, incoming(context)], { reduction: "add" })];
 };
 
 /** What was overwritten has no gradient; what was added to keeps it. The updates get theirs with the op that reads. */
@@ -88,7 +81,7 @@ const topK: Rule = (node, context) => [
 export const indexingRules: Rules = {
   Gather: gather,
   GatherElements: gatherElements,
-  GatherND: gatherNd,
+  GatherND: picking,
   ScatterElements: scatterElements,
   ScatterND: scatterNd,
   TopK: topK,
