@@ -155,8 +155,6 @@ test("a chain of 20,000 nodes is differentiated without deep recursion", () => {
   expect(after.graph.nodes.length).toBeGreaterThan(2 * count);
 });
 
-const PARAMETERS = { w1: [2, 8], b1: [8], w2: [8, 1], b2: [1] } as const;
-
 /** A table of 64 rows, read 4,096 times; the loss is the sum of what was read times whole numbers, which add up exactly. */
 const lookUp = {
   Gather: { indices: [4096], attributes: { axis: 0 } },
@@ -187,6 +185,8 @@ test.for(["Gather", "GatherND"] as const)("threads lose no gradient of rows %s r
   }
   await session.close();
 });
+
+const PARAMETERS = { w1: [2, 8], b1: [8], w2: [8, 1], b2: [1] } as const;
 
 /** Mean squared error of a two-layer perceptron; its parameters are inputs. */
 const perceptron = onnxModel({

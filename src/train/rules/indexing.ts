@@ -1,23 +1,13 @@
 /** Ops that read or write elements at indices. `d` is the gradient of the output. */
 import { intAttribute, stringAttribute } from "../../ir/attributes.ts";
 import type { Node } from "../../ir/model.ts";
-import { expandLike, reshapeLike } from "../forms.ts";
+import { expandLike, reshapeLike, reshapeTo } from "../forms.ts";
 import { incoming, type Rule, type RuleContext, type Rules } from "../rule.ts";
 import { picking } from "./movement.ts";
 
 /** Zeros of the shape of a value of the forward graph. */
 const zerosLike = (context: RuleContext, value: string, dtypeOf = value): string =>
   expandLike(context, context.scalar(0, context.dtype(dtypeOf)), value);
-
-/**
- * Adds rows to zeros along the first of three axes; an index may come several times. ScatterND would be the shorter way, but
- * ONNX Runtime's adds in several threads, which lose each other's sums (its issues 18048 and 23396).
- */
-function addRows({ emit, ints }: RuleContext, zeros: string, indices: string, rows: string): string {
-  const column = emit("Reshape", [indices, ints([-1, 1, 1])]);
-  const wide = emit("Expand", [column, emit("Shape", [rows])]);
-  return emit("ScatterElements", [zeros, wide, rows], { axis: 0, reduction: "add" });
-}
 
 /** How many elements there are in front of an axis and behind it, as int64 vectors of one entry. */
 export function around({ emit, ints }: RuleContext, x: string, axis: number) {
@@ -26,21 +16,22 @@ export function around({ emit, ints }: RuleContext, x: string, axis: number) {
   return { before: length(axis, 0), after: axis === -1 ? ints([1]) : length(axis + 1, 1) };
 }
 
-/** The axis comes first and all others become two, so that what was gathered is rows; then back. */
+/**
+ * Adds rows to zeros along the second of three axes; an index may come several times. ScatterND would need no wide indices, but
+ * ONNX Runtime's adds in several threads, which lose each other's sums (its issues 18048 and 23396).
+ */
 const gather: Rule = (node, context) => {
   const { emit, ints } = context;
   const [x = "", indices = ""] = node.inputs;
   const axis = intAttribute(node, "axis", 0);
   const { before, after } = around(context, x, axis);
-  const perm = [1, 0, 2];
-  const count = emit("Reshape", [emit("Size", [indices]), ints([1])]);
-  const lengths = emit("Concat", [before, count, after], { axis: 0 });
-  const picked = emit("Reshape", [incoming(context), lengths], { allowzero: 1 });
-  const length = emit("Gather", [emit("Shape", [x]), ints([axis])]);
-  const turned = emit("Concat", [length, before, after], { axis: 0 });
-  const zeros = emit("Expand", [context.scalar(0, context.dtype(x)), turned]);
-  const sums = addRows(context, zeros, indices, emit("Transpose", [picked], { perm }));
-  return [reshapeLike(context, emit("Transpose", [sums], { perm }), x)];
+  const lengths = (middle: string) => emit("Concat", [before, middle, after], { axis: 0 });
+  const read = lengths(emit("Reshape", [emit("Size", [indices]), ints([1])]));
+  const table = lengths(emit("Gather", [emit("Shape", [x]), ints([axis])]));
+  const zeros = emit("Expand", [context.scalar(0, context.dtype(x)), table]);
+  const wide = emit("Expand", [emit("Reshape", [indices, ints([1, -1, 1])]), read]);
+  const rows = reshapeTo(context, incoming(context), read);
+  return [reshapeLike(context, emit("ScatterElements", [zeros, wide, rows], { axis: 1, reduction: "add" }), x)];
 };
 
 /** Adds single elements along an axis to zeros of the shape of `x`. */
